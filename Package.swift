@@ -1,0 +1,171 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target of ours is compiled with these settings; `scripts/check-architecture` fails when one is not,
+// and Sources/ComputeCore/StrictSettings.swift does not compile without them.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+// The Sidekick must run in any image, so it is linked fully static. The libraries named here are the ones
+// that the static Foundation needs and that the driver does not add by itself.
+let fullyStatic: [LinkerSetting] = [
+    .unsafeFlags([
+        "-static-executable", "-l_FoundationCShims", "-l_FoundationCollections",
+        "-lswiftSynchronization", "-lswift_StringProcessing", "-lswift_RegexParser",
+    ])
+]
+
+// MARK: - Products of other packages
+
+func nio(_ product: String) -> Target.Dependency { .product(name: product, package: "swift-nio") }
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
+let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+// MARK: - Shapes of targets
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func binary(_ name: String, _ dependencies: [Target.Dependency], linker: [LinkerSetting] = []) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: "cmd/\(name)", swiftSettings: strict, linkerSettings: linker)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "computesdk-operator",
+    products: ["api", "gateway", "sidekick", "computesdk"].map { .executable(name: $0, targets: [$0]) },
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: [
+        // T5: binaries, and the one place that joins services with adapters
+        binary("api", ["Composition"]),
+        binary("gateway", ["Composition"]),
+        binary("computesdk", ["Composition", argumentParser]),
+        binary("sidekick", ["SidekickService"], linker: fullyStatic),
+        library(
+            "Composition",
+            [
+                "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "ServiceHost",
+                "HTTPServing", "ComputeRuntime", "ComputeDomain", "EventSourcing", "APIContract", "SidekickProtocol",
+                "Auth", "ComputeCore", argumentParser, logging, lifecycle, configuration, asyncHTTPClient, crypto,
+            ]),
+
+        // T4: services
+        library(
+            "APIService",
+            [
+                "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol", "Auth",
+                "ComputeCore", hummingbird, logging, lifecycle, nio("NIOCore"), crypto,
+            ]),
+        library(
+            "GatewayService",
+            [
+                "HTTPServing", "APIContract", "SidekickProtocol", "Auth", "ComputeCore", asyncHTTPClient, logging,
+                lifecycle, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"), crypto,
+            ]),
+        library(
+            "SidekickService",
+            [
+                "HTTPServing", "WebSockets", "LinuxSystem", "SidekickProtocol", "ComputeCore", nio("NIOCore"),
+                nio("NIOHTTP1"), nio("NIOPosix"), crypto,
+            ]),
+
+        // T3: adapters
+        library("SQLStore", ["ComputeDomain", "EventSourcing", "ComputeCore", grdb, logging]),
+        library("LocalRuntime", ["ComputeRuntime", "ComputeCore", subprocess, logging]),
+        library("SidekickClient", ["SidekickProtocol", "ComputeCore", asyncHTTPClient, nio("NIOCore"), logging]),
+
+        // T2: engines, with no word of the product in them
+        library("HTTPServing", ["ComputeCore", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
+        library("WebSockets", ["HTTPServing", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
+        library("LinuxSystem", ["CLinux"]),
+        library("ServiceHost", [logging, lifecycle, configuration]),
+
+        // T1: vocabulary
+        library("ComputeDomain", ["EventSourcing", "ComputeCore"]),
+        library("EventSourcing", ["ComputeCore"]),
+        library("ComputeRuntime", ["ComputeCore"]),
+        library("APIContract", ["ComputeCore"]),
+        library("SidekickProtocol", ["ComputeCore", crypto]),
+        library("Auth", ["ComputeCore", crypto, jwtKit]),
+
+        // T0: ground
+        library("ComputeCore", []),
+        .target(name: "CLinux"),
+
+        // Doubles and contract suites that several test targets share
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "ComputeDomain", "EventSourcing", "ComputeRuntime", "SidekickProtocol", "ComputeCore", crypto,
+            ],
+            path: "Tests/TestSupport", swiftSettings: strict),
+
+        tests("ComputeCoreTests", ["ComputeCore"]),
+        tests("EventSourcingTests", ["EventSourcing", "ComputeDomain", "TestSupport", "ComputeCore"]),
+        tests("ComputeDomainTests", ["ComputeDomain", "EventSourcing", "ComputeCore"]),
+        tests("ComputeRuntimeTests", ["ComputeRuntime", "TestSupport", "ComputeCore"]),
+        tests("SidekickProtocolTests", ["SidekickProtocol", "ComputeCore", crypto]),
+        tests("AuthTests", ["Auth", "ComputeCore", crypto]),
+        tests("APIContractTests", ["APIContract", "ComputeCore"]),
+        tests(
+            "HTTPServingTests",
+            ["HTTPServing", "WebSockets", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"), nio("NIOEmbedded")]),
+        tests("LinuxSystemTests", ["LinuxSystem"]),
+        tests("ServiceHostTests", ["ServiceHost", logging]),
+        tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", logging]),
+        tests("LocalRuntimeTests", ["LocalRuntime", "ComputeRuntime", "TestSupport", "ComputeCore", subprocess, logging]),
+        tests(
+            "SidekickServiceTests",
+            [
+                "SidekickService", "SidekickClient", "SidekickProtocol", "HTTPServing", "LinuxSystem", "ComputeCore",
+                asyncHTTPClient, subprocess, crypto, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOWebSocket"),
+            ]),
+        tests(
+            "APIServiceTests",
+            [
+                "APIService", "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol",
+                "Auth", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, logging, crypto, nio("NIOCore"),
+            ]),
+        tests(
+            "GatewayServiceTests",
+            [
+                "GatewayService", "HTTPServing", "APIContract", "SidekickProtocol", "Auth", "ComputeCore",
+                asyncHTTPClient, logging, crypto, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"), nio("NIOWebSocket"),
+            ]),
+        tests(
+            "CompositionTests",
+            ["Composition", "APIContract", "ComputeCore", asyncHTTPClient, logging, subprocess]),
+    ]
+)

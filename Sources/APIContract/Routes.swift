@@ -1,0 +1,65 @@
+package import ComputeCore
+
+/// What the Gateway needs to know of a compute: `GET /internal/v1/routes/{id}`, and every route event of the feed.
+package struct RouteRecord: Codable, Hashable, Sendable {
+    package var computeId: ComputeID
+    package var group: GroupID
+    package var state: RouteState
+    package var generation: Generation
+    /// The Sidekick's public listener; nil unless running.
+    package var sidekick: Endpoint?
+    /// Where ports are dialled; nil unless running.
+    package var portHost: String?
+
+    package init(
+        computeId: ComputeID, group: GroupID, state: RouteState, generation: Generation, sidekick: Endpoint?,
+        portHost: String?
+    ) {
+        self.computeId = computeId
+        self.group = group
+        self.state = state
+        self.generation = generation
+        self.sidekick = sidekick
+        self.portHost = portHost
+    }
+}
+
+package enum RouteState: String, Codable, Hashable, Sendable {
+    /// Requested, not yet reachable: requests wait, bounded.
+    case starting
+    case running
+    /// Gone for good: 404.
+    case ended
+}
+
+/// One line of `GET /internal/v1/events?after=CURSOR&wait=SECONDS` (NDJSON, all groups, in order).
+///
+/// `route` is present on events that change where a compute is reached. A reader stores `cursor` after it has
+/// handled the line and resumes from there. The answer ends when nothing more came for `wait` seconds; its last
+/// line then has only a cursor, so that a reader moves on also when nothing happened.
+package struct FeedLine: Codable, Hashable, Sendable {
+    package var cursor: String
+    package var type: String?
+    package var route: RouteRecord?
+
+    package init(cursor: String, type: String? = nil, route: RouteRecord? = nil) {
+        self.cursor = cursor
+        self.type = type
+        self.route = route
+    }
+}
+
+/// `GET /internal/v1/keys`: the public keys that access tokens verify against, newest first.
+package struct TokenKeys: Codable, Hashable, Sendable {
+    package struct Key: Codable, Hashable, Sendable {
+        package var kid: String
+        /// The Ed25519 public key's 32 bytes, base64url.
+        package var x: String
+        package init(kid: String, x: String) {
+            self.kid = kid
+            self.x = x
+        }
+    }
+    package var keys: [Key]
+    package init(keys: [Key]) { self.keys = keys }
+}

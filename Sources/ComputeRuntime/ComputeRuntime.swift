@@ -1,0 +1,104 @@
+package import ComputeCore
+
+/// Where computes live: this machine, or a Kubernetes cluster. The API's only door to it.
+///
+/// A place starts as an idle *member* with nothing personal in it, is *claimed* by one POST to its Sidekick
+/// (not by this port), and is removed whole. One contract suite runs against every implementation.
+package protocol ComputeRuntime: Sendable {
+    var abilities: RuntimeAbilities { get }
+
+    /// Keeps the pool full and watches places until cancelled. Places outlive it unless `shutdown` is called.
+    func run() async throws
+
+    /// Takes an idle member of the template's current revision from memory; never waits. Whoever takes it owns
+    /// it: claims it or removes it. nil when none is idle.
+    func takeIdleMember() -> Member?
+
+    /// How many members could be taken now.
+    var idleCount: Int { get }
+
+    /// Starts a fresh member and waits until its Sidekick listens. The caller owns it.
+    /// - Throws: `.outOfCapacity`, `.deadlineExceeded`, `.unavailable`.
+    func startMember(deadline: ContinuousClock.Instant) async throws(RuntimeError) -> Member
+
+    /// Every place there is, also those that an earlier process made, idle or not, alive or not.
+    func places() async throws(RuntimeError) -> [Place]
+
+    /// Ends everything in the place and frees it. Removing what is not there succeeds.
+    func remove(_ name: MemberName) async throws(RuntimeError)
+
+    /// Freezes a place: memory kept, no CPU. Needs `.freeze`, else throws `.unsupported`.
+    func freeze(_ name: MemberName) async throws(RuntimeError)
+    /// Thaws it again.
+    func thaw(_ name: MemberName) async throws(RuntimeError)
+
+    /// nil when a create would succeed; else why not.
+    func unreadyReason() async -> String?
+}
+
+/// What a runtime can do beyond starting and removing. What is absent throws `.unsupported`, which is a 409.
+package struct RuntimeAbilities: OptionSet, Hashable, Sendable {
+    package let rawValue: Int
+    package init(rawValue: Int) { self.rawValue = rawValue }
+
+    package static let freeze = RuntimeAbilities(rawValue: 1 << 0)
+    package static let keepDisk = RuntimeAbilities(rawValue: 1 << 1)
+    package static let checkpoint = RuntimeAbilities(rawValue: 1 << 2)
+    package static let volumes = RuntimeAbilities(rawValue: 1 << 3)
+    /// Code in a compute cannot reach the host. Absent for `--isolation process`.
+    package static let isolated = RuntimeAbilities(rawValue: 1 << 4)
+}
+
+/// A started place whose Sidekick listens.
+package struct Member: Hashable, Sendable, Codable {
+    package var name: MemberName
+    /// What the Gateway speaks to.
+    package var sidekick: Endpoint
+    /// What the API claims through; never mapped to a host or path.
+    package var sidekickInternal: Endpoint
+    /// Where ports of the compute are dialled: an IP address.
+    package var portHost: String
+
+    package init(name: MemberName, sidekick: Endpoint, sidekickInternal: Endpoint, portHost: String) {
+        self.name = name
+        self.sidekick = sidekick
+        self.sidekickInternal = sidekickInternal
+        self.portHost = portHost
+    }
+}
+
+/// What the runtime knows of a place, for the sweep.
+package struct Place: Hashable, Sendable {
+    package var member: Member
+    package var isAlive: Bool
+    /// In the idle pool of this process: not the sweep's business.
+    package var isIdle: Bool
+    package var startedAt: WallTime
+
+    package init(member: Member, isAlive: Bool, isIdle: Bool, startedAt: WallTime) {
+        self.member = member
+        self.isAlive = isAlive
+        self.isIdle = isIdle
+        self.startedAt = startedAt
+    }
+}
+
+package struct RuntimeError: Error, Sendable, CustomStringConvertible {
+    package enum Code: Sendable, Hashable {
+        case outOfCapacity
+        case deadlineExceeded
+        case unsupported
+        case unavailable
+    }
+    package var code: Code
+    package var message: String
+    package var cause: (any Error)?
+
+    package init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+
+    package var description: String { "\(code): \(message)\(cause.map { " (\($0))" } ?? "")" }
+}

@@ -1,0 +1,79 @@
+package import ComputeCore
+
+/// The identity of one aggregate's history: `compute-<id>`, `apikey-<id>`.
+package struct StreamID: Hashable, Sendable, CustomStringConvertible {
+    /// The kind of aggregate, without a hyphen.
+    package let category: String
+    package let id: String
+
+    package init(category: String, id: String) {
+        self.category = category
+        self.id = id
+    }
+
+    package var rawValue: String { "\(category)-\(id)" }
+    package var description: String { rawValue }
+
+    package init?(rawValue: String) {
+        guard let hyphen = rawValue.firstIndex(of: "-") else { return nil }
+        self.init(category: String(rawValue[..<hyphen]), id: String(rawValue[rawValue.index(after: hyphen)...]))
+    }
+}
+
+/// Who did it, in which request, from where. Travels with every event.
+package struct EventMetadata: Codable, Hashable, Sendable {
+    /// `key:<id>`, `session:<id>`, `operator`, or `system` for the reaper and the sweep.
+    package var actor: String
+    package var requestID: String?
+    package var traceID: String?
+    /// The caller's address as the API saw it.
+    package var source: String?
+
+    package init(actor: String, requestID: String? = nil, traceID: String? = nil, source: String? = nil) {
+        self.actor = actor
+        self.requestID = requestID
+        self.traceID = traceID
+        self.source = source
+    }
+
+    package static let system = EventMetadata(actor: "system")
+}
+
+/// An event that is about to be appended. `data` is a JSON object; secrets, tokens and hashes never enter it.
+package struct NewEvent: Hashable, Sendable {
+    package var type: String
+    package var data: JSONValue
+
+    package init(type: String, data: JSONValue) {
+        self.type = type
+        self.data = data
+    }
+}
+
+/// An event as the log holds it. Never edited.
+package struct RecordedEvent: Hashable, Sendable {
+    /// Where it stands in the whole log. Grows, has gaps, and is not for clients: they get a `Cursor`.
+    package var position: Int64
+    package var stream: StreamID
+    /// 1 for the stream's first event.
+    package var version: Int
+    package var group: GroupID
+    package var type: String
+    package var data: JSONValue
+    package var metadata: EventMetadata
+    package var occurredAt: WallTime
+
+    package init(
+        position: Int64, stream: StreamID, version: Int, group: GroupID, type: String, data: JSONValue,
+        metadata: EventMetadata, occurredAt: WallTime
+    ) {
+        self.position = position
+        self.stream = stream
+        self.version = version
+        self.group = group
+        self.type = type
+        self.data = data
+        self.metadata = metadata
+        self.occurredAt = occurredAt
+    }
+}

@@ -1,0 +1,214 @@
+package import ComputeCore
+
+/// The append-only log, with what must change in the same transaction.
+///
+/// Implementations: SQLite and PostgreSQL in `SQLStore`, memory in the tests. All run one contract suite.
+package protocol EventStore: Sendable {
+    /// All of the commit, or nothing of it. Durable when it returns `.committed`.
+    func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome
+
+    /// The events of one stream in order of version; empty for an unknown stream.
+    func events(of stream: StreamID) async throws(EventStoreError) -> [RecordedEvent]
+
+    /// Events of the log in order, after `cursor` (nil: from the start). Never skips an event that commits late.
+    /// - Parameter limit: at most this many, 1 to 1000.
+    func events(after cursor: Cursor?, matching filter: EventFilter, limit: Int) async throws(EventStoreError)
+        -> EventPage
+
+    /// Waits until the log may hold an event after `cursor`, or `timeout` has passed. A wake-up, not a promise.
+    func waitForEvents(after cursor: Cursor?, timeout: Duration) async
+
+    /// The holder of a unique key, if any.
+    func holder(of key: UniqueKey) async throws(EventStoreError) -> UniqueHold?
+
+    /// The value of a counter; 0 when it never moved.
+    func counter(_ name: CounterName) async throws(EventStoreError) -> Int64
+
+    /// A row outside the log, such as the hash of an API key.
+    func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow?
+}
+
+/// Everything that one decision changes, in one transaction.
+package struct Commit: Sendable {
+    package var appends: [StreamAppend]
+    /// Unique rows to take; the commit fails as `.taken` when another holds one.
+    package var takes: [UniqueHold]
+    /// Unique rows to give back. Releasing what nobody holds, or another owner holds, is nothing.
+    package var releases: [UniqueRelease]
+    package var counterMoves: [CounterMove]
+    package var privateRows: [PrivateRow]
+    package var metadata: EventMetadata
+    package var occurredAt: WallTime
+
+    package init(
+        appends: [StreamAppend], takes: [UniqueHold] = [], releases: [UniqueRelease] = [],
+        counterMoves: [CounterMove] = [], privateRows: [PrivateRow] = [], metadata: EventMetadata,
+        occurredAt: WallTime
+    ) {
+        self.appends = appends
+        self.takes = takes
+        self.releases = releases
+        self.counterMoves = counterMoves
+        self.privateRows = privateRows
+        self.metadata = metadata
+        self.occurredAt = occurredAt
+    }
+}
+
+package struct StreamAppend: Sendable, Hashable {
+    package var stream: StreamID
+    package var group: GroupID
+    /// The version the stream must have now; 0 for a stream that must not exist.
+    package var expectedVersion: Int
+    /// At least one.
+    package var events: [NewEvent]
+
+    package init(stream: StreamID, group: GroupID, expectedVersion: Int, events: [NewEvent]) {
+        self.stream = stream
+        self.group = group
+        self.expectedVersion = expectedVersion
+        self.events = events
+    }
+}
+
+/// Something that only one owner in a group may hold: a name, an idempotency key.
+package struct UniqueKey: Hashable, Sendable {
+    package var group: GroupID
+    /// `name` or `idempotency`.
+    package var scope: String
+    package var key: String
+
+    package init(group: GroupID, scope: String, key: String) {
+        self.group = group
+        self.scope = scope
+        self.key = key
+    }
+}
+
+package struct UniqueHold: Hashable, Sendable {
+    package var key: UniqueKey
+    /// Who holds it: a compute id.
+    package var owner: String
+    /// What the holder asked for, so that a repeat with other content can be told from a retry.
+    package var fingerprint: String?
+
+    package init(key: UniqueKey, owner: String, fingerprint: String? = nil) {
+        self.key = key
+        self.owner = owner
+        self.fingerprint = fingerprint
+    }
+}
+
+package struct UniqueRelease: Hashable, Sendable {
+    package var key: UniqueKey
+    package var owner: String
+
+    package init(key: UniqueKey, owner: String) {
+        self.key = key
+        self.owner = owner
+    }
+}
+
+package struct CounterName: Hashable, Sendable {
+    package var group: GroupID
+    package var name: String
+
+    package init(group: GroupID, name: String) {
+        self.group = group
+        self.name = name
+    }
+}
+
+package struct CounterMove: Hashable, Sendable {
+    package var counter: CounterName
+    package var delta: Int64
+    /// The commit fails as `.overLimit` when the counter would rise above this; never checked on the way down.
+    package var limit: Int64?
+
+    package init(counter: CounterName, delta: Int64, limit: Int64? = nil) {
+        self.counter = counter
+        self.delta = delta
+        self.limit = limit
+    }
+}
+
+/// A row that is not an event, because it may be secret or may be forgotten; not rebuilt from the log.
+package struct PrivateRow: Hashable, Sendable {
+    /// `api_key`: key = hash of the key, value = `{"id":…}`.
+    package var kind: String
+    package var key: String
+    package var group: GroupID
+    package var value: JSONValue
+
+    package init(kind: String, key: String, group: GroupID, value: JSONValue) {
+        self.kind = kind
+        self.key = key
+        self.group = group
+        self.value = value
+    }
+}
+
+/// Expected outcomes are values; only a store that cannot do its work throws.
+package enum CommitOutcome: Hashable, Sendable {
+    /// The events as recorded, in order.
+    case committed([RecordedEvent])
+    /// Somebody appended to this stream first: reload and decide again.
+    case versionConflict(StreamID)
+    case taken(UniqueHold)
+    case overLimit(CounterName, limit: Int64)
+}
+
+package struct EventFilter: Hashable, Sendable {
+    /// nil: all groups, for the internal feed only.
+    package var group: GroupID?
+    package var stream: StreamID?
+
+    package init(group: GroupID? = nil, stream: StreamID? = nil) {
+        self.group = group
+        self.stream = stream
+    }
+}
+
+package struct EventPage: Sendable {
+    package var events: [RecordedEvent]
+    /// Where to go on: after the last event read (also of those that the filter dropped). Never nil for a page
+    /// read after a cursor; nil only when the log is empty and no cursor was given.
+    package var next: Cursor?
+    /// False when the log held nothing more at the time of reading.
+    package var hasMore: Bool
+
+    package init(events: [RecordedEvent], next: Cursor?, hasMore: Bool) {
+        self.events = events
+        self.next = next
+        self.hasMore = hasMore
+    }
+}
+
+/// A place in the log. Opaque to everyone but the store that made it.
+package struct Cursor: Hashable, Sendable, CustomStringConvertible {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
+    package var description: String { rawValue }
+}
+
+package struct EventStoreError: Error, Sendable, CustomStringConvertible {
+    package enum Code: Sendable, Hashable {
+        /// The cursor is not one of this store's.
+        case badCursor
+        /// What is stored cannot be read as what it should be.
+        case corrupt
+        /// The database is down, full or too slow. Trying again later may work.
+        case unavailable
+    }
+    package var code: Code
+    package var message: String
+    package var cause: (any Error)?
+
+    package init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+
+    package var description: String { "\(code): \(message)\(cause.map { " (\($0))" } ?? "")" }
+}

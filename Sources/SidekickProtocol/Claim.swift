@@ -1,0 +1,74 @@
+package import ComputeCore
+
+/// Everything personal that turns an idle member into somebody's compute, in one POST to
+/// `/internal/claim` on the Sidekick's internal listener.
+///
+/// The Sidekick records it on disk before it answers, and then refuses any other id: the same id and body
+/// again is 200, anything else 409. So several API replicas may race without a lock.
+package struct ClaimOrder: Codable, Hashable, Sendable {
+    package var computeId: ComputeID
+    package var generation: Generation
+    /// What API and Gateway show on every later request; see `SidekickSecret`.
+    package var secret: String
+    package var env: [String: String]
+    /// The working directory; made if missing. nil: the user's home.
+    package var directory: String?
+    /// The Sidekick's public base URL, without a trailing slash.
+    package var url: String
+    /// The URL of a port, with `{port}` in it; nil where ports have no URL.
+    package var portURLTemplate: String?
+
+    package init(
+        computeId: ComputeID, generation: Generation, secret: String, env: [String: String], directory: String?,
+        url: String, portURLTemplate: String?
+    ) {
+        self.computeId = computeId
+        self.generation = generation
+        self.secret = secret
+        self.env = env
+        self.directory = directory
+        self.url = url
+        self.portURLTemplate = portURLTemplate
+    }
+}
+
+/// What a Sidekick says about itself on `GET /internal/state`.
+package struct SidekickState: Codable, Hashable, Sendable {
+    package var member: MemberName
+    /// nil while idle.
+    package var computeId: ComputeID?
+    package var generation: Generation?
+    package var version: String
+
+    package init(member: MemberName, computeId: ComputeID?, generation: Generation?, version: String) {
+        self.member = member
+        self.computeId = computeId
+        self.generation = generation
+        self.version = version
+    }
+}
+
+/// The API's way to speak to a Sidekick's internal listener.
+package protocol SidekickAgent: Sendable {
+    /// Claims the member. Repeating the same order is safe.
+    func claim(_ member: MemberName, at endpoint: Endpoint, order: ClaimOrder) async throws(SidekickAgentError)
+    func state(at endpoint: Endpoint) async throws(SidekickAgentError) -> SidekickState
+}
+
+package struct SidekickAgentError: Error, Sendable, CustomStringConvertible {
+    package enum Code: Sendable, Hashable {
+        /// Another compute has it. Take another member.
+        case alreadyClaimed
+        /// It said no: a bad credential or body. Do not repeat.
+        case refused
+        /// No answer: it may or may not have taken the claim.
+        case noAnswer
+    }
+    package var code: Code
+    package var message: String
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+    package var description: String { "\(code): \(message)" }
+}
