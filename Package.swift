@@ -140,11 +140,15 @@ let package = Package(
         tests("APIContractTests", ["APIContract", "ComputeCore"]),
         tests(
             "HTTPServingTests",
-            ["HTTPServing", "WebSockets", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"), nio("NIOEmbedded")]),
+            [
+                "HTTPServing", "WebSockets", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
+                nio("NIOEmbedded"),
+            ]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("ServiceHostTests", ["ServiceHost", logging]),
         tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", logging]),
-        tests("LocalRuntimeTests", ["LocalRuntime", "ComputeRuntime", "TestSupport", "ComputeCore", subprocess, logging]),
+        tests(
+            "LocalRuntimeTests", ["LocalRuntime", "ComputeRuntime", "TestSupport", "ComputeCore", subprocess, logging]),
         tests(
             "SidekickServiceTests",
             [
