@@ -13,10 +13,12 @@ package struct SidekickRequest: Sendable {
     package let query: String
     package let requestID: RequestID
     package let compute: ComputeContext
+    /// What the route's `{…}` matched, in order, raw.
+    package let parameters: [String]
 
     package init(
         exchange: HTTPExchange, method: HTTPMethod, path: String, query: String, requestID: RequestID,
-        compute: ComputeContext
+        compute: ComputeContext, parameters: [String] = []
     ) {
         self.exchange = exchange
         self.method = method
@@ -24,6 +26,7 @@ package struct SidekickRequest: Sendable {
         self.query = query
         self.requestID = requestID
         self.compute = compute
+        self.parameters = parameters
     }
 }
 
