@@ -30,6 +30,7 @@ let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", p
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -64,6 +65,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
@@ -102,7 +104,7 @@ let package = Package(
 
         // T3: adapters
         library("SQLStore", ["ComputeDomain", "EventSourcing", "ComputeCore", grdb, logging]),
-        library("LocalRuntime", ["ComputeRuntime", "ComputeCore", subprocess, logging]),
+        library("LocalRuntime", ["ComputeRuntime", "ComputeCore", subprocess, systemPackage, logging]),
         library("SidekickClient", ["SidekickProtocol", "ComputeCore", asyncHTTPClient, nio("NIOCore"), logging]),
 
         // T2: engines, with no word of the product in them
