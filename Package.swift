@@ -27,6 +27,7 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -62,6 +63,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.0.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
@@ -87,7 +89,7 @@ let package = Package(
             "APIService",
             [
                 "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol", "Auth",
-                "ComputeCore", hummingbird, logging, lifecycle, nio("NIOCore"), crypto,
+                "ComputeCore", hummingbird, httpTypes, logging, lifecycle, nio("NIOCore"), crypto,
             ]),
         library(
             "GatewayService",
@@ -162,7 +164,7 @@ let package = Package(
             "APIServiceTests",
             [
                 "APIService", "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol",
-                "Auth", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, logging, crypto, nio("NIOCore"),
+                "Auth", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, logging, crypto, nio("NIOCore"),
             ]),
         tests(
             "GatewayServiceTests",
