@@ -21,3 +21,6 @@ package func openNullDevice() throws(LinuxSystemError) -> Int32 {
     guard descriptor >= 0 else { throw .last("open", "/dev/null") }
     return descriptor
 }
+
+/// `close`, for descriptors that no owner type holds. Its error says nothing about the descriptor: it is gone.
+package func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }
