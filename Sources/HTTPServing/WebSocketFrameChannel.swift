@@ -1,0 +1,35 @@
+package import NIOCore
+package import NIOWebSocket
+
+/// A connection that speaks WebSocket frames; messages, pings and closing are the WebSockets target's business.
+package struct WebSocketFrameChannel: Sendable {
+    let line: Line
+
+    /// The peer's frames, still masked as they came. A frame above the size limit ends it with `NIOWebSocketError`.
+    package var inbound: Frames { Frames(line: line) }
+    package var eventLoop: any EventLoop { line.channel.eventLoop }
+    /// The peer's frames wait for us rather than we for them.
+    package var isInboundWaiting: Bool { !line.inbound.isEmpty }
+
+    /// Concurrent writes go out whole, in the order of the calls.
+    package func write(_ frame: WebSocketFrame) async throws { try await line.write(parts: [frame]) }
+
+    package func closeOutput() async { await line.closeOutput() }
+    package func close() async { await line.close() }
+
+    package struct Frames: AsyncSequence, Sendable {
+        package typealias Element = WebSocketFrame
+        let line: Line
+        package func makeAsyncIterator() -> Iterator { Iterator(line: line) }
+
+        package struct Iterator: AsyncIteratorProtocol {
+            let line: Line
+            package mutating func next() async throws -> WebSocketFrame? {
+                while case let part? = try await line.inbound.next() {
+                    if case .frame(let frame) = part { return frame }
+                }
+                return nil
+            }
+        }
+    }
+}
