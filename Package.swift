@@ -155,7 +155,7 @@ let package = Package(
             "LocalRuntimeTests",
             [
                 "LocalRuntime", "SidekickClient", "SidekickProtocol", "ComputeRuntime", "TestSupport", "ComputeCore",
-                asyncHTTPClient, crypto, logging,
+                asyncHTTPClient, crypto, logging, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOFoundationCompat"),
             ]),
         tests(
             "SidekickServiceTests",

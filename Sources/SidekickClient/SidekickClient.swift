@@ -91,7 +91,7 @@ package struct SidekickClient: SidekickAgent {
     }
 
     /// The socket's path stands where a URL has its host, so everything but letters, digits and `-._~` is escaped.
-    static func percentEncoded(_ path: String) -> String {
+    package static func percentEncoded(_ path: String) -> String {
         path.utf8.map { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
