@@ -52,6 +52,17 @@ final class Line: Sendable {
         try? await channel.close(mode: .output).get()
     }
 
+    /// Closing a socket that has unread bytes resets it, and the reset can overtake our last answer. So: end our side,
+    /// then throw away what still comes, for a bounded time.
+    func linger(for timeout: TimeAmount) async {
+        await closeOutput()
+        let timer = channel.eventLoop.scheduleTask(in: timeout) { [channel] in channel.close(promise: nil) }
+        while (try? await inbound.next()) != nil {}
+        // A queue that failed ends early; its receiver drops what comes until the peer closes too.
+        try? await channel.closeFuture.get()
+        timer.cancel()
+    }
+
     func close() async {
         channel.close(promise: nil)
         try? await channel.closeFuture.get()

@@ -73,7 +73,7 @@ extension ServerConnection {
         // Without our 100 the client may or may not send the body: nobody can tell what comes next.
         let bodyIsOpen = exchange.expectsContinue && !reader.wasRead
         if response.keepsAlive, !bodyIsOpen, await reader.drain(upTo: limits.maxDrainBytes) { return true }
-        if !reader.ended { await linger() }
+        if !reader.ended { await line.linger(for: TimeAmount(limits.lingerTimeout)) }
         return false
     }
 
@@ -92,23 +92,6 @@ extension ServerConnection {
         guard let status else { return }
         let head = MessageBytes.head(status: status, headers: ["Content-Length": "0", "Connection": "close"])
         try? await line.write(head)
-        await linger()
-    }
-
-    /// Closing a socket that has unread bytes resets it, and the reset can overtake our answer. So: end our side,
-    /// then throw away what still comes, for a bounded time.
-    private func linger() async {
-        await line.closeOutput()
-        let channel = line.channel
-        let timer = channel.eventLoop.scheduleTask(in: TimeAmount(limits.lingerTimeout)) {
-            channel.close(promise: nil)
-        }
-        defer { timer.cancel() }
-        if line.inbound.failure != nil {
-            // The queue is over, the receiver drops what comes; it only has to keep reading.
-            try? await channel.closeFuture.get()
-        } else {
-            while (try? await line.inbound.next()) != nil {}
-        }
+        await line.linger(for: TimeAmount(limits.lingerTimeout))
     }
 }

@@ -14,8 +14,19 @@ package struct WebSocketFrameChannel: Sendable {
     /// Concurrent writes go out whole, in the order of the calls.
     package func write(_ frame: WebSocketFrame) async throws { try await line.write(parts: [frame]) }
 
-    package func closeOutput() async { await line.closeOutput() }
     package func close() async { await line.close() }
+    package func waitUntilClosed() async { try? await line.channel.closeFuture.get() }
+
+    /// Closes without waiting for anything.
+    package func abort() { line.channel.close(promise: nil) }
+
+    package func whenClosed(_ perform: @escaping @Sendable () -> Void) {
+        line.channel.closeFuture.whenComplete { _ in perform() }
+    }
+
+    /// Ends our side, then throws away what still comes, at most for `timeout`: closing a socket with unread bytes
+    /// resets it, and the reset can overtake our last frame.
+    package func linger(for timeout: TimeAmount) async { await line.linger(for: timeout) }
 
     package struct Frames: AsyncSequence, Sendable {
         package typealias Element = WebSocketFrame

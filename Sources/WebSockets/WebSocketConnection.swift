@@ -30,6 +30,7 @@ package final class WebSocketConnection: Sendable {
         let drained = Signal()
         self.drained = drained
         self.incoming = BoundedQueue { drained.raise() }
+        frames.whenClosed { drained.openForGood() }
     }
 
     /// Does the handshake. `HTTPServingError(.notUpgradable)` when the request is no proper one and nothing was sent.
@@ -69,6 +70,8 @@ package final class WebSocketConnection: Sendable {
     /// Closes with a handshake: at most two seconds, then the connection is closed anyway. Later calls do nothing.
     package func close(code: UInt16, reason: String) async {
         guard await sendClose(code, reason) else { return }
+        // Messages are dropped from now on, so the reading task can go on to the peer's answer.
+        drained.openForGood()
         // The reading task sees the peer's answer and closes; a peer that does not answer is not waited for.
         let timer = frames.eventLoop.scheduleTask(in: Self.closeTimeout) { [frames] in frames.abort() }
         await frames.waitUntilClosed()
@@ -122,7 +125,7 @@ package final class WebSocketConnection: Sendable {
         case .deliver(let message):
             // After our close nobody expects messages any more.
             guard phase.withLock({ $0 == .open }) else { return true }
-            if !incoming.push(message, cost: message.cost) { await drained.wait(unless: frames) }
+            if !incoming.push(message, cost: message.cost) { await drained.wait() }
             return true
         case .answerClose(let code):
             await sendClose(code, "")
@@ -159,7 +162,7 @@ package final class WebSocketConnection: Sendable {
         var data = ByteBuffer()
         if let code {
             data.writeInteger(MessageAssembler.mayBeSent(code) ? code : 1011)
-            data.writeString(reason.prefix(utf8Bytes: 123))
+            data.writeSubstring(reason.prefix(utf8Bytes: 123))
         }
         try? await frames.write(WebSocketFrame(fin: true, opcode: .connectionClose, data: data))
         return true

@@ -1,4 +1,5 @@
-package import ComputeCore
+import ComputeCore
+import NIOHTTP1
 
 /// `POST /run/command`
 package struct CommandHandler: Sendable {

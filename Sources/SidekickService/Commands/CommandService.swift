@@ -1,4 +1,4 @@
-package import ComputeCore
+import ComputeCore
 import Glibc
 import LinuxSystem
 import Synchronization

@@ -1,4 +1,4 @@
-import ComputeCore
+package import ComputeCore
 import FoundationEssentials
 package import HTTPServing
 import NIOCore

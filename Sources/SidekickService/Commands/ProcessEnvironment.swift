@@ -1,4 +1,4 @@
-import ComputeCore
+package import ComputeCore
 
 /// What a user's process finds in its environment. Nothing of the Sidekick's own comes through: that may hold settings.
 package enum ProcessEnvironment {

@@ -1,4 +1,4 @@
-import ComputeCore
+package import ComputeCore
 import Glibc
 package import LinuxSystem
 import NIOPosix

@@ -1,4 +1,4 @@
-package import ComputeCore
+import ComputeCore
 package import LinuxSystem
 
 /// What a connection may say, in either spelling.

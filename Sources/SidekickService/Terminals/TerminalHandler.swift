@@ -1,4 +1,5 @@
 package import ComputeCore
+import NIOHTTP1
 
 /// `/terminals` (contract §1.6).
 package struct TerminalHandler: Sendable {

@@ -83,7 +83,7 @@ extension TerminalHub {
         }
         connections[id]?.channels.insert(channel)
         guard let terminalID = Self.terminalID(channel), let terminal = terminals[terminalID] else { return .doNothing }
-        let kept = terminals[terminalID]?.backlog.take() ?? ([], 0)
+        let kept = terminals[terminalID]?.backlog.take() ?? (texts: [], dropped: 0)
         var events = kept.texts.map { TerminalEvent.output(terminalID, text: $0, terminal.encoding, dropped: 0) }
         if kept.dropped > 0 {
             events.insert(.output(terminalID, text: "", terminal.encoding, dropped: kept.dropped), at: 0)
