@@ -107,7 +107,12 @@ let package = Package(
         // T3: adapters
         library("SQLStore", ["ComputeDomain", "EventSourcing", "ComputeCore", grdb, logging]),
         library("LocalRuntime", ["ComputeRuntime", "ComputeCore", subprocess, systemPackage, logging]),
-        library("SidekickClient", ["SidekickProtocol", "ComputeCore", asyncHTTPClient, nio("NIOCore"), logging]),
+        library(
+            "SidekickClient",
+            [
+                "SidekickProtocol", "ComputeCore", asyncHTTPClient, crypto, nio("NIOCore"), nio("NIOHTTP1"),
+                nio("NIOFoundationCompat"),
+            ]),
 
         // T2: engines, with no word of the product in them
         library("HTTPServing", ["ComputeCore", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
@@ -152,7 +157,11 @@ let package = Package(
         tests("ServiceHostTests", ["ServiceHost", logging]),
         tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", logging]),
         tests(
-            "LocalRuntimeTests", ["LocalRuntime", "ComputeRuntime", "TestSupport", "ComputeCore", subprocess, logging]),
+            "LocalRuntimeTests",
+            [
+                "LocalRuntime", "SidekickClient", "SidekickProtocol", "ComputeRuntime", "TestSupport", "ComputeCore",
+                asyncHTTPClient, crypto, logging, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOFoundationCompat"),
+            ]),
         tests(
             "SidekickServiceTests",
             [

@@ -1,4 +1,4 @@
-package import ComputeCore
+import ComputeCore
 package import ComputeRuntime
 
 /// What every `ComputeRuntime` promises. The double and each real runtime run the same checks.
