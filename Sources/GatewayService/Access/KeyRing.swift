@@ -5,11 +5,11 @@ import Logging
 
 /// The public keys that tokens verify against, fetched when a token names one that is not here yet.
 actor KeyRing {
-    private let fetch: @Sendable () async throws(GatewayError) -> TokenKeys
+    private let api: InternalAPI
     private let clock: any WallClock
     private let logger: Logger
     private var verifier = TokenVerifier(keys: [])
-    private var refresh: Task<Bool, Never>?
+    private var refresh: Task<Void, Never>?
     private var nextRefresh = ContinuousClock.now
     /// Anybody can send a token with an invented key id; keys change about never.
     private static let pause: Duration = .seconds(1)
@@ -21,20 +21,24 @@ actor KeyRing {
         case noKeys
     }
 
-    init(fetch: @escaping @Sendable () async throws(GatewayError) -> TokenKeys, clock: any WallClock, logger: Logger) {
-        self.fetch = fetch
+    init(api: InternalAPI, clock: any WallClock, logger: Logger) {
+        self.api = api
         self.clock = clock
         self.logger = logger
     }
 
     func verdict(on token: String) async -> Verdict {
+        let asked = loads
         let first = await Self.check(token, with: verifier, now: clock.now())
         guard case .refused(.unknownKey) = first else { return first }
-        guard await refreshed() else { return hasKeys ? first : .noKeys }
-        return await Self.check(token, with: verifier, now: clock.now())
+        // Other requests run while this one awaits: the keys may have come meanwhile.
+        if loads == asked { await refreshIfDue() }
+        guard loads > 0 else { return .noKeys }
+        return loads == asked ? first : await Self.check(token, with: verifier, now: clock.now())
     }
 
-    private var hasKeys = false
+    /// How often keys arrived.
+    private var loads = 0
 
     private static func check(_ token: String, with verifier: TokenVerifier, now: WallTime) async -> Verdict {
         do throws(TokenRefusal) {
@@ -44,30 +48,27 @@ actor KeyRing {
         }
     }
 
-    /// One fetch at a time, and not often; true when one was made and succeeded.
-    private func refreshed() async -> Bool {
+    /// One fetch at a time, and not often.
+    private func refreshIfDue() async {
         if let refresh { return await refresh.value }
-        guard ContinuousClock.now >= nextRefresh else { return false }
+        guard ContinuousClock.now >= nextRefresh else { return }
         // Not a child of the asking request: others wait for it too, and its client may leave.
         let task = Task { await self.load() }
         refresh = task
-        let succeeded = await task.value
-        return succeeded
+        await task.value
     }
 
-    private func load() async -> Bool {
+    private func load() async {
         defer {
             refresh = nil
             nextRefresh = .now.advanced(by: Self.pause)
         }
         do {
-            let keys = try await fetch().keys.map { try TokenPublicKey(x: $0.x) }
+            let keys = try await api.keys().keys.map { try TokenPublicKey(x: $0.x) }
             verifier = TokenVerifier(keys: keys)
-            hasKeys = !keys.isEmpty
-            return true
+            loads += 1
         } catch {
             logger.warning("token keys could not be fetched", metadata: ["error": "\(error)"])
-            return false
         }
     }
 }

@@ -6,11 +6,12 @@ package enum QueryToken {
         guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return (target, []) }
         var tokens: [String] = []
         var kept: [Substring] = []
-        for pair in target[target.index(after: mark)...].split(separator: "&", omittingEmptySubsequences: false) {
-            if pair.hasPrefix("token=") {
+        let query = target.utf8[target.utf8.index(after: mark)...]
+        for pair in query.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
+            if pair.starts(with: "token=".utf8) {
                 tokens.append(percentDecoded(pair.dropFirst(6)))
             } else {
-                kept.append(pair)
+                kept.append(Substring(pair))
             }
         }
         guard !tokens.isEmpty else { return (target, []) }
@@ -18,8 +19,8 @@ package enum QueryToken {
         return (kept.isEmpty ? path : path + "?" + kept.joined(separator: "&"), tokens)
     }
 
-    private static func percentDecoded(_ text: Substring) -> String {
-        let bytes = Array(text.utf8)
+    private static func percentDecoded(_ text: Substring.UTF8View) -> String {
+        let bytes = Array(text)
         var out: [UInt8] = []
         var index = 0
         while index < bytes.count {

@@ -1,3 +1,4 @@
+package import APIContract
 package import Auth
 package import ComputeCore
 package import NIOHTTP1
@@ -9,8 +10,6 @@ package enum SidekickAccess {
         case anonymous
         /// Goes on when one of these verifies for this compute.
         case needs([String])
-        /// A CORS preflight, answered here: browsers send it without a credential.
-        case preflight
         case refused(Problem)
     }
 
@@ -18,11 +17,10 @@ package enum SidekickAccess {
         method: HTTPMethod, path: Substring, headers: HTTPHeaders, queryTokens: [String], isUpgrade: Bool,
         form: Resolution.Form, authority: Authority?, scheme: String
     ) -> Decision {
-        if CORS.isPreflight(method: method, headers: headers) { return .preflight }
         let isPublic =
             (method == .GET || method == .HEAD) && !isUpgrade && (path == "/" || path == "/health" || path == "/ready")
         if isPublic { return .anonymous }
-        if let bearer = bearer(in: headers) { return .needs([bearer]) }
+        if let bearer = headers.first(name: "authorization").flatMap(bearer) { return .needs([bearer]) }
         if let token = queryTokens.first { return .needs([token]) }
         // In the path form every compute shares one origin, so a cookie proves nothing about who sends it.
         let cookies = form == .host ? Cookies.values(named: Cookies.sessionName(scheme: scheme), in: headers) : []
@@ -41,18 +39,16 @@ package enum SidekickAccess {
     }
 
     /// - Returns: why the bearer of `token` may not use this compute; nil when he may.
-    package static func objection(to token: AccessToken, computeID: ComputeID, group: GroupID) -> Problem? {
-        guard token.computeID == computeID, token.group == group else {
+    package static func objection(to token: AccessToken, route: RouteRecord) -> Problem? {
+        guard token.computeID == route.computeId, token.group == route.group else {
             return Problem(status: 403, code: .forbidden, message: "this token is for another sandbox")
         }
         return nil
     }
 
-    /// The scheme is case-insensitive (RFC 9110 §11.1).
-    package static func bearer(in headers: HTTPHeaders) -> String? {
-        guard let value = headers.first(name: "authorization"), value.utf8.count > 7,
-            value.prefix(7).lowercased() == "bearer "
-        else { return nil }
+    /// The token of an `Authorization` header; the scheme's name is case-insensitive (RFC 9110 §11.1).
+    package static func bearer(_ value: String) -> String? {
+        guard value.utf8.count > 7, value.prefix(7).lowercased() == "bearer " else { return nil }
         let token = value.dropFirst(7).drop { $0 == " " }
         return token.isEmpty ? nil : String(token)
     }

@@ -7,6 +7,10 @@ package enum UserCodeBoundary {
     /// port host it is usually the app's own.
     package static func clean(request headers: inout HTTPHeaders, form: Resolution.Form) {
         for name in ["x-computesdk-token", "x-computesdk-api-key"] { headers.remove(name: name) }
+        // A page that was opened with ?token= names its own address in every request it makes.
+        if let referer = headers.first(name: "referer") {
+            headers.replaceOrAdd(name: "Referer", value: QueryToken.cut(from: referer).target)
+        }
         switch form {
         case .host: Cookies.removeOurs(from: &headers)
         // Cookies of a shared origin belong to whoever set them, which is never this compute.

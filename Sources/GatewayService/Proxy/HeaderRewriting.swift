@@ -63,11 +63,7 @@ package enum HeaderRewriting {
     }
 
     /// The answer's headers for the client.
-    package static func response(_ headers: HTTPHeaders, requestID: RequestID) -> HTTPHeaders {
-        var result = endToEnd(headers)
-        result.replaceOrAdd(name: "X-Request-Id", value: requestID.rawValue)
-        return result
-    }
+    package static func response(_ headers: HTTPHeaders) -> HTTPHeaders { endToEnd(headers) }
 
     private static func endToEnd(_ headers: HTTPHeaders) -> HTTPHeaders {
         var result = headers

@@ -139,8 +139,11 @@ final class RouteDirectory: Sendable {
         var backoff = Backoff(first: .milliseconds(50), most: .seconds(5))
         var catchingUp = true
         while !Task.isCancelled {
+            let asked = ContinuousClock.now
+            var heard = false
             do {
                 try await api.events(after: cursor, wait: catchingUp ? .zero : feedWait) { line in
+                    heard = heard || line.type != nil
                     if let record = line.route {
                         self.perform(self.state.withLock { $0.table.happened(record) })
                     }
@@ -150,8 +153,14 @@ final class RouteDirectory: Sendable {
                     catchingUp = false
                     state.withLock { $0.table.caughtUp() }
                     logger.info("following the event feed")
+                    continue
                 }
-                backoff.reset()
+                // An answer that ends early without news breaks the feed's promise; never ask in a tight loop.
+                if !heard, ContinuousClock.now - asked < feedWait / 2 {
+                    try? await Task.sleep(for: backoff.next())
+                } else {
+                    backoff.reset()
+                }
             } catch {
                 guard !Task.isCancelled else { return }
                 logger.warning("event feed interrupted", metadata: ["error": "\(error)"])

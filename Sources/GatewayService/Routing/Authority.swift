@@ -1,5 +1,5 @@
 /// A host and perhaps a port, as a client names them in `Host`, in an absolute-form target or in `Origin`.
-package struct Authority: Hashable, Sendable {
+package struct Authority: Hashable, Sendable, CustomStringConvertible {
     /// Lower case, without the dot that may end a DNS name; an IPv6 literal keeps its brackets.
     package let name: String
     package let port: Int?
@@ -32,6 +32,8 @@ package struct Authority: Hashable, Sendable {
         if name.hasSuffix(".") { name.removeLast() }
         self.name = name
     }
+
+    package var description: String { port.map { "\(name):\($0)" } ?? name }
 
     /// Whether both name the same place for a client that speaks `scheme`.
     package func isSame(as other: Authority, scheme: String) -> Bool {

@@ -13,36 +13,37 @@ package struct RequestTarget: Equatable, Sendable {
     }
 
     package init(_ raw: String) throws(Problem) {
-        // The parser below us decodes bytes leniently: what is not ASCII here may not be what was sent, so it
-        // cannot be passed on unchanged. RFC 3986 has such bytes percent-encoded.
-        guard raw.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
+        // U+FFFD is what the parser below us makes of bytes that are no UTF-8: what was sent is lost then.
+        guard raw.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "#") }),
+            !raw.unicodeScalars.contains("\u{FFFD}")
+        else {
             throw .malformed("the request target holds a character that must be percent-encoded")
         }
         if raw.utf8.first == UInt8(ascii: "/") || raw == "*" {
             origin = raw
             return
         }
-        guard let colon = raw.range(of: "://") else {
+        guard let colon = raw.utf8.firstIndex(of: UInt8(ascii: ":")), raw[colon...].startsWithBytes("://") else {
             throw .malformed("the request target must begin with / or be a full http:// address")
         }
-        let scheme = raw[..<colon.lowerBound].lowercased()
+        let scheme = raw[..<colon].lowercased()
         guard scheme == "http" || scheme == "https" else {
             throw .malformed("the request target has a scheme other than http and https")
         }
-        let rest = raw[colon.upperBound...]
-        let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+        let rest = raw[raw.utf8.index(colon, offsetBy: 3)...]
+        let end = rest.utf8.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
         guard let authority = Authority(rest[..<end]), !authority.name.isEmpty else {
             throw .malformed("the request target names no valid host")
         }
         absolute = Absolute(scheme: scheme, authority: authority)
         let tail = String(rest[end...])
-        origin = tail.hasPrefix("/") ? tail : "/" + tail
+        origin = tail.startsWithBytes("/") ? tail : "/" + tail
     }
 
     /// The bytes before the first `?`.
     package static func path(of origin: some StringProtocol) -> Substring {
         let text = Substring(origin)
-        return text[..<(text.firstIndex(of: "?") ?? text.endIndex)]
+        return text[..<(text.utf8.firstIndex(of: UInt8(ascii: "?")) ?? text.endIndex)]
     }
 }
 
@@ -53,13 +54,6 @@ extension Problem {
 }
 
 extension StringProtocol {
-    /// Foundation's search compares by meaning; this one compares characters, which are bytes here (ASCII).
-    fileprivate func range(of needle: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(needle) { return start..<index(start, offsetBy: needle.count) }
-            formIndex(after: &start)
-        }
-        return nil
-    }
+    /// `hasPrefix` compares characters, and `/` followed by a combining accent is another character than `/`.
+    func startsWithBytes(_ prefix: String) -> Bool { utf8.starts(with: prefix.utf8) }
 }

@@ -1,4 +1,4 @@
-package import ComputeCore
+import ComputeCore
 package import NIOHTTP1
 
 /// Decides from the request line and `Host` alone where a request goes. Pure: what it decides on is what the
@@ -74,7 +74,7 @@ package struct RouteResolution: Sendable {
     private func onComputeHost(_ label: HostLabel, path: Substring) -> Destination {
         switch label {
         case .sidekick(let id, let child):
-            path.hasPrefix("/auth/") ? .api(computeHost: id) : .sidekick(id, child: child)
+            path.startsWithBytes("/auth/") ? .api(computeHost: id) : .sidekick(id, child: child)
         case .port(let id, let port, let child): .port(id, port, child: child)
         case .impossible, .notACompute: .refused(.notFound("this host is not one of a sandbox"))
         }
@@ -83,22 +83,22 @@ package struct RouteResolution: Sendable {
     // MARK: - Path
 
     private func pathForm(_ origin: String) -> Resolution {
-        guard origin.hasPrefix("/s/") else {
+        guard origin.startsWithBytes("/s/") else {
             return Resolution(destination: .api(computeHost: nil), target: origin, form: .host)
         }
-        let afterS = origin.dropFirst(3)
+        let afterS = origin[origin.utf8.index(origin.startIndex, offsetBy: 3)...]
         let (first, rest) = Self.segment(afterS)
         guard let id = ComputeID(first) else {
             return Resolution(destination: .refused(.notFound("no such sandbox")), target: "/", form: .path)
         }
-        if rest.hasPrefix("/auth/") {
+        if rest.startsWithBytes("/auth/") {
             // The API knows the path form too, and a path is never rewritten for it.
             return Resolution(destination: .api(computeHost: id), target: origin, form: .path)
         }
-        guard rest.hasPrefix("/p/") else {
+        guard rest.startsWithBytes("/p/") else {
             return Resolution(destination: .sidekick(id, child: nil), target: Self.rooted(rest), form: .path)
         }
-        let (digits, tail) = Self.segment(rest.dropFirst(3))
+        let (digits, tail) = Self.segment(rest[rest.utf8.index(rest.startIndex, offsetBy: 3)...])
         let destination: Destination
         if !listensOnLoopback {
             destination = .refused(
@@ -113,10 +113,10 @@ package struct RouteResolution: Sendable {
 
     /// Everything up to the next `/` or `?`, and the rest with that character.
     private static func segment(_ text: Substring) -> (Substring, Substring) {
-        let end = text.firstIndex { $0 == "/" || $0 == "?" } ?? text.endIndex
+        let end = text.utf8.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? text.endIndex
         return (text[..<end], text[end...])
     }
 
     /// `/s/<id>` and `/s/<id>?q` mean the Sidekick's `/`.
-    private static func rooted(_ rest: Substring) -> String { rest.hasPrefix("/") ? String(rest) : "/" + rest }
+    private static func rooted(_ rest: Substring) -> String { rest.startsWithBytes("/") ? String(rest) : "/" + rest }
 }
