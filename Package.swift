@@ -150,8 +150,8 @@ let package = Package(
         tests(
             "HTTPServingTests",
             [
-                "HTTPServing", "WebSockets", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
-                nio("NIOEmbedded"),
+                "HTTPServing", "WebSockets", "ComputeCore", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOWebSocket"), nio("NIOEmbedded"),
             ]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("ServiceHostTests", ["ServiceHost", logging]),
@@ -173,7 +173,8 @@ let package = Package(
             "APIServiceTests",
             [
                 "APIService", "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol",
-                "Auth", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, logging, crypto, nio("NIOCore"),
+                "Auth", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, logging, crypto,
+                nio("NIOCore"),
             ]),
         tests(
             "GatewayServiceTests",
