@@ -192,11 +192,11 @@ def test_the_curl_lines_of_the_readme_work_as_they_are(system):
 
 
 def test_the_lines_that_serve_prints_work_when_pasted(start_system):
-    """`serve` prints a `curl` line, and a Python example between `python3 - <<'EOF'` and `EOF`."""
+    """`serve` prints a `curl` line, and a Python example from `python3 -m venv` to the `END` of a here-document."""
     system = start_system(key=None)
     text = eventually(
         "`serve` prints its examples",
-        lambda: system.stdout() if re.search(r"^\s*EOF$", system.stdout(), re.MULTILINE) else None)
+        lambda: system.stdout() if re.search(r"^END$", system.stdout(), re.MULTILINE) else None)
     system.key = KEY.search(text)[0]
     assert system.url in text
     environment = {"PATH": python_environment(system)["PATH"], "HOME": str(system.base)}
@@ -205,12 +205,14 @@ def test_the_lines_that_serve_prints_work_when_pasted(start_system):
         found = re.search(pattern, text, re.MULTILINE | re.DOTALL)
         assert found, text
         ended = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", found[0]], env=environment, capture_output=True, text=True, timeout=100)
+            # Only the place of the virtual environment differs, so that the test leaves nothing behind.
+            ["bash", "-euo", "pipefail", "-c", found[0].replace("/tmp/computesdk-client", f"{system.base}/client")],
+            env=environment, capture_output=True, text=True, timeout=100)
         assert ended.returncode == 0, (found[0], ended.stdout, ended.stderr)
         return ended.stdout
 
     made = json.loads(paste(r"^\s*curl (?:[^\n]*\\\n)*[^\n]*$"))
     assert made["success"] is True
-    assert paste(r"^[^\n]*python3 - <<'EOF'\n.*?^EOF$").strip()
+    assert paste(r"^python3 -m venv .*?^END$").strip()
     assert system.stop() == 0
     assert system.remains() == ({}, [])
