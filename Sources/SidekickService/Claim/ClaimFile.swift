@@ -12,9 +12,9 @@ struct ClaimFile: Sendable {
     ///   compute must not be given to somebody else.
     func load() throws -> ClaimRecord? {
         let bytes: [UInt8]
-        do {
+        do throws(LinuxSystemError) {
             (_, bytes) = try FileTree.read(path, limit: RequestBody.maxBytes * 2)
-        } catch let error as LinuxSystemError where error.code == .notFound {
+        } catch where error.code == .notFound {
             return nil
         }
         return try JSONDecoder().decode(ClaimRecord.self, from: Data(bytes))

@@ -61,13 +61,14 @@ final class ClaimService: Sendable {
             claimed = try ClaimCredential.verify(
                 credential, key: settings.claimKey, member: settings.member, body: body, now: now)
         } catch {
-            throw Self.forbidden(
+            let reason =
                 switch error {
                 case .badSignature: "the claim credential's signature is not valid"
                 case .otherMember: "the claim credential is for another member"
                 case .expired: "the claim credential has expired"
                 case .otherBody: "the claim credential is for another body"
-                })
+                }
+            throw Self.forbidden(reason)
         }
         let order = try ClaimOrder.read(try RequestBody.parse(body))
         guard order.computeId == claimed.computeID, order.generation == claimed.generation else {
