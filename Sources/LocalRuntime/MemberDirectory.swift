@@ -20,7 +20,9 @@ struct MemberDirectory: Sendable, Hashable {
     /// - Returns: nil when the name is no plain file name: it comes from outside and becomes a path.
     init?(members: String, name: MemberName) {
         let bytes = name.rawValue.utf8
-        guard (1...64).contains(bytes.count), bytes.allSatisfy({ $0.isLowercaseLetter || $0.isDigit }) else { return nil }
+        guard (1...64).contains(bytes.count), bytes.allSatisfy({ $0.isLowercaseLetter || $0.isDigit }) else {
+            return nil
+        }
         self.members = members
         self.name = name
     }

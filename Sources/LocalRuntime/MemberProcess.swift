@@ -46,7 +46,8 @@ enum MemberProcess {
             var isReady = false
             // Read to the end also after the one line that matters: a pipe that fills would stop the Sidekick.
             for try await line in execution.standardOutput.strings(bufferingPolicy: .maxLineLength(64 << 10)) {
-                guard !isReady, let ready = try? JSONDecoder().decode(ReadyLine.self, from: Data(line.utf8)), ready.ready
+                guard !isReady, let ready = try? JSONDecoder().decode(ReadyLine.self, from: Data(line.utf8)),
+                    ready.ready
                 else { continue }
                 isReady = true
                 onEvent(.ready)

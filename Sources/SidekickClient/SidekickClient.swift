@@ -63,7 +63,8 @@ package struct SidekickClient: SidekickAgent {
 
     /// What an answer means to whoever claims; nil for a success.
     static func failure(status: UInt, body: ByteBuffer) -> SidekickAgentError? {
-        let said = (try? JSONDecoder().decode(Problem.Body.self, from: Data(buffer: body)))?.message ?? "status \(status)"
+        let said =
+            (try? JSONDecoder().decode(Problem.Body.self, from: Data(buffer: body)))?.message ?? "status \(status)"
         return switch status {
         case 200..<300: nil
         case 409: SidekickAgentError(.alreadyClaimed, said)

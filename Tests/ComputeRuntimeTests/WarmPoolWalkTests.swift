@@ -121,7 +121,9 @@ private struct World: ~Copyable {
 
     private mutating func checkCounts() {
         if pool.startingCount > concurrentStarts { broken("\(pool.startingCount) starts at once") }
-        if pool.startingCount != open.count { broken("it counts \(pool.startingCount) starts, there are \(open.count)") }
+        if pool.startingCount != open.count {
+            broken("it counts \(pool.startingCount) starts, there are \(open.count)")
+        }
         if pool.waiterCount != waiting.count { broken("it counts \(pool.waiterCount) of \(waiting.count) waiters") }
         if pool.idleCount > pool.target { broken("\(pool.idleCount) idle for a target of \(pool.target)") }
         if Set(pool.idleMembers.map(\.name)) != pooled { broken("idle members are not those that nobody has") }

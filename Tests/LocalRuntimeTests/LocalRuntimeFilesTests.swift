@@ -47,7 +47,8 @@ import Testing
 
     @Test func aDataDirectoryThatIsTooLongForSocketsIsRefusedByName() throws {
         var settings = LocalRuntime.Settings(
-            dataDirectory: "/tmp/" + String(repeating: "x", count: 80), sidekick: "/bin/true", claimKey: "", poolSize: 0)
+            dataDirectory: "/tmp/" + String(repeating: "x", count: 80), sidekick: "/bin/true", claimKey: "", poolSize: 0
+        )
         let error = #expect(throws: RuntimeError.self) {
             try LocalRuntime(settings: settings, logger: LocalWorld.quiet)
         }

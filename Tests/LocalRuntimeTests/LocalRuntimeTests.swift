@@ -116,7 +116,8 @@ import Testing
                 url: "http://x.localhost", portURLTemplate: nil)
             try await world.agent.claim(member.name, at: member.sidekickInternal, order: order)
             let marker = "99\(Int.random(in: 100_000...999_999))"
-            try await world.run("setsid sh -c 'setsid sleep \(marker) & wait' >/dev/null 2>&1 &", in: member, secret: "s3cret")
+            try await world.run(
+                "setsid sh -c 'setsid sleep \(marker) & wait' >/dev/null 2>&1 &", in: member, secret: "s3cret")
             let escaped = { LocalWorld.processes(withArgument: marker) }
             #expect(try await eventually { !escaped().isEmpty })
             try await runtime.remove(member.name)
@@ -136,7 +137,8 @@ import Testing
             let marker = "98\(Int.random(in: 100_000...999_999))"
             #expect(LocalWorld.spawnOrphan(["/bin/sleep", marker], home: home))
             #expect(try await eventually { !LocalWorld.processes(withArgument: marker).isEmpty })
-            for pid in LocalWorld.processes(naming: member) where !LocalWorld.processes(withArgument: marker).contains(pid) {
+            for pid in LocalWorld.processes(naming: member)
+            where !LocalWorld.processes(withArgument: marker).contains(pid) {
                 kill(pid, SIGKILL)
             }
             try await runtime.remove(member.name)

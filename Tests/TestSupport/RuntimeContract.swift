@@ -68,7 +68,8 @@ package struct RuntimeContract: Sendable {
         guard let member = runtime.takeIdleMember() else { throw Violation(description: "a full pool gives a member") }
         try await eventually("the pool refills") { runtime.idleCount == poolSize }
         try expect(
-            try await runtime.places().contains { $0.member == member && !$0.isIdle }, "a taken member is not idle again")
+            try await runtime.places().contains { $0.member == member && !$0.isIdle },
+            "a taken member is not idle again")
         try await removeAll([member])
     }
 
