@@ -32,6 +32,33 @@ package struct ComputeSummary: Hashable, Sendable {
     package var portHost: String?
     /// The version of the stream that this row shows.
     package var version: Int
+
+    package init(
+        id: ComputeID, group: GroupID, name: String?, namespace: String?, metadata: [String: JSONValue],
+        directory: String?, timeout: Duration, state: State, createdAt: WallTime, startedAt: WallTime?,
+        expiresAt: WallTime?, endedAt: WallTime?, endReason: EndReason?, generation: Generation?, member: MemberName?,
+        sidekick: Endpoint?, sidekickInternal: Endpoint?, portHost: String?, version: Int
+    ) {
+        self.id = id
+        self.group = group
+        self.name = name
+        self.namespace = namespace
+        self.metadata = metadata
+        self.directory = directory
+        self.timeout = timeout
+        self.state = state
+        self.createdAt = createdAt
+        self.startedAt = startedAt
+        self.expiresAt = expiresAt
+        self.endedAt = endedAt
+        self.endReason = endReason
+        self.generation = generation
+        self.member = member
+        self.sidekick = sidekick
+        self.sidekickInternal = sidekickInternal
+        self.portHost = portHost
+        self.version = version
+    }
 }
 
 extension ComputeSummary {
@@ -79,16 +106,11 @@ extension ComputeSummary {
     }
 
     private init(requested id: ComputeID, group: GroupID, spec: ComputeSpec, at: WallTime, version: Int) {
-        self.id = id
-        self.group = group
-        self.name = spec.name
-        self.namespace = spec.namespace
-        self.metadata = spec.metadata
-        self.directory = spec.directory
-        self.timeout = spec.timeout
-        self.state = .requested
-        self.createdAt = at
-        self.version = version
+        self.init(
+            id: id, group: group, name: spec.name, namespace: spec.namespace, metadata: spec.metadata,
+            directory: spec.directory, timeout: spec.timeout, state: .requested, createdAt: at, startedAt: nil,
+            expiresAt: nil, endedAt: nil, endReason: nil, generation: nil, member: nil, sidekick: nil,
+            sidekickInternal: nil, portHost: nil, version: version)
     }
 
     /// Where it runs; nil unless running.

@@ -30,7 +30,10 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries {
         -> EventPage
     {
         let start = try PositionCursor(cursor).position
-        return state.withLock { state in
+        return try state.withLock { state throws(EventStoreError) in
+            guard start <= Int64(state.log.count) else {
+                throw EventStoreError(.badCursor, "the cursor is ahead of the log")
+            }
             let rest = state.log.drop { $0.position <= start }
             let matching = rest.filter { event in
                 (filter.group.map { $0 == event.group } ?? true) && (filter.stream.map { $0 == event.stream } ?? true)
