@@ -1,6 +1,6 @@
 package import ComputeCore
 
-/// The body of `POST /v1/sandboxes`, checked. Field names and limits are the wire's; see `docs/api.md`.
+/// The body of `POST /v1/sandboxes`, checked. Field names and limits are the wire's.
 package struct CreateSandbox: Hashable, Sendable {
     /// The lifetime; nil: the default.
     package var timeout: Duration?

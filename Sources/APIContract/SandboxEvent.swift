@@ -26,3 +26,19 @@ package struct SandboxEvent: Codable, Hashable, Sendable {
         self.data = data
     }
 }
+
+/// A page of events.
+package struct EventList: Codable, Hashable, Sendable {
+    package var success = true
+    package var data: [SandboxEvent]
+    /// For the next page; absent when there is nothing more now.
+    package var next: String?
+    /// Where to go on later, also after the last page; absent only when the log is empty.
+    package var cursor: String?
+
+    package init(data: [SandboxEvent], next: String?, cursor: String?) {
+        self.data = data
+        self.next = next
+        self.cursor = cursor
+    }
+}

@@ -3,6 +3,7 @@ import ComputeCore
 import ComputeDomain
 import ComputeRuntime
 import EventSourcing
+import Logging
 import SidekickProtocol
 
 // A place for a compute. Every path ends in a running compute with a record, or in neither.
@@ -19,7 +20,7 @@ extension ComputeService {
             let now = ports.clock.now()
             let requested = ComputeEvent.requested(spec(request), at: now)
             let state = Compute.evolve(Compute.initial, requested)
-            do {
+            do throws(Problem) {
                 let started = try decided(.start(Placement(member, order.generation), at: now), state)
                 let commit = Commit.compute(
                     id, in: caller.group, expectedVersion: 0, before: Compute.initial, events: [requested] + started,
@@ -75,7 +76,7 @@ extension ComputeService {
         for _ in 0..<settings.claimAttempts {
             let member = try await member(deadline: deadline)
             guard await claim(member, order) else { continue }
-            do {
+            do throws(Problem) {
                 let now = ports.clock.now()
                 let state = Compute.State.requested(spec(request))
                 let commit = Commit.compute(

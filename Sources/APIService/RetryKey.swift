@@ -1,5 +1,5 @@
-import ComputeCore
-import Crypto
+package import ComputeCore
+package import Crypto
 import EventSourcing
 import FoundationEssentials
 
