@@ -1,0 +1,8 @@
+import Testing
+import TestSupport
+
+struct InMemoryEventStoreTests {
+    @Test(arguments: EventStoreContract.all) func keepsTheContract(clause: EventStoreContract) async throws {
+        try await clause.run(InMemoryEventStore())
+    }
+}
