@@ -82,6 +82,8 @@ struct ComputeEventTests {
     @Test func aRevokedKeysRowOpensNothing() {
         #expect(PrivateRow.apiKey(hash: "h", keyID: "k1", in: .default).activeAPIKeyID == "k1")
         #expect(PrivateRow.apiKey(hash: "h", keyID: "k1", in: .default, revoked: true).activeAPIKeyID == nil)
-        #expect(PrivateRow(kind: "other", key: "h", group: .default, value: .object(["id": .string("k")])).activeAPIKeyID == nil)
+        #expect(
+            PrivateRow(kind: "other", key: "h", group: .default, value: .object(["id": .string("k")])).activeAPIKeyID
+                == nil)
     }
 }

@@ -1,8 +1,8 @@
 import ComputeCore
 import ComputeDomain
 import EventSourcing
-import Testing
 import TestSupport
+import Testing
 
 struct CursorTests {
     @Test(arguments: [0, 1, 255, 256, Int64.max]) func positionsRoundTrip(position: Int64) throws {
@@ -12,7 +12,8 @@ struct CursorTests {
     }
 
     @Test(arguments: [
-        "", "1", "AAAA", "====", "ZQEAAAAAAAAAAQ==", "ZQIAAAAAAAAAAQ", "ZQEAAAAAAAAA", "ZQH__________w", "cwEAAAAAAAAAAQ",
+        "", "1", "AAAA", "====", "ZQEAAAAAAAAAAQ==", "ZQIAAAAAAAAAAQ", "ZQEAAAAAAAAA", "ZQH__________w",
+        "cwEAAAAAAAAAAQ",
         "é", "../..", String(repeating: "A", count: 100_000), "' OR 1=1 --",
     ])
     func whatIsNoCursorIsRefused(text: String) {

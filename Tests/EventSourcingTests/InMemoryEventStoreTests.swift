@@ -1,5 +1,5 @@
-import Testing
 import TestSupport
+import Testing
 
 struct InMemoryEventStoreTests {
     @Test(arguments: EventStoreContract.all) func keepsTheContract(clause: EventStoreContract) async throws {

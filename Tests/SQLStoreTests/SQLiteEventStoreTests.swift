@@ -3,8 +3,8 @@ import ComputeDomain
 import EventSourcing
 import Foundation
 import SQLStore
-import Testing
 import TestSupport
+import Testing
 
 private let now = WallTime(milliseconds: 1_800_000_000_000)
 
@@ -97,7 +97,8 @@ struct SQLiteEventStoreTests {
     }
 
     @Test func aDatabaseOfANewerVersionIsRefused() async throws {
-        try await refuses(after: "INSERT INTO schema_migrations VALUES (999, 'future', 'x', 0)", saying: "newer version")
+        try await refuses(
+            after: "INSERT INTO schema_migrations VALUES (999, 'future', 'x', 0)", saying: "newer version")
     }
 
     @Test func aDatabaseWithAnEditedMigrationIsRefused() async throws {

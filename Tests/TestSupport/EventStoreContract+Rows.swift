@@ -127,7 +127,9 @@ extension EventStoreContract {
                 }
                 made.append(id)
             }
-            for states in [nil, [.ended], [.requested], [.requested, .ended], [.running], []] as [Set<ComputeSummary.State>?] {
+            for states in [nil, [.ended], [.requested], [.requested, .ended], [.running], []]
+                as [Set<ComputeSummary.State>?]
+            {
                 let filter = SummaryFilter(states: states)
                 let whole = try await store.summaries(in: .default, matching: filter, after: nil, limit: 1000)
                 try require(whole.next == nil, "one page")

@@ -139,7 +139,8 @@ extension EventStoreContract {
                 let one = try await store.drain(matching: EventFilter(group: other, stream: stream), limit: limit)
                 try require(one.events == all.filter { $0.stream == stream }, "stream, limit \(limit)")
                 let foreign = EventFilter(group: .default, stream: stream)
-                try require(try await store.drain(matching: foreign, limit: limit).events.isEmpty, "another group's stream")
+                try require(
+                    try await store.drain(matching: foreign, limit: limit).events.isEmpty, "another group's stream")
                 let after = try await store.drain(after: mine.next, limit: limit)
                 try require(after.events.isEmpty, "a filtered page passes what it dropped")
             }
@@ -170,7 +171,8 @@ extension EventStoreContract {
             try require(idle >= .milliseconds(20), "woken by what was read already")
             let bad = Cursor(rawValue: "x")
             try require(
-                await clock.measure { await store.waitForEvents(after: bad, timeout: .seconds(30)) } < .seconds(15), "bad")
+                await clock.measure { await store.waitForEvents(after: bad, timeout: .seconds(30)) } < .seconds(15),
+                "bad")
         },
     ]
 }
