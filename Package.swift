@@ -157,7 +157,7 @@ let package = Package(
             ]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("ServiceHostTests", ["ServiceHost", logging]),
-        tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", logging]),
+        tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", grdb, logging]),
         tests(
             "LocalRuntimeTests",
             [
