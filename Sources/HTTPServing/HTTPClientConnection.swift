@@ -1,7 +1,7 @@
 package import ComputeCore
+import Glibc
 package import NIOCore
 package import NIOHTTP1
-import Glibc
 import NIOPosix
 import Synchronization
 
@@ -154,7 +154,8 @@ package final class HTTPClientConnection: Sendable {
                 operations.removeHandler(old.encoder, promise: nil)
                 do {
                     try operations.addHandler(
-                        PartReceiver<ByteBuffer>(inbound: inbound, endsCleanly: true) { (.bytes($1), $1.readableBytes) })
+                        PartReceiver<ByteBuffer>(inbound: inbound, endsCleanly: true) { (.bytes($1), $1.readableBytes) }
+                    )
                 } catch {
                     return channel.eventLoop.makeFailedFuture(error)
                 }

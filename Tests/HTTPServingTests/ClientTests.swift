@@ -8,7 +8,8 @@ import Testing
 
 @Suite struct ClientTests {
     private static func head(_ method: HTTPMethod, _ uri: String, _ headers: HTTPHeaders = [:]) -> HTTPRequestHead {
-        HTTPRequestHead(version: .http1_1, method: method, uri: uri, headers: HTTPHeaders([("Host", "h")]).appending(headers))
+        HTTPRequestHead(
+            version: .http1_1, method: method, uri: uri, headers: HTTPHeaders([("Host", "h")]).appending(headers))
     }
 
     @Test func reusesAConnectionForWholeExchanges() async throws {
@@ -98,7 +99,8 @@ import Testing
     }
 
     @Test func informationalAnswersAreSkipped() async throws {
-        try await Self.withAnswer("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") { client in
+        try await Self.withAnswer("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        { client in
             let head = try await client.receiveHead()
             #expect(head.status == .notFound)
         }

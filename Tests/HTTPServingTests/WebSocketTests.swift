@@ -103,7 +103,10 @@ import WebSockets
         try await Self.withSocket({ socket in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for index in 0..<count {
-                    group.addTask { try await socket.send(String(repeating: Character(UnicodeScalar(UInt8(97 + index % 26))), count: 100)) }
+                    group.addTask {
+                        try await socket.send(
+                            String(repeating: Character(UnicodeScalar(UInt8(97 + index % 26))), count: 100))
+                    }
                 }
                 try await group.waitForAll()
             }
