@@ -1,10 +1,9 @@
 import APIContract
 import Auth
 import ComputeCore
+import GatewayService
 import NIOHTTP1
 import Testing
-
-import GatewayService
 
 private let id = ComputeID("abcdefgh12345678wxyz")!
 
@@ -117,7 +116,8 @@ private let id = ComputeID("abcdefgh12345678wxyz")!
         #expect(
             headers == ["Cookie": "a=1; b=2", "Referer": "http://h/?x=1", "Authorization": "Basic app"] as HTTPHeaders
                 || Set(headers.map { "\($0.name): \($0.value)" })
-                    == ["Cookie: a=1; b=2", "Referer: http://h/?x=1", "Authorization: Basic app"])
+                    == ["Cookie: a=1; b=2", "Referer: http://h/?x=1", "Authorization: Basic app"]
+        )
         var path: HTTPHeaders = ["Cookie": "a=1"]
         UserCodeBoundary.clean(request: &path, form: .path)
         #expect(path.isEmpty)

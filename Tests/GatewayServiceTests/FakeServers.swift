@@ -74,7 +74,11 @@ final class FakeInternalAPI: Sendable {
                     state.lookups[id, default: 0] += 1
                     return state.routes[id]
                 }
-                if let record { try await answer(exchange, record) } else { try await exchange.respond(status: .notFound) }
+                if let record {
+                    try await answer(exchange, record)
+                } else {
+                    try await exchange.respond(status: .notFound)
+                }
             } else {
                 try await exchange.respond(status: .badRequest)
             }

@@ -1,12 +1,11 @@
 import APIContract
 import ComputeCore
+import GatewayService
 import HTTPServing
 import NIOCore
 import NIOHTTP1
 import Synchronization
 import Testing
-
-import GatewayService
 
 @Suite(.timeLimit(.minutes(1))) struct GatewayStreamingTests {
     @Test func bodiesStreamBothWaysAtOnce() async throws {
@@ -194,7 +193,8 @@ import GatewayService
             var headers = try await world.authorized(world.id)
             headers.add(name: "Expect", value: "100-continue")
             #expect(
-                try await world.send(.POST, host: world.host("\(world.id)"), "/files", headers, body: "x").status == 200)
+                try await world.send(.POST, host: world.host("\(world.id)"), "/files", headers, body: "x").status == 200
+            )
             #expect(world.sidekick.last?.headers["expect"] == [])
         }
     }

@@ -51,7 +51,8 @@ struct GatewayWorld: Sendable {
         app: @escaping @Sendable (HTTPExchange) async throws -> Void = { try await answerOK($0, "app") },
         _ test: @escaping @Sendable (GatewayWorld) async throws -> Void
     ) async throws {
-        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("gw-\(UUID().uuidString.prefix(8))")
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "gw-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: directory) }
         func socket(_ name: String) -> Endpoint { .unix(path: directory.appendingPathComponent(name).path) }

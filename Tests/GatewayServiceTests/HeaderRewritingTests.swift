@@ -1,9 +1,8 @@
 import APIContract
 import ComputeCore
+import GatewayService
 import NIOHTTP1
 import Testing
-
-import GatewayService
 
 @Suite struct HeaderRewritingTests {
     private func rewrite(_ headers: HTTPHeaders, upgrade: String? = nil) -> HTTPHeaders {
@@ -71,7 +70,9 @@ import GatewayService
 }
 
 @Suite struct PortDialTests {
-    private func dial(_ host: String?, _ port: Int, sidekick: Endpoint? = .unix(path: "/s"), own: Int = 8080) throws -> Endpoint {
+    private func dial(_ host: String?, _ port: Int, sidekick: Endpoint? = .unix(path: "/s"), own: Int = 8080) throws
+        -> Endpoint
+    {
         try PortDial.endpoint(
             for: RouteRecord(
                 computeId: ComputeID("abcdefgh12345678wxyz")!, group: .default, state: .running, generation: .first,

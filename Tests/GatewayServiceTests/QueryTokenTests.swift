@@ -1,6 +1,5 @@
-import Testing
-
 import GatewayService
+import Testing
 
 @Suite struct QueryTokenTests {
     @Test(arguments: [

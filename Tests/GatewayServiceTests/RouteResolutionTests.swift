@@ -1,8 +1,7 @@
 import ComputeCore
+import GatewayService
 import NIOHTTP1
 import Testing
-
-import GatewayService
 
 private let id = ComputeID("abcdefgh12345678wxyz")!
 private let other = ComputeID("zzzzzzzz00000000zzzz")!
@@ -39,7 +38,10 @@ private let other = ComputeID("zzzzzzzz00000000zzzz")!
         ("\(id)-web-3000.localhost", .port(id, 3000, child: "web")),
         ("\(id)-my-app-2-80.localhost", .port(id, 80, child: "my-app-2")),
         // 63 characters
-        ("\(id)-\(String(repeating: "a", count: 42)).localhost", .sidekick(id, child: String(repeating: "a", count: 42))),
+        (
+            "\(id)-\(String(repeating: "a", count: 42)).localhost",
+            .sidekick(id, child: String(repeating: "a", count: 42))
+        ),
         // Not ours, or no compute's label
         ("localhost", .api(computeHost: nil)),
         ("api.localhost", .api(computeHost: nil)),

@@ -1,10 +1,9 @@
 import APIContract
 import ComputeCore
 import Foundation
+import GatewayService
 import NIOCore
 import Testing
-
-import GatewayService
 
 private let id = ComputeID("abcdefgh12345678wxyz")!
 
@@ -141,7 +140,8 @@ private func record(
         let seed = UInt64.random(in: 0 ... .max)
         var random = SeededGenerator(state: seed)
         for _ in 0..<500 {
-            let states: [RouteState] = Bool.random(using: &random) ? [.starting, .running] : [.starting, .running, .ended]
+            let states: [RouteState] =
+                Bool.random(using: &random) ? [.starting, .running] : [.starting, .running, .ended]
             let news = (0..<Int.random(in: 1...8, using: &random)).map { _ in
                 record(states.randomElement(using: &random)!, Int.random(in: 1...4, using: &random))
             }
