@@ -4,8 +4,11 @@ import LinuxSystem
 
 /// What `cmd/sidekick` does: settings, run, exit code.
 package enum SidekickMain {
+    /// Synchronous and first in `main`: an asynchronous function may already run on another thread, and then the
+    /// main thread would still take the signals and end the process.
+    package static func blockSignals() { TerminationSignals.block() }
+
     package static func run() async -> Never {
-        TerminationSignals.block()
         let arguments = Array(CommandLine.arguments.dropFirst())
         switch SidekickSettings.parse(arguments: arguments, environment: ProcessInfo.processInfo.environment) {
         case .show(let text):

@@ -1,3 +1,4 @@
 import SidekickService
 
+SidekickMain.blockSignals()
 await SidekickMain.run()
