@@ -4,11 +4,15 @@ import LinuxSystem
 
 /// What `cmd/sidekick` does: settings, run, exit code.
 package enum SidekickMain {
-    /// Synchronous and first in `main`: an asynchronous function may already run on another thread, and then the
-    /// main thread would still take the signals and end the process.
-    package static func blockSignals() { TerminationSignals.block() }
+    /// Never returns. Synchronous on purpose: the main thread of an asynchronous `main` waits in a call that takes
+    /// signals whatever its mask says, and SIGTERM would end the process there and then.
+    package static func run() -> Never {
+        TerminationSignals.block()
+        Task.detached { await start() }
+        while true { pause() }
+    }
 
-    package static func run() async -> Never {
+    private static func start() async -> Never {
         let arguments = Array(CommandLine.arguments.dropFirst())
         switch SidekickSettings.parse(arguments: arguments, environment: ProcessInfo.processInfo.environment) {
         case .show(let text):

@@ -1,4 +1,3 @@
 import SidekickService
 
-SidekickMain.blockSignals()
-await SidekickMain.run()
+SidekickMain.run()
