@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// SIGTERM and SIGINT as something to wait for. SIGPIPE is ignored: writing to a closed socket is an error there, not
