@@ -8,7 +8,8 @@ import Testing
 
 @Suite struct ClientTests {
     private static func head(_ method: HTTPMethod, _ uri: String, _ headers: HTTPHeaders = [:]) -> HTTPRequestHead {
-        HTTPRequestHead(version: .http1_1, method: method, uri: uri, headers: ["Host": "h"].appending(headers))
+        HTTPRequestHead(
+            version: .http1_1, method: method, uri: uri, headers: HTTPHeaders([("Host", "h")]).appending(headers))
     }
 
     @Test func reusesAConnectionForWholeExchanges() async throws {
@@ -22,7 +23,8 @@ import Testing
                 try await client.finish()
                 let answer = try await client.receiveHead()
                 #expect(answer.headers["x-target"] == ["/\(index)%2f"])
-                #expect(String(buffer: try await client.body.collect(upTo: 100)) == "POST hi")
+                let body = try await client.body.collect(upTo: 100)
+                #expect(String(buffer: body) == "POST hi")
             }
             try await client.sendHead(Self.head(.HEAD, "/"))
             try await client.finish()
@@ -90,14 +92,17 @@ import Testing
     @Test func bodyWithoutLengthLastsUntilTheClose() async throws {
         try await Self.withAnswer("HTTP/1.1 200 OK\r\n\r\nuntil the end") { client in
             #expect(try await client.receiveHead().status == .ok)
-            #expect(String(buffer: try await client.body.collect(upTo: 100)) == "until the end")
+            let body = try await client.body.collect(upTo: 100)
+            #expect(String(buffer: body) == "until the end")
             #expect(!client.isReusable)
         }
     }
 
     @Test func informationalAnswersAreSkipped() async throws {
-        try await Self.withAnswer("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") {
-            #expect(try await $0.receiveHead().status == .notFound)
+        try await Self.withAnswer("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        { client in
+            let head = try await client.receiveHead()
+            #expect(head.status == .notFound)
         }
     }
 

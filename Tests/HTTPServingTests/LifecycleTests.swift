@@ -2,6 +2,7 @@ import ComputeCore
 import Glibc
 import HTTPServing
 import NIOCore
+import NIOHTTP1
 import Testing
 
 @Suite struct LifecycleTests {
