@@ -41,11 +41,13 @@ import Testing
         #expect(BinaryFrame(Self.subscribe + [0]) == nil)
     }
 
-    @Test(arguments: [
-        [0, 0, 0, 0, 0, 0, 0, 0, 0], [9, 0, 0, 0, 0, 0, 0, 0, 0], [3, 0, 1, 0xFF, 0, 0, 0, 0, 0, 0],
-        [3, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF], [3, 0, 0, 0, 0, 0, 0, 0, 2, 0xFF, 0xFF],
-        [3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 0, 7, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 0, 2, 0, 0, 0, 0],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0, 0, 0, 0, 0, 0, 0, 0, 0], [9, 0, 0, 0, 0, 0, 0, 0, 0], [3, 0, 1, 0xFF, 0, 0, 0, 0, 0, 0],
+            [3, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF], [3, 0, 0, 0, 0, 0, 0, 0, 2, 0xFF, 0xFF],
+            [3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 0, 7, 0, 0, 0, 0],
+            [3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 0, 2, 0, 0, 0, 0],
+        ] as [[UInt8]])
     func hostileFramesAreRefused(bytes: [UInt8]) {
         #expect(BinaryFrame(bytes) == nil)
         guard case .refused = ClientMessage(bytes, isText: false) else {

@@ -8,7 +8,7 @@ extension AccountFiles {
         let passwdText = try text(passwd)
         do throws(LinuxSystemError) {
             return AccountFiles(passwd: passwdText, group: try text(group))
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return AccountFiles(passwd: passwdText, group: "")
         }
     }

@@ -121,7 +121,8 @@ extension CommandService {
         let status = await child.exitStatus()
         guard status == .exited(0) else {
             throw Problem(
-                status: 500, code: .internalError, message: "/bin/sh -c : as \(user.name) ended with \(status.shellCode)")
+                status: 500, code: .internalError,
+                message: "/bin/sh -c : as \(user.name) ended with \(status.shellCode)")
         }
     }
 }

@@ -6,7 +6,8 @@ package enum ProcessEnvironment {
 
     /// The base, then the compute's, then the call's: the later wins.
     package static func make(
-        user: UserIdentity, shell: String, compute: [String: String], call: [String: String] = [:], terminal: Bool = false
+        user: UserIdentity, shell: String, compute: [String: String], call: [String: String] = [:],
+        terminal: Bool = false
     ) -> [String: String] {
         var environment = [
             "PATH": searchPath, "HOME": user.home, "USER": user.name, "LOGNAME": user.name, "SHELL": shell,

@@ -20,7 +20,8 @@ package enum TerminalEvent: Hashable, Sendable {
             Self.document(
                 "terminal:output", id,
                 ["output": .string(text), "encoding": .string(encoding.rawValue)].merging(
-                    dropped > 0 ? ["dropped_bytes": .int(Int64(dropped))] : [:]) { first, _ in first })
+                    dropped > 0 ? ["dropped_bytes": .int(Int64(dropped))] : [:]
+                ) { first, _ in first })
         case .destroyed(let id, let exitCode):
             Self.document(
                 "terminal:destroyed", id, ["id": .string(id.rawValue), "exit_code": .int(Int64(exitCode))])
