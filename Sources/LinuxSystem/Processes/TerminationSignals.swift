@@ -5,6 +5,7 @@ import Glibc
 /// the end of the process.
 package enum TerminationSignals {
     /// Call first in `main`, while there is one thread: every later thread inherits that these signals are blocked.
+    /// The main thread must then not end in `dispatch_main`, as an asynchronous `main` does: that takes signals again.
     package static func block() {
         var set = signals()
         pthread_sigmask(SIG_BLOCK, &set, nil)
