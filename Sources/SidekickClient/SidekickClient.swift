@@ -75,8 +75,13 @@ package struct SidekickClient: SidekickAgent {
 
     private func request(to endpoint: Endpoint, path: String) -> HTTPClientRequest {
         switch endpoint {
-        case .tcp: HTTPClientRequest(url: "http://\(endpoint)\(path)")
-        case .unix(let socket): HTTPClientRequest(url: "http+unix://\(Self.percentEncoded(socket))\(path)")
+        case .tcp:
+            return HTTPClientRequest(url: "http://\(endpoint)\(path)")
+        case .unix(let socket):
+            var request = HTTPClientRequest(url: "http+unix://\(Self.percentEncoded(socket))\(path)")
+            // Otherwise the socket's path stands there, which is no host and a 400.
+            request.headers.add(name: "host", value: "sidekick")
+            return request
         }
     }
 

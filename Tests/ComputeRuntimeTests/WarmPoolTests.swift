@@ -89,7 +89,7 @@ import Testing
     }
 
     @Test func repeatedFailuresDegradeThePoolUntilAStartSucceeds() throws {
-        var pool = WarmPool(.init(target: 1))
+        var pool = WarmPool(.init(target: 1, concurrentStarts: 1))
         var start = starts(pool.fill())[0]
         let (waiter, _) = pool.wait()
         for number in 1...5 {

@@ -111,12 +111,14 @@ import Testing
         try await world.withRunning(runtime) {
             let member = try await runtime.startMember(deadline: .now + .seconds(15))
             let order = ClaimOrder(
-                computeId: .random(), generation: .first, secret: "s3cret", env: [:], directory: nil,
+                computeId: .random(), generation: .first, secret: "a secret of enough characters", env: [:],
+                directory: nil,
                 url: "http://x.localhost", portURLTemplate: nil)
             try await world.agent.claim(member.name, at: member.sidekickInternal, order: order)
             let marker = "99\(Int.random(in: 100_000...999_999))"
             try await world.run(
-                "setsid sh -c 'setsid sleep \(marker) & wait' >/dev/null 2>&1 &", in: member, secret: "s3cret")
+                "setsid sh -c 'setsid sleep \(marker) & wait' >/dev/null 2>&1 &", in: member,
+                secret: "a secret of enough characters")
             let escaped = { LocalWorld.processes(withArgument: marker) }
             try await eventually { !escaped().isEmpty }
             try await runtime.remove(member.name)

@@ -65,6 +65,7 @@ struct LocalWorld: Sendable {
         var request = HTTPClientRequest(
             url: "http+unix://\(SidekickClient.percentEncoded(socket))/run/command")
         request.method = .POST
+        request.headers.add(name: "host", value: "sidekick")
         request.headers.add(name: "authorization", value: "Bearer \(secret)")
         request.headers.add(name: "content-type", value: "application/json")
         let body = try JSONEncoder().encode(["command": command])
