@@ -57,7 +57,10 @@ struct LocalWorld: Sendable {
 
     func removeDataDirectory() { try? FileManager.default.removeItem(atPath: dataDirectory) }
 
-    var agent: SidekickClient { SidekickClient(http: HTTPClient.shared, key: key) }
+    var agent: SidekickClient { SidekickClient(http: Self.http, key: key) }
+
+    /// One for all tests, for as long as the process lives.
+    private static let http = HTTPClient(configuration: SidekickClient.httpConfiguration)
 
     /// One command through the Sidekick, as a user's client runs it.
     func run(_ command: String, in member: Member, secret: String) async throws {
