@@ -145,7 +145,7 @@ let package = Package(
             ["HTTPServing", "WebSockets", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"), nio("NIOEmbedded")]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("ServiceHostTests", ["ServiceHost", logging]),
-        tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", logging]),
+        tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", grdb, logging]),
         tests("LocalRuntimeTests", ["LocalRuntime", "ComputeRuntime", "TestSupport", "ComputeCore", subprocess, logging]),
         tests(
             "SidekickServiceTests",
