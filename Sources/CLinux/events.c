@@ -1,0 +1,55 @@
+#define _GNU_SOURCE
+#include "CLinuxEvents.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int clinux_event_open(void) {
+    int event = eventfd(0, EFD_CLOEXEC);
+    return event >= 0 ? event : -errno;
+}
+
+void clinux_event_raise(int event) { eventfd_write(event, 1); }
+
+void clinux_event_wait(int event) {
+    eventfd_t count;
+    while (eventfd_read(event, &count) != 0 && errno == EINTR) {}
+}
+
+int clinux_poll_open(void) {
+    int poll = epoll_create1(EPOLL_CLOEXEC);
+    return poll >= 0 ? poll : -errno;
+}
+
+int clinux_poll_set(
+    int poll, enum clinux_poll_operation operation, int descriptor, uint64_t token, int read, int write) {
+    static const int operations[] = {EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL};
+    struct epoll_event event = {
+        .events = EPOLLONESHOT | (read ? EPOLLIN : 0) | (write ? EPOLLOUT : 0),
+        .data.u64 = token,
+    };
+    return epoll_ctl(poll, operations[operation], descriptor, &event) == 0 ? 0 : -errno;
+}
+
+int clinux_poll_wait(int poll, uint64_t *tokens, int capacity) {
+    struct epoll_event events[64];
+    if (capacity > 64) capacity = 64;
+    int count = epoll_wait(poll, events, capacity, -1);
+    if (count < 0) return 0;
+    for (int index = 0; index < count; index++) tokens[index] = events[index].data.u64;
+    return count;
+}
+
+int clinux_pipe(int *read_end, int *write_end) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
+    *read_end = ends[0];
+    *write_end = ends[1];
+    return 0;
+}
+
+void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <stdint.h>
+
+// Calls that the Swift overlay of the C library leaves out.
+
+/// eventfd, close-on-exec. Returns a descriptor or -errno.
+int clinux_event_open(void);
+void clinux_event_raise(int event);
+/// Blocks until raised, and lowers it.
+void clinux_event_wait(int event);
+
+enum clinux_poll_operation { clinux_poll_add, clinux_poll_change, clinux_poll_remove };
+
+/// epoll, close-on-exec. Returns a descriptor or -errno.
+int clinux_poll_open(void);
+/// One-shot interest in reading and writing. Returns 0 or -errno.
+int clinux_poll_set(int poll, enum clinux_poll_operation operation, int descriptor, uint64_t token, int read, int write);
+/// Blocks. Returns how many tokens are ready.
+int clinux_poll_wait(int poll, uint64_t *tokens, int capacity);
+
+/// Both ends close-on-exec. Returns 0 or -errno.
+int clinux_pipe(int *read_end, int *write_end);
+
+/// At most 15 characters.
+void clinux_name_thread(const char *name);

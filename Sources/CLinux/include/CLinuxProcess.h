@@ -1,0 +1,72 @@
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/// Where starting a process failed. The child tells it through a pipe that `execve` closes.
+enum clinux_spawn_step {
+    clinux_step_none = 0,
+    clinux_step_prepare,    // parent: the error pipe
+    clinux_step_fork,       // parent
+    clinux_step_session,    // child, in this order
+    clinux_step_stdio,
+    clinux_step_terminal,
+    clinux_step_limits,
+    clinux_step_groups,
+    clinux_step_gid,
+    clinux_step_uid,
+    clinux_step_verify,     // the identity is not what was asked for
+    clinux_step_directory,
+    clinux_step_parent,
+    clinux_step_exec,
+};
+
+/// One process to start. Everything is made ready by the parent: the child allocates nothing.
+struct clinux_spawn {
+    /// Tried in order until one exists; ends with NULL. The child tries them itself, because only it has the
+    /// identity and the directory that decide what may be executed.
+    char *const *paths;
+    char *const *argv;
+    char *const *envp;
+    /// NULL: stay.
+    const char *directory;
+    int stdin_fd, stdout_fd, stderr_fd;
+    /// 1: setsid; 0: own process group in the caller's session.
+    int new_session;
+    /// 1: descriptor 0 becomes the controlling terminal (needs new_session).
+    int controlling_terminal;
+    /// 1: take on uid, gid and groups, or start nothing.
+    int change_identity;
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups;
+    size_t group_count;
+    /// RLIMIT_NPROC; negative: leave.
+    long process_limit;
+    /// 1: RLIMIT_CORE 0.
+    int no_core;
+    /// PR_SET_PDEATHSIG; 0: none. It fires when the *thread* that forked ends.
+    int parent_death_signal;
+};
+
+struct clinux_spawn_failure {
+    int step;
+    int error;
+};
+
+/// Forks. The child runs on its own to execve; `*report` becomes the descriptor on which it would tell a failure.
+/// Returns the pid, or -1 with `*failure` filled in.
+pid_t clinux_fork(const struct clinux_spawn *spawn, int *report, struct clinux_spawn_failure *failure);
+
+/// Waits for the child's execve. Returns 0 when it happened, -1 with `*failure` filled in otherwise. Closes `report`.
+int clinux_await_exec(int report, struct clinux_spawn_failure *failure);
+
+/// Blocks until any child has exited, and leaves it unreaped. Returns its pid, or -errno (-ECHILD: no children).
+pid_t clinux_wait_any_exited(void);
+
+/// Reaps one child that is known to have exited. `*value` is its exit code, or the signal that ended it when
+/// `*signalled` is 1. Returns 0 or -errno.
+int clinux_reap(pid_t pid, int *value, int *signalled);
+
+/// Orphans below this process become its children. Returns 0 or -errno.
+int clinux_become_subreaper(void);

@@ -1,0 +1,97 @@
+package import ComputeCore
+package import NIOCore
+package import NIOHTTP1
+import Synchronization
+
+/// What a server does with its requests.
+package protocol HTTPHandler: Sendable {
+    /// Answers the exchange. An error becomes an empty 500 if nothing was sent, else the connection closes. The task
+    /// is cancelled when the client goes away.
+    func handle(_ exchange: HTTPExchange) async throws
+}
+
+/// One request and its response.
+package final class HTTPExchange: Sendable {
+    /// As received: `uri` is the raw target.
+    package let head: HTTPRequestHead
+    /// The body. Reading it answers `Expect: 100-continue`.
+    package let body: HTTPBody
+
+    let connection: ServerConnection
+    /// The client waits for our word before it sends the body, and may not send it without.
+    let expectsContinue: Bool
+    private let state: Mutex<ResponseState>
+
+    init(head: HTTPRequestHead, connection: ServerConnection) {
+        self.head = head
+        self.connection = connection
+        self.state = Mutex(ResponseState(request: head))
+        let line = connection.line
+        let expectsContinue = MessageRules.expectsContinue(head)
+        self.expectsContinue = expectsContinue
+        let reader = BodyReader(inbound: line.inbound)
+        self.body = HTTPBody(reader: reader)
+        if expectsContinue {
+            reader.beforeFirstRead { [weak self] in
+                guard let self, !responseStarted else { return }
+                try await line.write(MessageBytes.continueHead)
+            }
+        }
+    }
+
+    /// The client's IP address without port; nil on unix sockets.
+    package var remoteAddress: String? { connection.remoteAddress }
+    /// Where the server was reached.
+    package var localEndpoint: Endpoint? { connection.localEndpoint }
+    package var responseStarted: Bool { state.withLock { $0.started } }
+    /// The lower-cased protocol of `Upgrade` if `Connection` names it too, else nil.
+    package var upgrade: String? { MessageRules.upgrade(head) }
+
+    /// The whole body, or `bodyTooLarge`.
+    package func collectBody(upTo maxBytes: Int) async throws -> ByteBuffer {
+        if let length = head.headers.first(name: "content-length").flatMap(MessageRules.length), length > maxBytes {
+            throw HTTPServingError(.bodyTooLarge, "the body has more than \(maxBytes) bytes")
+        }
+        return try await body.collect(upTo: maxBytes)
+    }
+
+    /// Sends a whole response. Sets Content-Length; HEAD, 204 and 304 get no body.
+    package func respond(
+        status: HTTPResponseStatus, headers: HTTPHeaders = [:], body: ByteBuffer? = nil
+    ) async throws {
+        try await perform { try $0.respond(status: status, headers: headers, body: body) }
+    }
+
+    /// Sends the head; the body follows in chunks unless `headers` has Content-Length.
+    package func startResponse(
+        status: HTTPResponseStatus, headers: HTTPHeaders = [:]
+    ) async throws -> HTTPResponseWriter {
+        try await perform { [try $0.start(status: status, headers: headers)] }
+        return HTTPResponseWriter(exchange: self)
+    }
+
+    /// One step of the response and its bytes on the wire.
+    func perform(_ step: (inout ResponseState) throws -> [ByteBuffer]) async throws {
+        let draining = connection.isDraining
+        let parts = try state.withLock { state in
+            if draining { state.closeAfterwards() }
+            return try step(&state)
+        }
+        try await connection.line.write(parts: parts)
+    }
+
+    var response: ResponseState { state.withLock { $0 } }
+}
+
+/// The body of a streaming response. Writes suspend until the kernel took the bytes.
+package struct HTTPResponseWriter: Sendable {
+    let exchange: HTTPExchange
+
+    package func write(_ bytes: ByteBuffer) async throws {
+        try await exchange.perform { try $0.write(bytes) }
+    }
+
+    package func finish(trailers: HTTPHeaders? = nil) async throws {
+        try await exchange.perform { try $0.finish(trailers: trailers) }
+    }
+}

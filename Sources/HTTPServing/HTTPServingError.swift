@@ -1,0 +1,39 @@
+/// What can go wrong on a connection. `code` is what callers decide by; `message` is for logs.
+package struct HTTPServingError: Error, CustomStringConvertible {
+    package struct Code: Hashable, Sendable, CustomStringConvertible {
+        package let description: String
+        private init(_ description: String) { self.description = description }
+
+        package static let bodyTooLarge = Code("bodyTooLarge")
+        package static let connectFailed = Code("connectFailed")
+        package static let connectTimeout = Code("connectTimeout")
+        /// The peer or our own shutdown closed the connection before the message was whole.
+        package static let connectionClosed = Code("connectionClosed")
+        /// The peer broke the protocol.
+        package static let malformed = Code("malformed")
+        package static let headTooLarge = Code("headTooLarge")
+        package static let headTimeout = Code("headTimeout")
+        package static let idleTimeout = Code("idleTimeout")
+        package static let responseAlreadyStarted = Code("responseAlreadyStarted")
+        /// We ourselves tried to send what HTTP does not allow (a line break in a header, too much body, …).
+        package static let invalidMessage = Code("invalidMessage")
+        /// The request does not ask for the upgrade that was attempted.
+        package static let notUpgradable = Code("notUpgradable")
+        package static let bindFailed = Code("bindFailed")
+        package static let invalidState = Code("invalidState")
+    }
+
+    package let code: Code
+    package let message: String
+    package let cause: (any Error)?
+
+    package init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+
+    package var description: String {
+        cause.map { "\(code): \(message) (\($0))" } ?? "\(code): \(message)"
+    }
+}

@@ -1,0 +1,70 @@
+import NIOCore
+import NIOHTTP1
+import NIOWebSocket
+
+/// What a connection receives, whichever protocol it speaks at the moment.
+enum InboundPart: Sendable {
+    case request(HTTPRequestHead)
+    case response(HTTPResponseHead)
+    case bytes(ByteBuffer)
+    case end(HTTPHeaders?)
+    case frame(WebSocketFrame)
+}
+
+/// The writing side of a connection and its inbound queue: all that the layers above need of a channel.
+final class Line: Sendable {
+    let channel: any Channel
+    let inbound: BoundedQueue<InboundPart>
+
+    init(channel: any Channel, inbound: BoundedQueue<InboundPart>) {
+        self.channel = channel
+        self.inbound = inbound
+    }
+
+    /// Writes the buffers in one go and suspends until the kernel took them: that is the back-pressure.
+    ///
+    /// Calls are put on the wire in the order they are made. A cancelled caller stops waiting, but its bytes still
+    /// go out whole, since half a message would garble all that follow.
+    func write(_ buffers: ByteBuffer...) async throws { try await write(parts: buffers) }
+
+    func write<Part: Sendable>(parts: [Part]) async throws {
+        guard let last = parts.last else { return }
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        channel.eventLoop.execute { [channel] in
+            for part in parts.dropLast() { channel.write(part, promise: nil) }
+            channel.writeAndFlush(last, promise: promise)
+        }
+        do {
+            try await withTaskCancellationHandler {
+                try await promise.futureResult.get()
+            } onCancel: {
+                // Completing a promise a second time does nothing, so the write may still end as it likes.
+                promise.fail(CancellationError())
+            }
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw HTTPServingError(.connectionClosed, "the peer does not take our bytes any more", cause: error)
+        }
+    }
+
+    func closeOutput() async {
+        try? await channel.close(mode: .output).get()
+    }
+
+    /// Closing a socket that has unread bytes resets it, and the reset can overtake our last answer. So: end our side,
+    /// then throw away what still comes, for a bounded time.
+    func linger(for timeout: TimeAmount) async {
+        await closeOutput()
+        let timer = channel.eventLoop.scheduleTask(in: timeout) { [channel] in channel.close(promise: nil) }
+        while (try? await inbound.next()) != nil {}
+        // A queue that failed ends early; its receiver drops what comes until the peer closes too.
+        try? await channel.closeFuture.get()
+        timer.cancel()
+    }
+
+    func close() async {
+        channel.close(promise: nil)
+        try? await channel.closeFuture.get()
+    }
+}

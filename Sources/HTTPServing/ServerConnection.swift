@@ -1,0 +1,146 @@
+import ComputeCore
+import NIOCore
+import NIOHTTP1
+import NIOWebSocket
+import Synchronization
+
+/// One accepted connection: its pipeline, and the switch from HTTP to another protocol.
+final class ServerConnection: Sendable {
+    private struct Pipeline {
+        let gate: InboundGate
+        let decoder: ByteToMessageHandler<HTTPRequestDecoder>
+        let receiver: PartReceiver<HTTPServerRequestPart>
+    }
+
+    let line: Line
+    let remoteAddress: String?
+    let localEndpoint: Endpoint?
+    let limits: HTTPLimits
+    private let pipeline: NIOLoopBound<Pipeline>
+    private let stop: EventLoopPromise<Void>
+    private let state = Mutex(State())
+
+    private struct State {
+        var draining = false
+        var idle = true
+    }
+
+    /// On the channel's event loop.
+    init(channel: any Channel, limits: HTTPLimits, localEndpoint: Endpoint?) throws {
+        let inbound = BoundedQueue<InboundPart> { channel.read() }
+        var decoding = NIOHTTPDecoderLimitConfiguration()
+        decoding.maxHeaderFieldSize = limits.maxHeaderBytes
+        decoding.maxHeaderListSize = limits.maxHeaderBytes
+        decoding.maxHeaderFieldCount = limits.maxHeaderFields
+        let gate = InboundGate(headTimeout: TimeAmount(limits.headerTimeout))
+        let decoder = ByteToMessageHandler(
+            HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: decoding))
+        let receiver = PartReceiver<HTTPServerRequestPart>(inbound: inbound, endsCleanly: false) { receiver, part in
+            switch part {
+            case .head(let head):
+                gate.headArrived()
+                // What follows an upgrade request is not HTTP, and the parser would keep all of it.
+                if MessageRules.upgrade(head) != nil || head.method == .CONNECT { receiver.pauseReads() }
+                return (.request(head), 512 + head.uri.utf8.count)
+            case .body(let bytes): return (.bytes(bytes), bytes.readableBytes)
+            case .end(let trailers):
+                gate.messageEnded()
+                return (.end(trailers), 64)
+            }
+        }
+        try channel.pipeline.syncOperations.addHandlers(gate, decoder, receiver)
+        self.line = Line(channel: channel, inbound: inbound)
+        self.limits = limits
+        self.remoteAddress = channel.remoteAddress?.ipAddress
+        self.localEndpoint = localEndpoint
+        self.pipeline = NIOLoopBound(
+            Pipeline(gate: gate, decoder: decoder, receiver: receiver), eventLoop: channel.eventLoop)
+        let stop = channel.eventLoop.makePromise(of: Void.self)
+        self.stop = stop
+        channel.closeFuture.whenComplete { _ in stop.succeed() }
+    }
+
+    // MARK: - Life
+
+    /// Returns when the connection is closed, `stopNow` was called or the task is cancelled.
+    func waitUntilStopped() async {
+        await withTaskCancellationHandler {
+            try? await stop.futureResult.get()
+        } onCancel: {
+            stop.succeed()
+        }
+    }
+
+    /// Ends the request in flight as if the client had gone.
+    func stopNow() { stop.succeed() }
+
+    /// Closes the connection now if it is idle, else after the request in flight.
+    func drain() {
+        let idle = state.withLock {
+            $0.draining = true
+            return $0.idle
+        }
+        if idle { line.channel.close(promise: nil) }
+    }
+
+    var isDraining: Bool { state.withLock { $0.draining } }
+
+    /// False when the connection must not take a request any more.
+    func beginRequest() -> Bool {
+        state.withLock {
+            $0.idle = false
+            return !$0.draining
+        }
+    }
+
+    func endRequest() { state.withLock { $0.idle = true } }
+
+    // MARK: - Switching protocols
+
+    /// After the 101 was written: from here on `inbound` carries the peer's bytes as they are.
+    func switchToBytes() async throws {
+        try await replacePipeline { channel, inbound in
+            try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+            let receiver = PartReceiver<ByteBuffer>(inbound: inbound, endsCleanly: true) {
+                (.bytes($1), $1.readableBytes)
+            }
+            try channel.pipeline.syncOperations.addHandler(receiver)
+        }
+    }
+
+    func switchToWebSocket(maxFrameBytes: Int) async throws {
+        try await replacePipeline { channel, inbound in
+            let receiver = PartReceiver<WebSocketFrame>(inbound: inbound, endsCleanly: true) {
+                (.frame($1), $1.length + 64)
+            }
+            try channel.pipeline.syncOperations.addHandlers(
+                WebSocketFrameEncoder(),
+                ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: maxFrameBytes)),
+                receiver)
+        }
+    }
+
+    private func replacePipeline(
+        _ install: @escaping @Sendable (any Channel, BoundedQueue<InboundPart>) throws -> Void
+    ) async throws {
+        let channel = line.channel
+        let (inbound, pipeline) = (line.inbound, pipeline)
+        do {
+            try await channel.eventLoop.flatSubmit { () -> EventLoopFuture<Void> in
+                let old = pipeline.value
+                let operations = channel.pipeline.syncOperations
+                do {
+                    operations.removeHandler(old.receiver, promise: nil)
+                    old.gate.hold()
+                    try install(channel, inbound)
+                } catch {
+                    return channel.eventLoop.makeFailedFuture(error)
+                }
+                // The parser hands over its unread bytes when it leaves; only then may newer ones pass the gate.
+                return operations.removeHandler(old.decoder).map { pipeline.value.gate.release() }
+            }.get()
+        } catch {
+            throw HTTPServingError(.connectionClosed, "the connection closed during the upgrade", cause: error)
+        }
+    }
+}

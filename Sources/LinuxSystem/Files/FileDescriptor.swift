@@ -1,0 +1,67 @@
+import CLinux
+package import Glibc
+
+/// An open file, closed when it goes out of scope.
+package struct FileDescriptor: ~Copyable {
+    package let raw: Int32
+
+    package init(adopting raw: Int32) { self.raw = raw }
+    deinit { close(raw) }
+
+    /// `openat`; always close-on-exec and never a controlling terminal.
+    package static func open(
+        _ path: String, at directory: Int32 = AT_FDCWD, _ flags: Int32, mode: UInt32 = 0, subject: String? = nil
+    ) throws(LinuxSystemError) -> FileDescriptor {
+        while true {
+            let raw = clinux_openat(directory, path, flags | O_CLOEXEC | O_NOCTTY, mode)
+            if raw >= 0 { return FileDescriptor(adopting: raw) }
+            guard errno == EINTR else { throw .last("open", subject ?? path) }
+        }
+    }
+
+    package func status(_ subject: String) throws(LinuxSystemError) -> stat {
+        var info = stat()
+        guard fstat(raw, &info) == 0 else { throw .last("stat", subject) }
+        return info
+    }
+
+    package func sync(_ subject: String) throws(LinuxSystemError) {
+        // EINVAL and EROFS: a place that cannot be synced, such as some mounted directories; nothing is lost there.
+        guard fsync(raw) == 0 || errno == EINVAL || errno == EROFS else { throw .last("fsync", subject) }
+    }
+
+    package func write(_ bytes: UnsafeRawBufferPointer, _ subject: String) throws(LinuxSystemError) {
+        var written = 0
+        while written < bytes.count {
+            let count = Glibc.write(raw, bytes.baseAddress! + written, bytes.count - written)
+            if count > 0 {
+                written += count
+            } else if count == 0 {
+                throw LinuxSystemError(.init(errno: ENOSPC), "write", subject)
+            } else if errno != EINTR {
+                throw .last("write", subject)
+            }
+        }
+    }
+
+    /// To the end, but no more than `limit` bytes.
+    package func readAll(upTo limit: Int, _ subject: String) throws(LinuxSystemError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = Glibc.read(raw, &chunk, chunk.count)
+            if count < 0 {
+                guard errno == EINTR else { throw .last("read", subject) }
+                continue
+            }
+            if count == 0 { return bytes }
+            bytes += chunk[..<count]
+            guard bytes.count <= limit else { throw LinuxSystemError(.tooLarge, "read", subject) }
+        }
+    }
+}
+
+extension stat {
+    package var kind: UInt32 { st_mode & S_IFMT }
+    package var isDirectory: Bool { kind == S_IFDIR }
+}

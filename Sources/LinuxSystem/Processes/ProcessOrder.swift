@@ -1,0 +1,88 @@
+/// A process to start: everything, and nothing inherited.
+package struct ProcessOrder: Sendable {
+    /// A name to look for in `searchPath`, or a path when it has a slash.
+    package var program: String
+    /// With the name of the program itself in front.
+    package var arguments: [String]
+    package var environment: [String: String]
+    /// The value of a PATH; used only when `program` has no slash.
+    package var searchPath: String
+    /// nil: where the parent is.
+    package var directory: String?
+    /// nil: as the parent.
+    package var identity: Identity?
+    package var group: Group = .newSession
+    /// RLIMIT_NPROC of the user; nil: as the parent.
+    package var processLimit: Int?
+    /// A core file may hold anything, and fills a disk.
+    package var coreFiles = false
+    /// Sent to the child when the thread that started it ends; nil: none. Only for children of a thread that lives as
+    /// long as the process.
+    package var parentDeathSignal: Int32?
+
+    package init(program: String, arguments: [String], environment: [String: String], searchPath: String = "") {
+        self.program = program
+        self.arguments = arguments
+        self.environment = environment
+        self.searchPath = searchPath
+    }
+
+    package struct Identity: Hashable, Sendable {
+        package let uid: UInt32
+        package let gid: UInt32
+        package let supplementary: [UInt32]
+        package init(uid: UInt32, gid: UInt32, supplementary: [UInt32]) {
+            self.uid = uid
+            self.gid = gid
+            self.supplementary = supplementary
+        }
+    }
+
+    package enum Group: Sendable {
+        /// Own process group in the parent's session.
+        case newGroup
+        /// Own session, without a terminal.
+        case newSession
+        /// Own session, whose terminal is descriptor 0.
+        case newSessionWithTerminal
+    }
+
+    /// Where to look, in order.
+    package var candidates: [String] {
+        guard !program.contains("/") else { return [program] }
+        return searchPath.split(separator: ":").map { "\($0)/\(program)" }
+    }
+
+    /// A string that would end early for the kernel: the first field that has a NUL.
+    package enum NULLocation: Hashable, Sendable { case program, arguments, environment, directory }
+    package var firstNUL: NULLocation? {
+        func bad(_ text: String) -> Bool { text.utf8.contains(0) }
+        if bad(program) || bad(searchPath) { return .program }
+        if arguments.contains(where: bad) { return .arguments }
+        if environment.contains(where: { bad($0.key) || bad($0.value) }) { return .environment }
+        if let directory, bad(directory) { return .directory }
+        return nil
+    }
+}
+
+/// Why a process was not started. Nothing of it ran.
+package struct SpawnFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    package let step: Step
+    package let code: LinuxSystemError.Code
+
+    package enum Step: String, Hashable, Sendable {
+        case prepare, fork, session, standardStreams, terminal, limits, groups, gid, uid, verifyIdentity, directory,
+            parent, execute
+        /// A string with a NUL inside.
+        case arguments
+    }
+
+    package init(_ step: Step, _ code: LinuxSystemError.Code) {
+        self.step = step
+        self.code = code
+    }
+
+    package var description: String {
+        "\(step.rawValue): \(LinuxSystemError(code, step.rawValue).reason)"
+    }
+}

@@ -1,0 +1,157 @@
+import Glibc
+import Synchronization
+
+/// A pipe's or a terminal's end: delivers what comes, takes what goes, never blocks, holds a bounded amount.
+package final class DescriptorStream: Sendable {
+    package enum Event {
+        /// Valid during the call only.
+        case bytes(UnsafeRawBufferPointer)
+        /// The last event.
+        case end
+    }
+
+    private struct State {
+        /// -1: ended.
+        var descriptor: Int32
+        var token: Poller.Token?
+        var lastBytes = ContinuousClock.now
+        var pendingInput: [UInt8] = []
+        /// How much of `pendingInput` has gone; moved forward instead of cutting the front of the array each time.
+        var pendingStart = 0
+    }
+
+    private let poller: Poller
+    private let maxPendingInput: Int
+    private let receive: @Sendable (Event) -> Void
+    private let state: Mutex<State>
+
+    /// - Parameters:
+    ///   - descriptor: becomes this stream's, which makes it non-blocking and closes it.
+    ///   - maxPendingInput: what is kept while the other side does not read.
+    ///   - receive: called in order, one at a time, **under the stream's lock** (that is what keeps the order between
+    ///     the poller's thread and `finish`): it must be quick, and not call back into this stream.
+    package init(
+        adopting descriptor: Int32, poller: Poller, maxPendingInput: Int = 0,
+        receive: @escaping @Sendable (Event) -> Void
+    ) throws(LinuxSystemError) {
+        self.poller = poller
+        self.maxPendingInput = maxPendingInput
+        self.receive = receive
+        state = Mutex(State(descriptor: descriptor))
+        let flags = fcntl(descriptor, F_GETFL)
+        guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0 else {
+            let error = LinuxSystemError.last("fcntl")
+            close(descriptor)
+            throw error
+        }
+        do throws(LinuxSystemError) {
+            try state.withLock { state throws(LinuxSystemError) in
+                state.token = try poller.add(descriptor, .read) { [weak self] in self?.ready() }
+            }
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit { state.withLock { end(&$0, tell: false) } }
+
+    /// When the last bytes came.
+    package var lastBytes: ContinuousClock.Instant { state.withLock { $0.lastBytes } }
+
+    /// - Returns: false when the other side has not read for so long that there is no room; nothing was taken.
+    package func write(_ bytes: some Collection<UInt8>) -> Bool {
+        state.withLock { state in
+            guard state.descriptor >= 0 else { return true }
+            guard state.pendingInput.count - state.pendingStart + bytes.count <= maxPendingInput else { return false }
+            state.pendingInput += bytes
+            flush(&state)
+            arm(&state)
+            return true
+        }
+    }
+
+    /// Delivers what is there now, then ends, whoever else may still hold the other side.
+    package func finish() {
+        state.withLock { state in
+            guard state.descriptor >= 0 else { return }
+            // No writer that is gone can have left more than a pipe holds, and one that is not gone must not keep us.
+            read(&state, upTo: 1 << 20)
+            end(&state, tell: true)
+        }
+    }
+
+    /// The descriptor, for calls that do not block; not called after the end.
+    package func withDescriptor(_ body: (Int32) -> Void) {
+        state.withLock { state in
+            if state.descriptor >= 0 { body(state.descriptor) }
+        }
+    }
+
+    private func ready() {
+        state.withLock { state in
+            guard state.descriptor >= 0 else { return }
+            flush(&state)
+            // A share, then the next descriptor's turn.
+            read(&state, upTo: 1 << 18)
+            arm(&state)
+        }
+    }
+
+    private func arm(_ state: inout State) {
+        guard state.descriptor >= 0, let token = state.token else { return }
+        let waiting = state.pendingStart < state.pendingInput.count
+        poller.arm(state.descriptor, token, waiting ? [.read, .write] : .read)
+    }
+
+    private func read(_ state: inout State, upTo limit: Int) {
+        var total = 0
+        withUnsafeTemporaryAllocation(byteCount: 1 << 16, alignment: 16) { buffer in
+            while total < limit {
+                let count = Glibc.read(state.descriptor, buffer.baseAddress, buffer.count)
+                if count > 0 {
+                    total += count
+                    state.lastBytes = .now
+                    receive(.bytes(UnsafeRawBufferPointer(rebasing: buffer[..<count])))
+                } else if count < 0, errno == EINTR {
+                    continue
+                } else if count < 0, errno == EAGAIN {
+                    return
+                } else {
+                    // The end; a terminal says it as EIO.
+                    end(&state, tell: true)
+                    return
+                }
+            }
+        }
+    }
+
+    private func flush(_ state: inout State) {
+        while state.pendingStart < state.pendingInput.count {
+            let count = state.pendingInput[state.pendingStart...].withUnsafeBytes {
+                Glibc.write(state.descriptor, $0.baseAddress, $0.count)
+            }
+            if count > 0 {
+                state.pendingStart += count
+            } else if count < 0, errno == EINTR {
+                continue
+            } else if count < 0, errno == EAGAIN {
+                return
+            } else {
+                break  // nobody reads any more; the reading side will tell
+            }
+        }
+        state.pendingInput.removeAll(keepingCapacity: false)
+        state.pendingStart = 0
+    }
+
+    private func end(_ state: inout State, tell: Bool) {
+        guard state.descriptor >= 0 else { return }
+        if let token = state.token { poller.remove(state.descriptor, token) }
+        close(state.descriptor)
+        state.descriptor = -1
+        state.pendingInput = []
+        state.pendingStart = 0
+        if tell { receive(.end) }
+    }
+}

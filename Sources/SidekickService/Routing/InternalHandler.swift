@@ -1,0 +1,52 @@
+import ComputeCore
+import HTTPServing
+import NIOCore
+import NIOHTTP1
+import SidekickProtocol
+
+/// The internal listener: the claim, and what the API may ask. Nothing of it is on the public one.
+struct InternalHandler: HTTPHandler {
+    let claims: ClaimService
+    let clock: any WallClock
+
+    func handle(_ exchange: HTTPExchange) async throws {
+        let id = RequestID(of: exchange.head)
+        do {
+            switch (exchange.head.method, RawTarget(exchange.head.uri).path) {
+            case (.POST, "/internal/claim"): try await claim(exchange, id)
+            case (.GET, "/internal/state"):
+                try await exchange.respond(
+                    status: .ok, headers: AnswerWriter.headers(id, "application/json"),
+                    body: try AnswerWriter.encode(claims.protocolState))
+            case (_, "/internal/claim"): try await refuse(exchange, id, allowed: "POST")
+            case (_, "/internal/state"): try await refuse(exchange, id, allowed: "GET")
+            default: throw Problem.notFound("there is nothing at this path")
+            }
+        } catch {
+            guard !exchange.responseStarted else { throw error }
+            try await AnswerWriter.write(AnswerWriter.problem(error, id), to: exchange, id)
+        }
+    }
+
+    private func claim(_ exchange: HTTPExchange, _ id: RequestID) async throws {
+        let body: ByteBuffer
+        do {
+            body = try await exchange.collectBody(upTo: RequestBody.maxBytes)
+        } catch let error as HTTPServingError where error.code == .bodyTooLarge {
+            throw Problem(status: 413, code: .tooLarge, message: "the claim is too large")
+        }
+        let credentials = exchange.head.headers[ClaimCredential.header]
+        try await claims.claim(
+            credential: credentials.count == 1 ? credentials[0] : nil, body: Array(body.readableBytesView),
+            now: clock.now())
+        try await exchange.respond(
+            status: .ok, headers: AnswerWriter.headers(id, "application/json"),
+            body: try AnswerWriter.encode(claims.protocolState))
+    }
+
+    private func refuse(_ exchange: HTTPExchange, _ id: RequestID, allowed: String) async throws {
+        try await AnswerWriter.write(
+            Problem(status: 405, code: .methodNotAllowed, message: "this path allows \(allowed)"), to: exchange, id,
+            extra: ["Allow": allowed])
+    }
+}

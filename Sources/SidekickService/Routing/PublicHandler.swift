@@ -1,0 +1,58 @@
+import ComputeCore
+import HTTPServing
+import NIOHTTP1
+
+/// The public listener: finds the route, checks the credential, lets the route answer.
+///
+/// In this order: an unclaimed member answers nothing but `/health`; then the credential; and only a caller who has
+/// shown one learns which paths exist.
+struct PublicHandler: HTTPHandler {
+    let claims: ClaimService
+    let routes: SidekickRoutes
+
+    func handle(_ exchange: HTTPExchange) async throws {
+        let id = RequestID(of: exchange.head)
+        do {
+            try await answer(exchange, id)
+        } catch {
+            guard !exchange.responseStarted else { throw error }
+            try await AnswerWriter.write(AnswerWriter.problem(error, id), to: exchange, id)
+        }
+    }
+
+    private func answer(_ exchange: HTTPExchange, _ id: RequestID) async throws {
+        let head = exchange.head
+        let target = RawTarget(head.uri)
+        if target.path == "/health", head.method == .GET || head.method == .HEAD {
+            return try await AnswerWriter.write(ServiceRoutes.health(), to: exchange, id)
+        }
+        guard let claimed = claims.current else {
+            throw Problem.unavailable("this member has not been claimed yet")
+        }
+        let match = routes.find(head.method, target.path)
+        if case .route(let route, _) = match, route.isPublic {
+        } else {
+            try authenticate(head, claimed)
+        }
+        switch match {
+        case .notFound: throw Problem.notFound("there is nothing at this path")
+        case .methodNotAllowed(let allowed):
+            let names = Set(allowed.map(\.rawValue)).sorted().joined(separator: ", ")
+            try await AnswerWriter.write(
+                Problem(status: 405, code: .methodNotAllowed, message: "this path allows \(names)"), to: exchange, id,
+                extra: ["Allow": names])
+        case .route(let route, let parameters):
+            let request = SidekickRequest(
+                exchange: exchange, method: head.method, path: target.path, query: target.query, requestID: id,
+                compute: claimed.compute, parameters: parameters)
+            try await AnswerWriter.write(try await route.handle(request), to: exchange, id)
+        }
+    }
+
+    private func authenticate(_ head: HTTPRequestHead, _ claimed: ClaimService.ClaimedContext) throws(Problem) {
+        let values = head.headers["Authorization"]
+        guard values.count == 1, let value = values.first, value.utf8.count > 7,
+            value.prefix(7).lowercased() == "bearer ", claimed.accepts(bearer: value.dropFirst(7))
+        else { throw Problem(status: 401, code: .unauthenticated, message: "a valid access token is needed") }
+    }
+}

@@ -1,0 +1,94 @@
+package import ComputeCore
+import FoundationEssentials
+import Glibc
+import HTTPServing
+import LinuxSystem
+
+/// The agent inside a compute, put together from its parts.
+///
+///     settings ─► claim of an earlier process ─► listeners bound ─► warm-up ─► "ready" on stdout ─► serve
+///                                                                                         │ SIGTERM, SIGINT
+///                                                      exit 0 ◄─ processes killed ◄─ drain ◄┘
+package struct Sidekick: Sendable {
+    private let user: UserIdentity
+    private let reaper: Reaper
+    private let commands: CommandService
+    private let terminals: TerminalService
+    private let publicServer: HTTPServer
+    private let internalServer: HTTPServer
+
+    package init(settings: SidekickSettings) throws {
+        user = try UserIdentity.resolve(settings)
+        try Self.prepare(settings, user)
+        let claims = try ClaimService(settings: settings, user: user)
+        reaper = try Reaper.start()
+        let launcher = ProcessLauncher(reaper: reaper, poller: try Poller.start())
+        commands = CommandService(launcher: launcher)
+        terminals = TerminalService(launcher: launcher)
+        let routes = SidekickRoutes(
+            ServiceRoutes.routes + FileRoutes(files: FileService(user: user)).routes
+                + CommandHandler(service: commands).routes + TerminalHandler(service: terminals).routes)
+        publicServer = HTTPServer(
+            listen: settings.listen, handler: PublicHandler(claims: claims, routes: routes))
+        internalServer = HTTPServer(
+            listen: settings.internalListen, handler: InternalHandler(claims: claims, clock: SystemWallClock()))
+    }
+
+    /// Serves until SIGTERM or SIGINT. Returns when nothing that it started runs any more.
+    package func run(announce: @escaping @Sendable (Ready) -> Void) async throws {
+        let listen = try await publicServer.bind()
+        let internalListen = try await internalServer.bind()
+        try await commands.warmUp(as: user)
+        announce(Ready(listen: listen, internal: internalListen))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await publicServer.run() }
+            group.addTask { try await internalServer.run() }
+            group.addTask {
+                let number = try await TerminationSignals.first()
+                SidekickLog.write(.info, "stopping", ["signal": "\(number)"])
+                await stop()
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    /// Well under the two seconds that whoever sent the signal waits.
+    private func stop() async {
+        // Commands first: requests that wait for them then end by themselves.
+        terminals.shutdown()
+        reaper.terminateAll(SIGTERM)
+        async let closedPublic: Void = publicServer.shutdown(deadline: .milliseconds(500))
+        async let closedInternal: Void = internalServer.shutdown(deadline: .milliseconds(500))
+        _ = await (closedPublic, closedInternal)
+        reaper.terminateAll(SIGKILL)
+        if !Descendants.killAll(within: .milliseconds(500)) {
+            SidekickLog.write(.warning, "some processes could not be ended")
+        }
+    }
+
+    /// The one line on stdout.
+    package struct Ready: Encodable, Sendable {
+        package var ready = true
+        package var listen: Endpoint
+        package var `internal`: Endpoint
+
+        package var line: String {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        }
+    }
+
+    /// The state directory is ours alone, also when it was there before with a wider mode.
+    private static func prepare(_ settings: SidekickSettings, _ user: UserIdentity) throws(SidekickStartError) {
+        do throws(LinuxSystemError) {
+            try FileTree.makeDirectories(settings.stateDirectory)
+            let directory = try FileDescriptor.open(settings.stateDirectory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            guard fchown(directory.raw, geteuid(), gid_t.max) == 0, fchmod(directory.raw, 0o700) == 0 else {
+                throw .last("protect", settings.stateDirectory)
+            }
+        } catch {
+            throw SidekickStartError("the state directory cannot be used (--state-dir)", cause: error)
+        }
+    }
+}

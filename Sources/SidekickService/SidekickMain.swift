@@ -1,0 +1,31 @@
+import FoundationEssentials
+import Glibc
+import LinuxSystem
+
+/// What `cmd/sidekick` does: settings, run, exit code.
+package enum SidekickMain {
+    package static func run() async -> Never {
+        TerminationSignals.block()
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        switch SidekickSettings.parse(arguments: arguments, environment: ProcessInfo.processInfo.environment) {
+        case .show(let text):
+            print(text)
+            exit(0)
+        case .refuse(let reason):
+            let line = Array("sidekick: \(reason)\n".utf8)
+            _ = write(STDERR_FILENO, line, line.count)
+            exit(64)
+        case .run(let settings):
+            do {
+                try await Sidekick(settings: settings).run { ready in
+                    print(ready.line)
+                    fflush(nil)
+                }
+                exit(0)
+            } catch {
+                SidekickLog.write(.error, "cannot run", ["reason": "\(error)"])
+                exit(1)
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+package import ComputeCore
+package import Crypto
+import FoundationEssentials
+import SidekickProtocol
+
+package enum SidekickVersion {
+    package static let current = "0.1.0"
+}
+
+/// What a Sidekick is started with. A flag wins over its environment variable (`--state-dir`, `SIDEKICK_STATE_DIR`).
+package struct SidekickSettings: Sendable {
+    package var listen: Endpoint
+    package var internalListen: Endpoint
+    package var member: MemberName
+    package var claimKey: Curve25519.Signing.PublicKey
+    package var stateDirectory: String
+    package var user: String?
+    package var home: String?
+
+    /// The one place where the settings are described; `--help` prints it.
+    package static let usage = """
+        usage: sidekick [options]
+
+          --listen ENDPOINT           where the Gateway reaches it: 127.0.0.1:18080 or unix:/path (default 127.0.0.1:18080)
+          --internal-listen ENDPOINT  where the API claims it; the Gateway must not map it to anything
+          --member NAME               the member's random name, never reused
+          --claim-key BASE64URL       the API's Ed25519 public key, 32 bytes
+          --state-dir DIR             where the claim is recorded; made with mode 0700
+          --user NAME                 the account of the image that user code runs as; absent: the Sidekick's own
+          --home DIR                  the user's home; default: the account's
+          --version                   prints the version
+          --help                      prints this
+
+        Each option has an environment variable: --state-dir is SIDEKICK_STATE_DIR.
+        """
+
+    package enum Parsed: Sendable {
+        case run(SidekickSettings)
+        /// Print it on stdout and exit 0.
+        case show(String)
+        /// Print it on stderr and exit 64.
+        case refuse(String)
+    }
+
+    package static func parse(arguments: [String], environment: [String: String]) -> Parsed {
+        do throws(Refusal) {
+            return try read(arguments, environment)
+        } catch {
+            return .refuse(error.message)
+        }
+    }
+
+    private struct Refusal: Error {
+        let message: String
+        init(_ message: String) { self.message = message }
+    }
+
+    private static let options = [
+        "listen", "internal-listen", "member", "claim-key", "state-dir", "user", "home",
+    ]
+
+    private static func read(_ arguments: [String], _ environment: [String: String]) throws(Refusal) -> Parsed {
+        var values: [String: String] = [:]
+        for name in options {
+            let variable = "SIDEKICK_" + name.uppercased().replacing("-", with: "_")
+            if let value = environment[variable], !value.isEmpty { values[name] = value }
+        }
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            if argument == "--version" { return .show(SidekickVersion.current) }
+            if argument == "--help" { return .show(usage) }
+            guard argument.hasPrefix("--") else { throw Refusal("unexpected argument \"\(argument)\"") }
+            let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = String(parts[0])
+            guard options.contains(name) else { throw Refusal("unknown option --\(name)") }
+            guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst(), !value.isEmpty else {
+                throw Refusal("--\(name) needs a value")
+            }
+            values[name] = value
+        }
+
+        func required(_ name: String) throws(Refusal) -> String {
+            guard let value = values[name] else { throw Refusal("--\(name) is required") }
+            return value
+        }
+        func endpoint(_ name: String, _ text: String) throws(Refusal) -> Endpoint {
+            guard let endpoint = Endpoint(text) else {
+                throw Refusal("--\(name) must be host:port or unix:/path, not \"\(text)\"")
+            }
+            return endpoint
+        }
+        func absolute(_ name: String, _ path: String) throws(Refusal) -> String {
+            guard path.hasPrefix("/") else { throw Refusal("--\(name) must be an absolute path, not \"\(path)\"") }
+            return path
+        }
+
+        let keyText = try required("claim-key")
+        guard let keyBytes = Data(base64URL: keyText), keyBytes.count == 32,
+            let key = try? Curve25519.Signing.PublicKey(rawRepresentation: keyBytes)
+        else { throw Refusal("--claim-key must be the 32 bytes of an Ed25519 public key in base64url") }
+        return .run(
+            SidekickSettings(
+                listen: try endpoint("listen", values["listen"] ?? "127.0.0.1:18080"),
+                internalListen: try endpoint("internal-listen", try required("internal-listen")),
+                member: MemberName(try required("member")), claimKey: key,
+                stateDirectory: try absolute("state-dir", try required("state-dir")), user: values["user"],
+                home: try values["home"].map { (home) throws(Refusal) in try absolute("home", home) }))
+    }
+}

@@ -1,0 +1,26 @@
+import ComputeCore
+
+package struct TerminalID: Hashable, Sendable, CustomStringConvertible {
+    package let rawValue: String
+    package init(_ rawValue: String) { self.rawValue = rawValue }
+
+    package static func random() -> TerminalID { TerminalID("term_" + .randomLabel(length: 16)) }
+    package var description: String { rawValue }
+
+    /// Where its events go.
+    package var channel: String { "terminal:\(rawValue)" }
+}
+
+/// How a terminal's output is written into its events.
+package enum TerminalEncoding: String, Sendable {
+    /// As text; bytes that are no UTF-8 are replaced.
+    case raw
+    /// Exactly, in base64.
+    case base64
+}
+
+/// A running terminal, as the API shows it.
+package struct TerminalInfo: Sendable {
+    package let id: TerminalID
+    package let encoding: TerminalEncoding
+}

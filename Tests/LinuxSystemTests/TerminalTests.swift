@@ -1,0 +1,76 @@
+import Glibc
+import LinuxSystem
+import Testing
+
+@Suite struct TerminalTests {
+    @Test(arguments: [
+        (0.0, 0.0, 1, 1), (80.4, 24.9, 80, 24), (65535, 65535, 1000, 1000), (-5, 1e300, 1, 1000),
+        (.infinity, -.infinity, 1000, 1),
+    ])
+    func sizesAreBroughtIntoRange(columns: Double, rows: Double, wantedColumns: Int, wantedRows: Int) throws {
+        let size = try #require(TerminalSize(clampingColumns: columns, rows: rows))
+        #expect(size == TerminalSize(columns: UInt16(wantedColumns), rows: UInt16(wantedRows)))
+    }
+
+    @Test func noNumberIsNoSize() {
+        #expect(TerminalSize(clampingColumns: .nan, rows: 24) == nil)
+        #expect(TerminalSize(clampingColumns: 80, rows: .nan) == nil)
+    }
+
+    @Test func aTerminalCarriesBytesToItsOtherEnd() async throws {
+        let terminal = try PseudoTerminal.open(.standard)
+        let poller = try Poller.start()
+        let received = AsyncStream.makeStream(of: [UInt8].self)
+        let stream = try DescriptorStream(adopting: terminal.master, poller: poller, maxPendingInput: 100) { event in
+            switch event {
+            case .bytes(let bytes): received.continuation.yield(Array(bytes))
+            case .end: received.continuation.finish()
+            }
+        }
+        #expect(write(terminal.slave, "hello", 5) == 5)
+        closeDescriptor(terminal.slave)
+        var all: [UInt8] = []
+        for await bytes in received.stream { all += bytes }
+        #expect(String(decoding: all, as: UTF8.self) == "hello")
+        #expect(stream.write("late".utf8))
+    }
+}
+
+@Suite struct DescriptorStreamTests {
+    @Test func finishDeliversWhatIsThereAlthoughTheWriterStaysOpen() async throws {
+        let pipe = try Pipe.open()
+        let received = AsyncStream.makeStream(of: Int.self)
+        let stream = try DescriptorStream(adopting: pipe.readEnd, poller: try Poller.start()) { event in
+            switch event {
+            case .bytes(let bytes): received.continuation.yield(bytes.count)
+            case .end: received.continuation.finish()
+            }
+        }
+        let chunk = [UInt8](repeating: 1, count: 50_000)
+        #expect(write(pipe.writeEnd, chunk, chunk.count) == chunk.count)
+        stream.finish()
+        var total = 0
+        for await count in received.stream { total += count }
+        #expect(total == chunk.count)
+        closeDescriptor(pipe.writeEnd)
+    }
+
+    @Test func inputThatNobodyReadsIsRefusedAtItsBound() throws {
+        let terminal = try PseudoTerminal.open(.standard)
+        defer { closeDescriptor(terminal.slave) }
+        // Raw, or the line discipline would throw the input away instead of holding it back.
+        var settings = termios()
+        tcgetattr(terminal.slave, &settings)
+        cfmakeraw(&settings)
+        tcsetattr(terminal.slave, TCSANOW, &settings)
+        let stream = try DescriptorStream(
+            adopting: terminal.master, poller: try Poller.start(), maxPendingInput: 64 << 10
+        ) { _ in }
+        let chunk = [UInt8](repeating: 97, count: 16 << 10)
+        var accepted = 0
+        while stream.write(chunk), accepted < 100 { accepted += 1 }
+        #expect(accepted >= 4)
+        #expect(accepted < 100)
+        stream.finish()
+    }
+}
