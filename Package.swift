@@ -73,8 +73,8 @@ let package = Package(
     ],
     targets: [
         // T5: binaries, and the one place that joins services with adapters
-        binary("api", ["Composition"]),
-        binary("gateway", ["Composition"]),
+        binary("api", ["Composition", argumentParser]),
+        binary("gateway", ["Composition", argumentParser]),
         binary("computesdk", ["Composition", argumentParser]),
         binary("sidekick", ["SidekickService"], linker: fullyStatic),
         library(
