@@ -28,15 +28,24 @@ package struct SuccessList<Element: Codable & Sendable>: Codable, Sendable {
     }
 }
 
-/// `GET /health` and `GET /ready`, which clients read without an envelope.
+/// `GET /health`: the process answers.
+package struct Health: Codable, Hashable, Sendable {
+    package var status = "ok"
+    package init() {}
+}
+
+/// `GET /ready`.
 package struct Readiness: Codable, Hashable, Sendable {
-    /// `ok` or `unavailable`.
-    package var status: String
+    /// Whether a create would succeed now.
+    package var ready: Bool
+    /// How many computes stand ready in the pool.
+    package var idle: Int
     /// What stands in the way; absent when nothing does.
     package var reasons: [String]?
 
-    package init(reasons: [String] = []) {
-        status = reasons.isEmpty ? "ok" : "unavailable"
+    package init(idle: Int, reasons: [String]) {
+        ready = reasons.isEmpty
+        self.idle = idle
         self.reasons = reasons.isEmpty ? nil : reasons
     }
 }

@@ -11,22 +11,25 @@ struct HealthRoutes: Sendable {
     let readiness: ReadinessProbe
 
     func add(to router: some RouterMethods<APIRequestContext>) {
-        RouteHandlers([.get: { _, _ in try Answer.json(Readiness()) }]).add("/health", to: router)
+        RouteHandlers([.get: { _, _ in try Answer.json(Health()) }]).add("/health", to: router)
         RouteHandlers([.get: ready]).add("/ready", to: router)
     }
 
     @Sendable func ready(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let reasons = await readiness.reasons()
-        var response = try Answer.json(Readiness(reasons: reasons), status: reasons.isEmpty ? .ok : .serviceUnavailable)
+        let answer = Readiness(idle: readiness.idleCount, reasons: reasons)
+        var response = try Answer.json(answer, status: answer.ready ? .ok : .serviceUnavailable)
         if !reasons.isEmpty { response.headers[.retryAfter] = "1" }
         return response
     }
 }
 
-/// Asks what a create needs. An actor, so that many probes at once become one, whose answer is good for a second:
+/// Asks what a create needs. An actor, so that many probes at once become one, whose answer is good for a while:
 /// the question writes to the database, and anybody may ask it.
 package actor ReadinessProbe {
-    static let goodFor: Duration = .seconds(1)
+    static let yesIsGoodFor: Duration = .seconds(1)
+    /// Short, because somebody waits for the next answer.
+    static let noIsGoodFor: Duration = .milliseconds(50)
 
     private let ports: APIPorts
     private let logger: Logger
@@ -38,8 +41,13 @@ package actor ReadinessProbe {
         self.logger = logger
     }
 
+    nonisolated var idleCount: Int { ports.runtime.idleCount }
+
     func reasons() async -> [String] {
-        if let last, ContinuousClock.now - last.at < Self.goodFor { return last.reasons }
+        if let last {
+            let goodFor = last.reasons.isEmpty ? Self.yesIsGoodFor : Self.noIsGoodFor
+            if ContinuousClock.now - last.at < goodFor { return last.reasons }
+        }
         if let running { return await running.value }
         let task = Task { await ask() }
         running = task
