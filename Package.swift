@@ -27,9 +27,11 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -61,9 +63,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.0.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
@@ -85,7 +89,7 @@ let package = Package(
             "APIService",
             [
                 "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol", "Auth",
-                "ComputeCore", hummingbird, logging, lifecycle, nio("NIOCore"), crypto,
+                "ComputeCore", hummingbird, httpTypes, logging, lifecycle, nio("NIOCore"), crypto,
             ]),
         library(
             "GatewayService",
@@ -102,8 +106,13 @@ let package = Package(
 
         // T3: adapters
         library("SQLStore", ["ComputeDomain", "EventSourcing", "ComputeCore", grdb, logging]),
-        library("LocalRuntime", ["ComputeRuntime", "ComputeCore", subprocess, logging]),
-        library("SidekickClient", ["SidekickProtocol", "ComputeCore", asyncHTTPClient, nio("NIOCore"), logging]),
+        library("LocalRuntime", ["ComputeRuntime", "ComputeCore", subprocess, systemPackage, logging]),
+        library(
+            "SidekickClient",
+            [
+                "SidekickProtocol", "ComputeCore", asyncHTTPClient, crypto, nio("NIOCore"), nio("NIOHTTP1"),
+                nio("NIOFoundationCompat"),
+            ]),
 
         // T2: engines, with no word of the product in them
         library("HTTPServing", ["ComputeCore", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
@@ -140,11 +149,19 @@ let package = Package(
         tests("APIContractTests", ["APIContract", "ComputeCore"]),
         tests(
             "HTTPServingTests",
-            ["HTTPServing", "WebSockets", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"), nio("NIOEmbedded")]),
+            [
+                "HTTPServing", "WebSockets", "ComputeCore", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOWebSocket"), nio("NIOEmbedded"),
+            ]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("ServiceHostTests", ["ServiceHost", logging]),
         tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", logging]),
-        tests("LocalRuntimeTests", ["LocalRuntime", "ComputeRuntime", "TestSupport", "ComputeCore", subprocess, logging]),
+        tests(
+            "LocalRuntimeTests",
+            [
+                "LocalRuntime", "SidekickClient", "SidekickProtocol", "ComputeRuntime", "TestSupport", "ComputeCore",
+                asyncHTTPClient, crypto, logging, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOFoundationCompat"),
+            ]),
         tests(
             "SidekickServiceTests",
             [
@@ -156,7 +173,8 @@ let package = Package(
             "APIServiceTests",
             [
                 "APIService", "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol",
-                "Auth", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, logging, crypto, nio("NIOCore"),
+                "Auth", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, logging, crypto,
+                nio("NIOCore"),
             ]),
         tests(
             "GatewayServiceTests",

@@ -6,19 +6,29 @@ package struct WallTime: Hashable, Sendable, Comparable, CustomStringConvertible
     package init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
     package init(_ date: Date) { self.init(milliseconds: Int64((date.timeIntervalSince1970 * 1000).rounded())) }
-    package var date: Date { Date(timeIntervalSince1970: Double(milliseconds) / 1000) }
 
-    /// - Returns: nil when `text` is not an RFC 3339 time in UTC.
+    /// - Returns: nil when `text` is not an RFC 3339 time. Digits beyond the millisecond are cut.
     package init?(rfc3339 text: String) {
-        guard
-            let date = (try? Date(text, strategy: .iso8601.fractionalSeconds))
-                ?? (try? Date(text, strategy: .iso8601))
-        else { return nil }
-        self.init(date)
+        // Date's own style loses a millisecond now and then (it cuts a binary fraction), so the fraction is ours.
+        var wholeSeconds = text
+        var milliseconds: Int64 = 0
+        if let point = text.firstIndex(of: ".") {
+            let fraction = text[text.index(after: point)...].prefix { $0.isASCII && $0.isNumber }
+            guard !fraction.isEmpty else { return nil }
+            wholeSeconds = String(text[..<point] + text[fraction.endIndex...])
+            milliseconds = Int64((fraction + "00").prefix(3))!
+        }
+        guard let date = try? Date(wholeSeconds, strategy: .iso8601) else { return nil }
+        self.init(milliseconds: Int64(date.timeIntervalSince1970) * 1000 + milliseconds)
     }
 
     /// `2026-11-23T21:24:14.123Z`
-    package var rfc3339: String { date.formatted(.iso8601.fractionalSeconds) }
+    package var rfc3339: String {
+        let fraction = (milliseconds % 1000 + 1000) % 1000
+        let seconds = Date(timeIntervalSince1970: Double((milliseconds - fraction) / 1000))
+        let digits = String(fraction + 1000).dropFirst()
+        return "\(seconds.formatted(.iso8601).dropLast()).\(digits)Z"
+    }
     package var description: String { rfc3339 }
 
     package static func < (a: WallTime, b: WallTime) -> Bool { a.milliseconds < b.milliseconds }
@@ -56,10 +66,4 @@ package protocol WallClock: Sendable {
 package struct SystemWallClock: WallClock {
     package init() {}
     package func now() -> WallTime { WallTime(Date()) }
-}
-
-extension Date.ISO8601FormatStyle {
-    fileprivate var fractionalSeconds: Date.ISO8601FormatStyle {
-        Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-    }
 }

@@ -11,20 +11,26 @@ package protocol ComputeRuntime: Sendable {
     func run() async throws
 
     /// Takes an idle member of the template's current revision from memory; never waits. Whoever takes it owns
-    /// it: claims it or removes it. nil when none is idle.
+    /// it: claims it or removes it. It is never given to anybody else. nil when none is idle.
     func takeIdleMember() -> Member?
 
     /// How many members could be taken now.
     var idleCount: Int { get }
 
-    /// Starts a fresh member and waits until its Sidekick listens. The caller owns it.
+    /// Waits for a member that nobody had before: one that is idle by now, or a fresh one, whose Sidekick listens.
+    /// The caller owns it. A caller that is cancelled or whose deadline passes leaves nothing behind.
     /// - Throws: `.outOfCapacity`, `.deadlineExceeded`, `.unavailable`.
     func startMember(deadline: ContinuousClock.Instant) async throws(RuntimeError) -> Member
 
-    /// Every place there is, also those that an earlier process made, idle or not, alive or not.
+    /// Every place there is, also those that an earlier process made, idle or not, alive or not. A place that is
+    /// still starting is not listed.
+    ///
+    /// This is also how the death of a compute is noticed: the runtime replaces idle members that died, but a
+    /// taken one stays listed with `isAlive == false` until it is removed, so the sweep, which looks every few
+    /// seconds anyway, cannot miss it. There is no stream of deaths: a missed message would need the sweep again.
     func places() async throws(RuntimeError) -> [Place]
 
-    /// Ends everything in the place and frees it. Removing what is not there succeeds.
+    /// Ends everything in the place and frees it. Removing what is not there succeeds. Works after `shutdown` too.
     func remove(_ name: MemberName) async throws(RuntimeError)
 
     /// Freezes a place: memory kept, no CPU. Needs `.freeze`, else throws `.unsupported`.
@@ -34,6 +40,10 @@ package protocol ComputeRuntime: Sendable {
 
     /// nil when a create would succeed; else why not.
     func unreadyReason() async -> String?
+
+    /// Starts nothing any more, fails those who wait, and removes the idle members; unless `keep`, every other
+    /// place too. Idempotent.
+    func shutdown(keep: Bool) async
 }
 
 /// What a runtime can do beyond starting and removing. What is absent throws `.unsupported`, which is a 409.
@@ -69,16 +79,30 @@ package struct Member: Hashable, Sendable, Codable {
 
 /// What the runtime knows of a place, for the sweep.
 package struct Place: Hashable, Sendable {
+    /// Who answers for the place.
+    package enum Standing: Hashable, Sendable {
+        /// In the idle pool of this process: not the sweep's business.
+        case idle
+        /// Taken in this process at that time: its taker claims or removes it. The sweep steps in only after a
+        /// grace, since a place that was just taken is not claimed yet and has no record yet.
+        case taken(at: WallTime)
+        /// Made by an earlier process. Only its Sidekick knows whether it was claimed: the sweep asks, keeps the
+        /// place when a record names it, and removes it otherwise. Unclaimed leftovers are removed too rather than
+        /// adopted: a fresh member is cheaper than the proof that nobody else is claiming the old one.
+        case leftover
+    }
+
     package var member: Member
     package var isAlive: Bool
-    /// In the idle pool of this process: not the sweep's business.
-    package var isIdle: Bool
+    package var standing: Standing
     package var startedAt: WallTime
 
-    package init(member: Member, isAlive: Bool, isIdle: Bool, startedAt: WallTime) {
+    package var isIdle: Bool { standing == .idle }
+
+    package init(member: Member, isAlive: Bool, standing: Standing, startedAt: WallTime) {
         self.member = member
         self.isAlive = isAlive
-        self.isIdle = isIdle
+        self.standing = standing
         self.startedAt = startedAt
     }
 }

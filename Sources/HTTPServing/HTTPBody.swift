@@ -69,7 +69,9 @@ final class BodyReader: Sendable {
         if ended { return nil }
         try await first?()
         while true {
-            switch try await inbound.next() {
+            let part: InboundPart?
+            do { part = try await inbound.next() } catch { throw HTTPServingError.translating(error) }
+            switch part {
             case .bytes(let bytes)?:
                 if bytes.readableBytes > 0 { return bytes }
             case .end(let trailers)?:

@@ -1,7 +1,7 @@
 package import ComputeCore
+import Glibc
 package import NIOCore
 package import NIOHTTP1
-import Glibc
 import NIOPosix
 import Synchronization
 
@@ -20,7 +20,6 @@ package final class HTTPClientConnection: Sendable {
         var received: HTTPResponseHead?
         var body: BodyReader?
         var isReusable = true
-        var isTunnel = false
     }
 
     private let line: Line
@@ -72,9 +71,13 @@ package final class HTTPClientConnection: Sendable {
         try MessageRules.check(head.headers)
         let chunked = MessageRules.tokens(head.headers, "transfer-encoding").last == "chunked"
         let length = head.headers.first(name: "content-length").flatMap(MessageRules.length)
+        guard isReusable else {
+            throw HTTPServingError(
+                line.channel.isActive ? .invalidState : .connectionClosed, "the connection is not free for a request")
+        }
         try state.withLock {
-            guard case .idle = $0.sending, $0.isReusable, !$0.isTunnel else {
-                throw HTTPServingError(.invalidState, "the connection is not free for a request")
+            guard $0.isReusable else {
+                throw HTTPServingError(.invalidState, "two tasks send a request at once")
             }
             $0 = State(sending: .body(chunked: chunked, left: chunked ? nil : length ?? 0), isReusable: false)
         }
@@ -137,7 +140,6 @@ package final class HTTPClientConnection: Sendable {
             guard let head = state.received, head.status == .switchingProtocols, let body = state.body else {
                 throw HTTPServingError(.notUpgradable, "the peer did not switch protocols")
             }
-            state.isTunnel = true
             return body
         }
         guard try await reader.next() == nil else {
@@ -152,7 +154,8 @@ package final class HTTPClientConnection: Sendable {
                 operations.removeHandler(old.encoder, promise: nil)
                 do {
                     try operations.addHandler(
-                        PartReceiver<ByteBuffer>(inbound: inbound, endsCleanly: true) { (.bytes($1), $1.readableBytes) })
+                        PartReceiver<ByteBuffer>(inbound: inbound, endsCleanly: true) { (.bytes($1), $1.readableBytes) }
+                    )
                 } catch {
                     return channel.eventLoop.makeFailedFuture(error)
                 }
@@ -185,10 +188,8 @@ package final class HTTPClientConnection: Sendable {
     private func next() async throws -> InboundPart? {
         do {
             return try await line.inbound.next()
-        } catch let error as HTTPParserError {
-            throw HTTPServingError(.malformed, "the response is malformed", cause: error)
-        } catch let error as IOError {
-            throw HTTPServingError(.connectionClosed, "the connection broke", cause: error)
+        } catch {
+            throw HTTPServingError.translating(error)
         }
     }
 }

@@ -51,7 +51,8 @@ package final class HTTPServer: Sendable {
             switch listen {
             case .tcp(let host, _):
                 .tcp(
-                    host: listener.channel.localAddress?.ipAddress ?? host, port: listener.channel.localAddress?.port ?? 0)
+                    host: listener.channel.localAddress?.ipAddress ?? host,
+                    port: listener.channel.localAddress?.port ?? 0)
             case .unix: listen
             }
         state.withLock {

@@ -1,3 +1,6 @@
+import NIOCore
+import NIOHTTP1
+
 /// What can go wrong on a connection. `code` is what callers decide by; `message` is for logs.
 package struct HTTPServingError: Error, CustomStringConvertible {
     package struct Code: Hashable, Sendable, CustomStringConvertible {
@@ -31,6 +34,17 @@ package struct HTTPServingError: Error, CustomStringConvertible {
         self.code = code
         self.message = message
         self.cause = cause
+    }
+
+    /// What the parser and the kernel say about a connection, in this module's words.
+    static func translating(_ error: any Error) -> any Error {
+        switch error {
+        case HTTPParserError.invalidEOFState:
+            HTTPServingError(.connectionClosed, "the connection ended within a message", cause: error)
+        case is HTTPParserError: HTTPServingError(.malformed, "the peer broke the protocol", cause: error)
+        case is IOError, is ChannelError: HTTPServingError(.connectionClosed, "the connection broke", cause: error)
+        default: error
+        }
     }
 
     package var description: String {

@@ -16,7 +16,9 @@ enum MessageRules {
             switch name.lowercased() {
             case "host":
                 hosts += 1
-                if value.utf8.contains(where: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: ",") }) {
+                if value.utf8.contains(where: {
+                    $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: ",")
+                }) {
                     return "invalid Host"
                 }
             case "content-length":

@@ -4,8 +4,15 @@ import LinuxSystem
 
 /// What `cmd/sidekick` does: settings, run, exit code.
 package enum SidekickMain {
-    package static func run() async -> Never {
+    /// Never returns. Synchronous on purpose: the main thread of an asynchronous `main` waits in a call that takes
+    /// signals whatever its mask says, and SIGTERM would end the process there and then.
+    package static func run() -> Never {
         TerminationSignals.block()
+        Task.detached { await start() }
+        while true { pause() }
+    }
+
+    private static func start() async -> Never {
         let arguments = Array(CommandLine.arguments.dropFirst())
         switch SidekickSettings.parse(arguments: arguments, environment: ProcessInfo.processInfo.environment) {
         case .show(let text):

@@ -8,7 +8,7 @@ extension UserIdentity {
         let accounts: AccountFiles
         do throws(LinuxSystemError) {
             accounts = try AccountFiles.read()
-        } catch where settings.user == nil {
+        } catch  where settings.user == nil {
             // An image without accounts is fine as long as none is asked for.
             accounts = AccountFiles(passwd: "", group: "")
         } catch {

@@ -1,6 +1,6 @@
 /// Decides at every ping interval whether the peer is still there.
-struct KeepAlive {
-    enum Order: Equatable {
+package struct KeepAlive {
+    package enum Order: Equatable {
         case ping
         /// Nothing came for two intervals although we asked.
         case giveUp
@@ -8,11 +8,13 @@ struct KeepAlive {
 
     private var silentIntervals = 0
 
+    package init() {}
+
     /// Any frame shows life, not only a pong.
-    mutating func heard() { silentIntervals = 0 }
+    package mutating func heard() { silentIntervals = 0 }
 
     /// `readingPaused`: frames are waiting for us, so silence says nothing about the peer.
-    mutating func intervalPassed(readingPaused: Bool) -> Order {
+    package mutating func intervalPassed(readingPaused: Bool) -> Order {
         if readingPaused { silentIntervals = 0 }
         guard silentIntervals < 2 else { return .giveUp }
         silentIntervals += 1

@@ -9,6 +9,7 @@ import Testing
 final class NIOLockedValue<Value: Sendable>: Sendable {
     private let mutex: Mutex<Value>
     init(_ value: Value) { mutex = Mutex(value) }
+    @discardableResult
     func withValue<T: Sendable>(_ perform: (inout Value) -> T) -> T {
         mutex.withLock { value in perform(&value) }
     }

@@ -1,1 +1,3 @@
-print("not built yet")
+import Composition
+
+await GatewayCommand.main()

@@ -1,3 +1,3 @@
 import SidekickService
 
-await SidekickMain.run()
+SidekickMain.run()

@@ -46,7 +46,7 @@ extension FileTree {
                 let next: FileDescriptor
                 do throws(LinuxSystemError) {
                     next = try descend(current.raw, child, path)
-                } catch where [ENOENT, ENOTDIR, ELOOP].contains(error.code.errno) {
+                } catch  where [ENOENT, ENOTDIR, ELOOP].contains(error.code.errno) {
                     // Swapped for something else since it was listed; look again.
                     try spend(&retries, path)
                     continue

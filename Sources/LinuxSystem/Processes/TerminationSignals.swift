@@ -1,9 +1,11 @@
+import CLinux
 import Glibc
 
 /// SIGTERM and SIGINT as something to wait for. SIGPIPE is ignored: writing to a closed socket is an error there, not
 /// the end of the process.
 package enum TerminationSignals {
     /// Call first in `main`, while there is one thread: every later thread inherits that these signals are blocked.
+    /// The main thread must then not end in `dispatch_main`, as an asynchronous `main` does: that takes signals again.
     package static func block() {
         var set = signals()
         pthread_sigmask(SIG_BLOCK, &set, nil)

@@ -14,7 +14,7 @@ struct ClaimFile: Sendable {
         let bytes: [UInt8]
         do throws(LinuxSystemError) {
             (_, bytes) = try FileTree.read(path, limit: RequestBody.maxBytes * 2)
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return nil
         }
         return try JSONDecoder().decode(ClaimRecord.self, from: Data(bytes))

@@ -113,7 +113,7 @@ final class ClaimService: Sendable {
     private func makeDirectory(_ path: String) throws(LinuxSystemError) {
         do throws(LinuxSystemError) {
             _ = try FileTree.status(path)
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             if let ids = user.ids {
                 try FileTree.makeDirectories(path, owner: ids.threadIdentity)
             } else {

@@ -56,7 +56,7 @@ final class FileService: Sendable {
         try await perform(path.absolute) { () throws(LinuxSystemError) in
             do throws(LinuxSystemError) {
                 return try operation(path.absolute)
-            } catch where error.code == .notFound || error.code == .notDirectory {
+            } catch  where error.code == .notFound || error.code == .notDirectory {
                 guard let legacy = path.legacy, legacy != path.absolute, (try? FileTree.status(legacy)) != nil else {
                     throw error
                 }
@@ -112,7 +112,8 @@ final class FileService: Sendable {
         case ENOSPC, EDQUOT:
             Problem(status: 507, code: .diskFull, message: "the disk is full: \(path) was not written", field: "path")
         case EXDEV, EBUSY:
-            Problem(status: 409, code: .conflict, message: "\(path) has another file system mounted in it", field: "path")
+            Problem(
+                status: 409, code: .conflict, message: "\(path) has another file system mounted in it", field: "path")
         case ESTALE, ENOTEMPTY:
             Problem(status: 409, code: .conflict, message: "\(path) was changed meanwhile", field: "path")
         default:

@@ -1,0 +1,184 @@
+package import ComputeCore
+
+/// The body of `POST /v1/sandboxes`, checked. Field names and limits are the wire's.
+package struct CreateSandbox: Hashable, Sendable {
+    /// The lifetime; nil: the default.
+    package var timeout: Duration?
+    package var metadata: [String: JSONValue]?
+    package var envs: [String: String]
+    package var name: SandboxName?
+    package var directory: String?
+
+    package init(
+        timeout: Duration? = nil, metadata: [String: JSONValue]? = nil, envs: [String: String] = [:],
+        name: SandboxName? = nil, directory: String? = nil
+    ) {
+        self.timeout = timeout
+        self.metadata = metadata
+        self.envs = envs
+        self.name = name
+        self.directory = directory
+    }
+
+    /// One second to seven days, in milliseconds.
+    package static let timeoutRange: ClosedRange<Int64> = 1000...604_800_000
+    /// The environment travels to the Sidekick in one POST and then to every command: well below ARG_MAX.
+    package static let maxEnvBytes = 64 * 1024
+    /// Metadata is in an event and in a row of every list.
+    package static let maxMetadataBytes = 16 * 1024
+    package static let maxDirectoryBytes = 1024
+
+    /// What this version cannot honour. Refused by name when it asks for something: a caller who was given less
+    /// than he asked for in silence finds out in production.
+    static let unsupportedFields = [
+        "templateId", "template", "image", "snapshotId", "overlays", "servers", "runtime", "resources", "network",
+        "volumes",
+    ]
+
+    package init(_ document: JSONValue) throws(Problem) {
+        try self.init(FieldReader(document), nameIsRequired: false)
+    }
+
+    /// - Parameter nameIsRequired: for find-or-create.
+    package init(_ fields: FieldReader, nameIsRequired: Bool) throws(Problem) {
+        for field in Self.unsupportedFields {
+            guard let value = fields.value(field), !value.asksForNothing else { continue }
+            throw Problem(
+                status: 400, code: .unsupportedField, message: "\(field) is not supported by this server",
+                field: field)
+        }
+        timeout = try fields.integer("timeout", in: Self.timeoutRange).map { .milliseconds($0) }
+        metadata = try fields.object("metadata")
+        if let metadata { try Self.check(metadata: metadata) }
+        envs = try fields.strings("envs") ?? [:]
+        try Self.check(envs: envs)
+        name = try SandboxName(fields, nameIsRequired: nameIsRequired)
+        directory = try fields.string("directory")
+        if let directory { try Self.check(directory: directory) }
+    }
+
+    private static func check(metadata: [String: JSONValue]) throws(Problem) {
+        let document = JSONValue.object(metadata)
+        guard document.roughSize <= maxMetadataBytes else {
+            throw .invalid("metadata", "metadata must be at most \(maxMetadataBytes) bytes of JSON")
+        }
+        // PostgreSQL's jsonb has no place for it, and nobody means it.
+        guard !document.containsNUL else { throw .invalid("metadata", "metadata must not contain NUL characters") }
+    }
+
+    private static func check(envs: [String: String]) throws(Problem) {
+        var size = 0
+        for (name, value) in envs {
+            let bytes = name.utf8
+            guard let first = bytes.first, first.isNameByte, !first.isDigit, bytes.allSatisfy(\.isNameByte) else {
+                throw .invalid("envs", "envs has a name that is not of the form [A-Za-z_][A-Za-z0-9_]*")
+            }
+            // The name is safe to show, the value never is.
+            guard !value.utf8.contains(0) else {
+                throw .invalid("envs.\(name.prefix(64))", "envs.\(name.prefix(64)) must not contain NUL characters")
+            }
+            size += bytes.count + value.utf8.count + 2
+        }
+        guard size <= maxEnvBytes else {
+            throw .invalid("envs", "envs must be at most \(maxEnvBytes) bytes of names and values")
+        }
+    }
+
+    private static func check(directory: String) throws(Problem) {
+        guard !directory.isEmpty, directory.utf8.count <= maxDirectoryBytes else {
+            throw .invalid("directory", "directory must be 1 to \(maxDirectoryBytes) bytes long")
+        }
+        guard !directory.utf8.contains(0) else {
+            throw .invalid("directory", "directory must not contain NUL characters")
+        }
+        guard !directory.split(separator: "/").contains("..") else {
+            throw .invalid("directory", "directory must not contain ..")
+        }
+    }
+}
+
+/// What names a compute within a group: `POST /v1/sandboxes/find`, and part of a create.
+package struct SandboxName: Hashable, Sendable {
+    package static let defaultNamespace = "default"
+
+    package var namespace: String
+    package var name: String
+
+    package init(namespace: String = defaultNamespace, name: String) {
+        self.namespace = namespace
+        self.name = name
+    }
+
+    /// nil when there is no name and none is required; a namespace alone names nothing.
+    package init?(_ fields: FieldReader, nameIsRequired: Bool) throws(Problem) {
+        let namespace = try fields.string("namespace")
+        if let namespace { try Self.check("namespace", namespace) }
+        guard let name = nameIsRequired ? try fields.requiredString("name") : try fields.string("name") else {
+            return nil
+        }
+        try Self.check("name", name)
+        self.init(namespace: namespace ?? Self.defaultNamespace, name: name)
+    }
+
+    private static func check(_ field: String, _ text: String) throws(Problem) {
+        let bytes = text.utf8
+        guard (1...63).contains(bytes.count), let first = bytes.first, first.isASCIIAlphanumeric,
+            bytes.allSatisfy({ $0.isASCIIAlphanumeric || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D })
+        else {
+            throw .invalid(
+                field,
+                "\(field) must be 1 to 63 characters of A-Z a-z 0-9 . _ - and start with a letter or digit")
+        }
+    }
+}
+
+/// The body of `POST …/{id}/extend`.
+package struct ExtendSandbox: Hashable, Sendable {
+    package static let defaultDuration: Duration = .milliseconds(900_000)
+    package var duration: Duration
+
+    package init(_ document: JSONValue) throws(Problem) {
+        let milliseconds = try FieldReader(document).integer("duration", in: CreateSandbox.timeoutRange)
+        duration = milliseconds.map { .milliseconds($0) } ?? Self.defaultDuration
+    }
+}
+
+extension JSONValue {
+    /// An empty list or object: the client's serializer wrote a default, nobody asked for anything.
+    fileprivate var asksForNothing: Bool {
+        switch self {
+        case .array(let values): values.isEmpty
+        case .object(let fields): fields.isEmpty
+        case .null: true
+        case .bool, .int, .double, .string: false
+        }
+    }
+
+    /// The size of the JSON text, near enough for a limit (escapes are not counted).
+    fileprivate var roughSize: Int {
+        switch self {
+        case .null, .bool: 5
+        case .int(let value): String(value).utf8.count
+        case .double(let value): String(value).utf8.count
+        case .string(let text): text.utf8.count + 2
+        case .array(let values): values.reduce(2) { $0 + $1.roughSize + 1 }
+        case .object(let fields): fields.reduce(2) { $0 + $1.key.utf8.count + $1.value.roughSize + 4 }
+        }
+    }
+
+    fileprivate var containsNUL: Bool {
+        switch self {
+        case .null, .bool, .int, .double: false
+        case .string(let text): text.utf8.contains(0)
+        case .array(let values): values.contains(where: \.containsNUL)
+        case .object(let fields): fields.contains { $0.key.utf8.contains(0) || $0.value.containsNUL }
+        }
+    }
+}
+
+extension UInt8 {
+    fileprivate var isASCIIAlphanumeric: Bool {
+        isDigit || isLowercaseLetter || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self)
+    }
+    fileprivate var isNameByte: Bool { isASCIIAlphanumeric || self == UInt8(ascii: "_") }
+}

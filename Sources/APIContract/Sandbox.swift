@@ -1,0 +1,65 @@
+package import ComputeCore
+
+/// A compute as the public clients know it: the `data` of every answer under `/v1/sandboxes`.
+package struct Sandbox: Codable, Hashable, Sendable {
+    package var sandboxId: ComputeID
+    /// The Sidekick's public base, without a trailing slash.
+    package var url: String
+    /// An access token for that Sidekick; made afresh for every answer. Absent in lists and once it has ended.
+    package var token: String?
+    /// Always `computesdk`. The clients' `X-Provider` names what *they* think of us; Python needs the key.
+    package var provider: String
+    package var status: SandboxStatus
+    package var metadata: [String: JSONValue]?
+    package var name: String?
+    package var namespace: String?
+    package var createdAt: WallTime
+    package var expiresAt: WallTime
+    package var endedAt: WallTime?
+    /// Why it ended: `deleted`, `expired`, `startFailed`, `lost`, `shutdown`.
+    package var endReason: String?
+
+    package static let provider = "computesdk"
+
+    package init(
+        sandboxId: ComputeID, url: String, token: String?, status: SandboxStatus, metadata: [String: JSONValue]?,
+        name: String?, namespace: String?, createdAt: WallTime, expiresAt: WallTime, endedAt: WallTime? = nil,
+        endReason: String? = nil
+    ) {
+        self.sandboxId = sandboxId
+        self.url = url
+        self.token = token
+        self.provider = Self.provider
+        self.status = status
+        self.metadata = metadata
+        self.name = name
+        self.namespace = namespace
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+        self.endedAt = endedAt
+        self.endReason = endReason
+    }
+}
+
+package enum SandboxStatus: String, Codable, Hashable, Sendable, CaseIterable {
+    /// Makes the clients repeat a find; a plain create never answers it.
+    case creating
+    case running
+    case ended
+}
+
+/// `POST …/{id}/extend`.
+package struct ExtendedSandbox: Codable, Hashable, Sendable {
+    package var sandboxId: ComputeID
+    package var expiresAt: WallTime
+
+    package init(sandboxId: ComputeID, expiresAt: WallTime) {
+        self.sandboxId = sandboxId
+        self.expiresAt = expiresAt
+    }
+}
+
+/// `DELETE …/{id}` answers `{}`: the clients parse every body and fail on an empty one.
+package struct EmptyData: Codable, Hashable, Sendable {
+    package init() {}
+}

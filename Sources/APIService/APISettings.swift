@@ -1,0 +1,38 @@
+package import APIContract
+package import ComputeCore
+
+/// What an operator may set of the API.
+package struct APISettings: Sendable {
+    /// Where the public API listens. Port 0: any free one.
+    package var listen: Endpoint
+    /// Where Gateway and Operator are served. Never routed to from outside.
+    package var internalListen: Endpoint
+    package var urls: PublicURLs
+    /// The lifetime of a compute whose caller named none: what an `extend` without a duration adds, so that both
+    /// defaults are one number to remember.
+    package var defaultTimeout: Duration = .milliseconds(900_000)
+    /// No compute ever ends later than this from now, however often it is extended.
+    package var maximumTimeout: Duration = .milliseconds(CreateSandbox.timeoutRange.upperBound)
+    /// How many computes of one group may live at a time.
+    package var computesPerGroup: Int64 = 100
+    /// The clients give up after 30 s; what is left is for two claims and two commits.
+    package var coldStartDeadline: Duration = .seconds(20)
+    /// How long one claim may take before its answer counts as lost.
+    package var claimTimeout: Duration = .seconds(3)
+    /// How many members one create tries. Three broken ones in a row mean that more will not help.
+    package var claimAttempts = 3
+    /// How long one create waits for another one of the same name or key.
+    package var settleDeadline: Duration = .seconds(25)
+    /// How often the sweep looks. A death unnoticed that long is what a caller may see.
+    package var sweepInterval: Duration = .seconds(5)
+    /// How long a place may be without a record: longer than any create can take.
+    package var sweepGrace: Duration = .seconds(60)
+    /// How long creates in flight may take once the service stops.
+    package var drainDeadline: Duration = .seconds(25)
+
+    package init(listen: Endpoint, internalListen: Endpoint, urls: PublicURLs) {
+        self.listen = listen
+        self.internalListen = internalListen
+        self.urls = urls
+    }
+}

@@ -1,0 +1,74 @@
+import APIContract
+import ComputeCore
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+// How answers become bytes: one place, so that every body is JSON with a length and the one error body is the one.
+
+extension HTTPField.Name {
+    static let requestID = HTTPField.Name("X-Request-Id")!
+    static let apiKey = HTTPField.Name("X-ComputeSDK-API-Key")!
+    static let idempotencyKey = HTTPField.Name(RetryKey.header)!
+    static let forwardedFor = HTTPField.Name("X-Forwarded-For")!
+    static let retryAfter = HTTPField.Name("Retry-After")!
+}
+
+enum Answer {
+    static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let body = ByteBuffer(bytes: try encoder.encode(value))
+        // Answers carry tokens; no cache on the way has any business with them.
+        return Response(
+            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: body))
+    }
+
+    static func success(_ data: some Encodable & Sendable) throws -> Response { try json(Success(data)) }
+
+    static func problem(_ problem: Problem, _ requestID: ComputeCore.RequestID) -> Response {
+        let status = HTTPResponse.Status(code: problem.status)
+        // The body's fields are plain strings: encoding them cannot fail. If it did, the status still says it.
+        var response = (try? json(problem.body(requestID: requestID), status: status)) ?? Response(status: status)
+        if let seconds = problem.retryAfterSeconds { response.headers[.retryAfter] = String(seconds) }
+        return response
+    }
+}
+
+extension Request {
+    static let maxBodyBytes = 1 << 20
+
+    /// The body as JSON, whatever its content type says: clients send none, or the wrong one.
+    func document() async throws -> JSONValue {
+        if let length = headers[.contentLength].flatMap({ Int($0) }), length > Self.maxBodyBytes {
+            throw Problem.bodyTooLarge
+        }
+        var bytes: [UInt8] = []
+        for try await chunk in body {
+            guard bytes.count + chunk.readableBytes <= Self.maxBodyBytes else { throw Problem.bodyTooLarge }
+            bytes.append(contentsOf: chunk.readableBytesView)
+        }
+        return try JSONDocument.parse(bytes)
+    }
+
+    /// - Returns: nil when the parameter is absent or empty.
+    func query(_ name: String) -> String? {
+        guard let value = uri.queryParameters[name[...]], !value.isEmpty else { return nil }
+        return String(value)
+    }
+
+    func limit(default standard: Int) throws(Problem) -> Int {
+        guard let text = query("limit") else { return standard }
+        guard let limit = Int(text), (1...1000).contains(limit) else {
+            throw .invalid("limit", "limit must be a whole number from 1 to 1000")
+        }
+        return limit
+    }
+}
+
+extension Problem {
+    static let bodyTooLarge = Problem(
+        status: 413, code: .tooLarge, message: "the request body is larger than \(Request.maxBodyBytes) bytes")
+}

@@ -1,0 +1,217 @@
+import APIContract
+import ComputeCore
+import ComputeDomain
+import ComputeRuntime
+import EventSourcing
+import Logging
+import SidekickProtocol
+
+// A place for a compute. Every path ends in a running compute with a record, or in neither.
+extension ComputeService {
+    /// The fast path: claim an idle member, then one commit for request and start.
+    /// - Returns: nil when the pool has none to give; nothing was recorded then.
+    func startFromPool(
+        _ id: ComputeID, _ request: CreateSandbox, for caller: Caller
+    ) async throws(Problem) -> ComputeSummary? {
+        let order = claimOrder(id, request)
+        for _ in 0..<settings.claimAttempts {
+            guard let member = ports.runtime.takeIdleMember() else { return nil }
+            guard await claim(member, order) else { continue }
+            let now = ports.clock.now()
+            let requested = ComputeEvent.requested(spec(request), at: now)
+            let state = Compute.evolve(Compute.initial, requested)
+            do throws(Problem) {
+                let started = try decided(.start(Placement(member, order.generation), at: now), state)
+                let commit = Commit.compute(
+                    id, in: caller.group, expectedVersion: 0, before: Compute.initial, events: [requested] + started,
+                    limit: settings.computesPerGroup, metadata: caller.metadata, at: now)
+                switch try await self.commit(commit) {
+                case .committed(let events): return try folded(events, onto: nil)
+                case .overLimit(_, let limit): throw Problem.quotaExceeded(limit)
+                case .versionConflict, .taken: throw Problem.internalError
+                }
+            } catch {
+                await remove(member.name)
+                throw error
+            }
+        }
+        return nil
+    }
+
+    /// The slow path: the request is recorded first, which takes the unique rows; then a place is found for it.
+    func requestThenStart(
+        _ id: ComputeID, _ request: CreateSandbox, idempotency: UniqueHold? = nil, releases: [UniqueRelease] = [],
+        for caller: Caller
+    ) async -> OwnedTasks.Outcome {
+        do throws(Problem) {
+            let now = ports.clock.now()
+            var commit = Commit.compute(
+                id, in: caller.group, expectedVersion: 0, before: Compute.initial,
+                events: [.requested(spec(request), at: now)], limit: settings.computesPerGroup,
+                idempotency: idempotency, metadata: caller.metadata, at: now)
+            commit.releases += releases
+            switch try await self.commit(commit) {
+            case .taken(let hold): return .success(.taken(hold))
+            case .overLimit(_, let limit): return .failure(.quotaExceeded(limit))
+            case .versionConflict: return .failure(.internalError)
+            case .committed(let events):
+                guard let summary = try folded(events, onto: nil) else { return .failure(.internalError) }
+                do throws(Problem) {
+                    return .success(.running(try await start(summary, request, for: caller)))
+                } catch {
+                    await undo(id, idempotency: idempotency, for: caller)
+                    return .failure(error)
+                }
+            }
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func start(
+        _ summary: ComputeSummary, _ request: CreateSandbox, for caller: Caller
+    ) async throws(Problem) -> ComputeSummary {
+        let order = claimOrder(summary.id, request)
+        let deadline = ContinuousClock.now + settings.coldStartDeadline
+        for _ in 0..<settings.claimAttempts {
+            let member = try await member(deadline: deadline)
+            guard await claim(member, order) else { continue }
+            do throws(Problem) {
+                let now = ports.clock.now()
+                let state = Compute.State.requested(spec(request))
+                let commit = Commit.compute(
+                    summary.id, in: caller.group, expectedVersion: summary.version, before: state,
+                    events: try decided(.start(Placement(member, order.generation), at: now), state),
+                    metadata: caller.metadata, at: now)
+                switch try await self.commit(commit) {
+                case .committed(let events):
+                    guard let running = try folded(events, onto: summary) else { throw Problem.internalError }
+                    return running
+                case .versionConflict:
+                    // Only an end can have come between.
+                    throw Problem(
+                        status: 409, code: .conflict, message: "the sandbox was deleted while it was being created")
+                case .taken, .overLimit: throw Problem.internalError
+                }
+            } catch {
+                await remove(member.name)
+                throw error
+            }
+        }
+        throw .unavailable("no sandbox could be started", retryAfterSeconds: 2)
+    }
+
+    private func member(deadline: ContinuousClock.Instant) async throws(Problem) -> Member {
+        if let member = ports.runtime.takeIdleMember() { return member }
+        do {
+            return try await ports.runtime.startMember(deadline: deadline)
+        } catch {
+            logger.failure("a cold start failed", error)
+            throw Problem(error)
+        }
+    }
+
+    /// Ends what was requested and could not be started; name, key and quota are free again.
+    private func undo(_ id: ComputeID, idempotency: UniqueHold?, for caller: Caller) async {
+        let releases = idempotency.map { [UniqueRelease(key: $0.key, owner: $0.owner)] } ?? []
+        // Past a cancellation too: an undo that stops half-way is what the sweep would have to find.
+        await Task {
+            do throws(Problem) {
+                _ = try await end(id, in: caller.group, .startFailed, metadata: caller.metadata, releases: releases)
+            } catch {
+                // The sweep ends it later.
+                logger.failure("a failed create could not be undone", error, ["compute.id": "\(id)"])
+            }
+        }.value
+    }
+
+    // MARK: - Claiming
+
+    /// - Returns: false when the member is not ours; it is removed then, unless it is somebody else's.
+    private func claim(_ member: Member, _ order: ClaimOrder) async -> Bool {
+        for isLast in [false, true] {
+            do throws(SidekickAgentError) {
+                try await claimInTime(member, order)
+                return true
+            } catch {
+                logger.warning(
+                    "a claim failed",
+                    metadata: ["member": "\(member.name)", "compute.id": "\(order.computeId)", "error": "\(error)"])
+                switch error.code {
+                // It may have been taken. The Sidekick answers the same order the same way, so asking again is safe.
+                case .noAnswer where !isLast: continue
+                case .noAnswer, .refused: break
+                case .alreadyClaimed:
+                    // A compute of another process lives there, or will in a moment: removing it would kill a
+                    // stranger. If it is nobody's, the sweep removes it after its grace.
+                    return false
+                }
+            }
+            break
+        }
+        await remove(member.name)
+        return false
+    }
+
+    private func claimInTime(_ member: Member, _ order: ClaimOrder) async throws(SidekickAgentError) {
+        let sidekicks = ports.sidekicks
+        let timeout = settings.claimTimeout
+        let result = await withTaskGroup(of: Result<Void, SidekickAgentError>.self) { group in
+            group.addTask {
+                do throws(SidekickAgentError) {
+                    try await sidekicks.claim(member.name, at: member.sidekickInternal, order: order)
+                    return .success(())
+                } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                try? await Task.sleep(for: timeout)
+                return .failure(SidekickAgentError(.noAnswer, "no answer in time"))
+            }
+            let first = await group.next()
+            group.cancelAll()
+            return first ?? .failure(SidekickAgentError(.noAnswer, "cancelled"))
+        }
+        try result.get()
+    }
+
+    private func claimOrder(_ id: ComputeID, _ request: CreateSandbox) -> ClaimOrder {
+        ClaimOrder(
+            computeId: id, generation: .first,
+            secret: SidekickSecret.derive(from: ports.sidekickKey, computeID: id, generation: .first),
+            env: request.envs, directory: request.directory, url: settings.urls.url(of: id),
+            portURLTemplate: settings.urls.portURLTemplate(of: id))
+    }
+
+    // MARK: - Parts
+
+    /// For decisions that nothing can reject.
+    private func decided(_ command: Compute.Command, _ state: Compute.State) throws(Problem) -> [ComputeEvent] {
+        do {
+            return try Compute.decide(command, state)
+        } catch {
+            logger.failure("a start was rejected", error)
+            throw .internalError
+        }
+    }
+
+    /// The summary after the events of our own commit: what the read model holds now, without asking it.
+    private func folded(_ events: [RecordedEvent], onto summary: ComputeSummary?) throws(Problem) -> ComputeSummary? {
+        var summary = summary
+        do {
+            for event in events { summary = try ComputeSummary.applying(event, to: summary) }
+        } catch {
+            throw problem(error)
+        }
+        return summary
+    }
+}
+
+extension Placement {
+    init(_ member: Member, _ generation: Generation) {
+        self.init(
+            member: member.name, generation: generation, sidekick: member.sidekick,
+            sidekickInternal: member.sidekickInternal, portHost: member.portHost)
+    }
+}

@@ -1,0 +1,194 @@
+package import APIContract
+package import ComputeCore
+package import ComputeDomain
+import ComputeRuntime
+import EventSourcing
+package import Logging
+
+/// What the API does, without HTTP: computes are made, found, extended and ended here and nowhere else.
+///
+/// ```
+///   ComputeService            look up, list, extend, end
+///    ├ +Create                who wins: unique rows, quota, idempotency
+///    └ +Start                 a place for the winner: claim, cold start, undo
+/// ```
+package final class ComputeService: Sendable {
+    let ports: APIPorts
+    let settings: APISettings
+    let logger: Logger
+    let tasks = OwnedTasks()
+
+    package init(ports: APIPorts, settings: APISettings, logger: Logger) {
+        self.ports = ports
+        self.settings = settings
+        self.logger = logger
+    }
+
+    /// Creates that this process is at; their places and records are not the sweep's business.
+    package var createsInFlight: Set<ComputeID> { tasks.inFlight }
+
+    /// Takes no more creates and waits for those in flight.
+    package func close() async { await tasks.close(deadline: settings.drainDeadline) }
+
+    // MARK: - Reading
+
+    /// - Throws: 404 for what is unknown, another group's, or over.
+    package func get(_ id: ComputeID, for caller: Caller) async throws(Problem) -> ComputeSummary {
+        guard let summary = try await summary(id, in: caller.group), summary.state != .ended else {
+            throw .noSuchSandbox(id.rawValue)
+        }
+        return summary
+    }
+
+    package func list(
+        _ filter: SummaryFilter, after cursor: String?, limit: Int, for caller: Caller
+    ) async throws(Problem) -> SummaryPage {
+        do {
+            return try await ports.summaries.summaries(
+                in: caller.group, matching: filter, after: cursor.map { Cursor(rawValue: $0) }, limit: limit)
+        } catch {
+            throw problem(error)
+        }
+    }
+
+    /// The living compute of that name; nil when there is none.
+    package func find(_ name: SandboxName, for caller: Caller) async throws(Problem) -> ComputeSummary? {
+        let found: ComputeSummary?
+        do {
+            found = try await ports.summaries.named(name.name, namespace: name.namespace, in: caller.group)
+        } catch {
+            throw problem(error)
+        }
+        guard let found, await endReason(of: found) == nil else { return nil }
+        return found
+    }
+
+    func summary(_ id: ComputeID, in group: GroupID?) async throws(Problem) -> ComputeSummary? {
+        do { return try await ports.summaries.summary(id, in: group) } catch { throw problem(error) }
+    }
+
+    // MARK: - Changing
+
+    /// Adds to the lifetime: the new end is max(now, old end) + duration, within the maximum.
+    package func extend(
+        _ id: ComputeID, by duration: Duration, for caller: Caller
+    ) async throws(Problem) -> WallTime {
+        guard let summary = try await summary(id, in: caller.group) else { throw .noSuchSandbox(id.rawValue) }
+        let command = Compute.Command.extend(by: duration, maximum: settings.maximumTimeout, at: ports.clock.now())
+        switch try await decide(command, on: id, in: summary.group, metadata: caller.metadata) {
+        case .committed(let state), .unchanged(let state):
+            guard case .running(_, _, let expiresAt) = state else { throw .internalError }
+            return expiresAt
+        case .rejected(.notRunningYet):
+            throw Problem(status: 409, code: .conflict, message: "the sandbox is still being created")
+        case .rejected: throw .noSuchSandbox(id.rawValue)
+        }
+    }
+
+    /// Ends it: first the event, at which its URL stops, then the place. A place that cannot be removed now is the
+    /// sweep's.
+    package func delete(_ id: ComputeID, for caller: Caller) async throws(Problem) {
+        guard let summary = try await summary(id, in: caller.group), summary.state != .ended else {
+            throw .noSuchSandbox(id.rawValue)
+        }
+        guard try await end(summary.id, in: summary.group, .deleted, metadata: caller.metadata) else {
+            throw .noSuchSandbox(id.rawValue)
+        }
+    }
+
+    /// Ends everything that lives, for a shutdown that leaves nothing.
+    package func endAll(_ reason: EndReason) async {
+        var last: ComputeID?
+        do {
+            while true {
+                let page = try await ports.summaries.unended(after: last, limit: 100)
+                for summary in page { _ = try await end(summary.id, in: summary.group, reason, metadata: .system) }
+                guard let id = page.last?.id else { return }
+                last = id
+            }
+        } catch {
+            logger.failure("ending all sandboxes failed", error)
+        }
+    }
+
+    /// - Returns: false when it had ended already.
+    func end(
+        _ id: ComputeID, in group: GroupID, _ reason: EndReason, metadata: EventMetadata,
+        releases: [UniqueRelease] = []
+    ) async throws(Problem) -> Bool {
+        switch try await decide(.end(reason), on: id, in: group, metadata: metadata, releases: releases) {
+        case .unchanged, .rejected: return false
+        case .committed: break
+        }
+        logger.info("sandbox ended", metadata: ["compute.id": "\(id)", "reason": "\(reason.rawValue)"])
+        // Read after the end: a place that was recorded between look-up and end is found too.
+        if let member = try await summary(id, in: group)?.member { await remove(member) }
+        return true
+    }
+
+    /// Removing is repeated by the sweep when it fails.
+    func remove(_ member: MemberName) async {
+        do {
+            try await ports.runtime.remove(member)
+        } catch {
+            logger.failure("a place could not be removed", error, ["member": "\(member)"])
+        }
+    }
+
+    /// Why a compute that is recorded as alive is not any more: its time is up and the reaper has not come yet, or
+    /// its place died and the sweep has not. nil: it lives.
+    func endReason(of summary: ComputeSummary) async -> EndReason? {
+        guard summary.state == .running else { return nil }
+        if let expiresAt = summary.expiresAt, expiresAt <= ports.clock.now() { return .expired }
+        // A runtime that cannot say now is no proof of a death.
+        guard let places = try? await ports.runtime.places() else { return nil }
+        return places.contains { $0.member.name == summary.member && $0.isAlive } ? nil : .lost
+    }
+
+    // MARK: - Deciding
+
+    enum Decision: Sendable {
+        case committed(Compute.State)
+        /// It was so already.
+        case unchanged(Compute.State)
+        case rejected(Compute.Rejection)
+    }
+
+    /// Load, decide, append; on a conflict again from the start.
+    func decide(
+        _ command: Compute.Command, on id: ComputeID, in group: GroupID, metadata: EventMetadata,
+        releases: [UniqueRelease] = []
+    ) async throws(Problem) -> Decision {
+        // Conflicts need somebody else who commits to this one stream; eight in a row are no accident.
+        for _ in 0..<8 {
+            let history: [RecordedEvent]
+            let state: Compute.State
+            do {
+                history = try await ports.store.events(of: .compute(id))
+                state = try Compute.state(after: history)
+            } catch {
+                throw problem(error)
+            }
+            let events: [ComputeEvent]
+            do { events = try Compute.decide(command, state) } catch { return .rejected(error) }
+            guard !events.isEmpty else { return .unchanged(state) }
+            var commit = Commit.compute(
+                id, in: group, expectedVersion: history.last?.version ?? 0, before: state, events: events,
+                metadata: metadata, at: ports.clock.now())
+            commit.releases += releases
+            if case .committed = try await self.commit(commit) {
+                return .committed(events.reduce(state, Compute.evolve))
+            }
+        }
+        throw .unavailable("too many changes at once")
+    }
+
+    func commit(_ commit: Commit) async throws(Problem) -> CommitOutcome {
+        do { return try await ports.store.commit(commit) } catch { throw problem(error) }
+    }
+
+    func problem(_ error: EventStoreError) -> Problem {
+        if error.code != .badCursor { logger.failure("the event store failed", error) }
+        return Problem(error)
+    }
+}

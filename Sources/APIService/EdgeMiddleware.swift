@@ -1,0 +1,112 @@
+import ComputeCore
+import EventSourcing
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+/// The outermost layer: gives each request its id, turns every error into the one body, and writes the one log line.
+struct EdgeMiddleware: RouterMiddleware {
+    typealias Context = APIRequestContext
+    let logger: Logger
+
+    func handle(
+        _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
+    ) async throws -> Response {
+        let start = ContinuousClock.now
+        var context = context
+        // The Gateway's id is kept, so that one request has one id in both logs.
+        if let given = request.headers[.requestID], given.isPlainRequestID { context.requestID = ComputeCore.RequestID(given) }
+        context.logger[metadataKey: "request.id"] = "\(context.requestID)"
+        var response: Response
+        do {
+            response = try await next(request, context)
+        } catch {
+            response = Answer.problem(problem(error, context), context.requestID)
+        }
+        response.headers[.requestID] = context.requestID.rawValue
+        log(request, response, ContinuousClock.now - start, context)
+        return response
+    }
+
+    private func problem(_ error: any Error, _ context: APIRequestContext) -> Problem {
+        switch error {
+        case let problem as Problem: return problem
+        case let error as EventStoreError:
+            context.logger.failure("the event store failed", error)
+            return Problem(error)
+        case let error as HTTPError:
+            if error.status == .notFound { return .notFound("there is no such route") }
+            guard (400..<500).contains(error.status.code) else { break }
+            return Problem(status: error.status.code, code: .invalidRequest, message: error.status.reasonPhrase)
+        case is CancellationError: return .unavailable("the server is shutting down")
+        default: break
+        }
+        context.logger.failure("a request failed", error)
+        return .internalError
+    }
+
+    private func log(_ request: Request, _ response: Response, _ duration: Duration, _ context: APIRequestContext) {
+        // The route's pattern and not the path: a path may hold anything, and a query may hold a token.
+        context.logger.info(
+            "request",
+            metadata: [
+                "http.method": "\(request.method.rawValue.prefix(16))",
+                "http.route": "\(context.endpointPath ?? "-")",
+                "http.status": "\(response.status.code)",
+                "duration_ms": "\(duration.wholeMilliseconds)",
+            ])
+    }
+}
+
+/// Lets pass who has a valid API key.
+struct KeyMiddleware: RouterMiddleware {
+    typealias Context = APIRequestContext
+    let keys: APIKeys
+
+    func handle(
+        _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
+    ) async throws -> Response {
+        guard let text = Self.key(in: request.headers), let bearer = try await keys.bearer(of: text) else {
+            throw Problem.unauthenticated
+        }
+        var context = context
+        context.caller = Caller(
+            group: bearer.group,
+            metadata: EventMetadata(
+                actor: "key:\(bearer.keyID)", requestID: context.requestID.rawValue,
+                source: context.peer ?? Self.forwarded(request.headers)))
+        context.logger[metadataKey: "key.id"] = "\(bearer.keyID)"
+        return try await next(request, context)
+    }
+
+    static func key(in headers: HTTPFields) -> String? {
+        if let key = headers[.apiKey] { return key }
+        guard let authorization = headers[.authorization] else { return nil }
+        let parts = authorization.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+        return String(parts[1])
+    }
+
+    /// On a unix socket the peer is the Gateway, and the last address is the one that it added itself.
+    private static func forwarded(_ headers: HTTPFields) -> String? {
+        guard let last = headers[.forwardedFor]?.split(separator: ",").last else { return nil }
+        let address = last.drop { $0 == " " }
+        guard (1...45).contains(address.utf8.count),
+            address.utf8.allSatisfy({ $0.isDigit || $0.isASCIIHexLetter || $0 == 0x2E || $0 == 0x3A })
+        else { return nil }
+        return String(address)
+    }
+}
+
+extension String {
+    /// Safe in a header, a log line and an event.
+    fileprivate var isPlainRequestID: Bool {
+        (1...64).contains(utf8.count)
+            && utf8.allSatisfy { $0.isDigit || ($0 | 0x20).isLowercaseLetter || $0 == 0x2D || $0 == 0x5F || $0 == 0x2E }
+    }
+}
+
+extension UInt8 {
+    fileprivate var isASCIIHexLetter: Bool { (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(self | 0x20) }
+}

@@ -1,0 +1,75 @@
+package import APIContract
+package import ComputeCore
+package import ComputeDomain
+package import EventSourcing
+
+// What others see of an event: its owner through the public API, the Gateway through the internal feed.
+
+extension SandboxEvent {
+    /// What an owner may see. A list of what is shown, so that a new field is hidden until somebody decides.
+    private static let shownFields: Set<String> = [
+        "name", "namespace", "timeoutMs", "metadata", "envNames", "directory", "expiresAt", "generation", "reason",
+    ]
+
+    /// nil for an event that is not of a compute.
+    package init?(_ event: RecordedEvent) {
+        guard event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id) else { return nil }
+        var data: [String: JSONValue] = [:]
+        if case .object(let fields) = event.data { data = fields.filter { Self.shownFields.contains($0.key) } }
+        self.init(
+            id: "\(id).\(event.version)", type: event.type, sandboxId: id, timestamp: event.occurredAt,
+            actor: event.metadata.actor, requestId: event.metadata.requestID, data: .object(data))
+    }
+}
+
+extension RouteRecord {
+    package init(_ summary: ComputeSummary) {
+        self.init(
+            computeId: summary.id, group: summary.group, state: RouteState(summary.state),
+            generation: summary.generation ?? .first, sidekick: summary.sidekick, portHost: summary.portHost)
+    }
+
+    /// nil for an event that changes no route.
+    /// - Parameter generation: what the compute's last start said; an end does not repeat it.
+    package init?(_ event: RecordedEvent, generation: (ComputeID) -> Generation?) throws(EventStoreError) {
+        guard event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id),
+            let change = try ComputeEvent(type: event.type, data: event.data)
+        else { return nil }
+        switch change {
+        case .requested:
+            self.init(
+                computeId: id, group: event.group, state: .starting, generation: .first, sidekick: nil, portHost: nil)
+        case .started(let placement, _):
+            self.init(
+                computeId: id, group: event.group, state: .running, generation: placement.generation,
+                sidekick: placement.sidekick, portHost: placement.portHost)
+        case .extended: return nil
+        case .ended:
+            self.init(
+                computeId: id, group: event.group, state: .ended, generation: generation(id) ?? .first, sidekick: nil,
+                portHost: nil)
+        }
+    }
+}
+
+extension RouteState {
+    init(_ state: ComputeSummary.State) {
+        self =
+            switch state {
+            case .requested: .starting
+            case .running: .running
+            case .ended: .ended
+            }
+    }
+}
+
+extension SandboxStatus {
+    package init(_ state: ComputeSummary.State) {
+        self =
+            switch state {
+            case .requested: .creating
+            case .running: .running
+            case .ended: .ended
+            }
+    }
+}

@@ -1,0 +1,32 @@
+import ComputeCore
+import EventSourcing
+import Hummingbird
+import Logging
+import NIOCore
+
+/// What travels with one request of the public API.
+struct APIRequestContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    /// The peer's address; nil on a unix socket, where the Gateway tells who it was.
+    let peer: String?
+    var requestID: ComputeCore.RequestID = .random()
+    /// Set once the key was accepted.
+    var caller: Caller?
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        peer = source.channel.remoteAddress?.ipAddress
+    }
+
+    /// - Throws: 401 on a route that forgot its check, so that forgetting it opens nothing.
+    func authenticated() throws(Problem) -> Caller {
+        guard let caller else { throw .unauthenticated }
+        return caller
+    }
+}
+
+extension Problem {
+    static let unauthenticated = Problem(
+        status: 401, code: .unauthenticated,
+        message: "a valid API key is needed, as X-ComputeSDK-API-Key or Authorization: Bearer")
+}

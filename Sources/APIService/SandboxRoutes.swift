@@ -1,0 +1,133 @@
+import APIContract
+import Auth
+import ComputeCore
+import ComputeDomain
+import Crypto
+import EventSourcing
+import HTTPTypes
+import Hummingbird
+
+/// `/v1/sandboxes`: decode, call, encode.
+struct SandboxRoutes: Sendable {
+    let service: ComputeService
+    let tokens: SandboxTokens
+    let urls: PublicURLs
+    let sidekickKey: SymmetricKey
+
+    func add(to router: some RouterMethods<APIRequestContext>) {
+        // The singular is what clients before 1.10 call.
+        for base in ["/v1/sandboxes", "/v1/sandbox"] {
+            RouteHandlers([.post: create, .get: list]).add("\(base)", to: router)
+            RouteHandlers([.post: find]).add("\(base)/find", to: router)
+            RouteHandlers([.post: findOrCreate]).add("\(base)/find-or-create", to: router)
+            RouteHandlers([.get: get, .delete: delete]).add("\(base)/:id", to: router)
+            RouteHandlers([.post: extend]).add("\(base)/:id/extend", to: router)
+        }
+    }
+
+    @Sendable func create(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        let document = try await request.document()
+        let order = try CreateSandbox(document)
+        let retry = try request.headers[.idempotencyKey].map { header throws(Problem) in
+            try RetryKey(header: header, document: document, secret: sidekickKey)
+        }
+        return try await answer(try await service.create(order, retry: retry, for: caller))
+    }
+
+    @Sendable func findOrCreate(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        let order = try CreateSandbox(FieldReader(try await request.document()), nameIsRequired: true)
+        return try await answer(try await service.findOrCreate(order, for: caller))
+    }
+
+    @Sendable func find(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        guard let name = try SandboxName(FieldReader(try await request.document()), nameIsRequired: true) else {
+            throw Problem.invalid("name", "name is required")
+        }
+        guard let found = try await service.find(name, for: caller) else {
+            return try Answer.success(Sandbox?.none)
+        }
+        return try await answer(found)
+    }
+
+    @Sendable func get(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        return try await answer(try await service.get(try id(context), for: caller))
+    }
+
+    @Sendable func list(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        let page = try await service.list(
+            SummaryFilter(states: try states(request)), after: request.query("cursor"),
+            limit: try request.limit(default: 100), for: caller)
+        return try Answer.json(
+            SuccessList(page.summaries.map { sandbox($0, token: nil) }, next: page.next?.rawValue))
+    }
+
+    @Sendable func delete(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        try await service.delete(try id(context), for: caller)
+        return try Answer.success(EmptyData())
+    }
+
+    @Sendable func extend(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        let id = try id(context)
+        let order = try ExtendSandbox(try await request.document())
+        let expiresAt = try await service.extend(id, by: order.duration, for: caller)
+        return try Answer.success(ExtendedSandbox(sandboxId: id, expiresAt: expiresAt))
+    }
+
+    // MARK: - Decoding
+
+    private func id(_ context: APIRequestContext) throws(Problem) -> ComputeID {
+        let text = context.parameters.get("id") ?? ""
+        // What cannot be an id is unknown, like one that could.
+        guard let id = ComputeID(text) else { throw .noSuchSandbox(text) }
+        return id
+    }
+
+    /// Those alive unless asked otherwise.
+    private func states(_ request: Request) throws(Problem) -> Set<ComputeSummary.State>? {
+        switch request.query("state") {
+        case nil: return [.requested, .running]
+        case "creating": return [.requested]
+        case "running": return [.running]
+        case "ended": return [.ended]
+        case "all": return nil
+        default: throw .invalid("state", "state must be creating, running, ended or all")
+        }
+    }
+
+    // MARK: - Encoding
+
+    private func answer(_ summary: ComputeSummary) async throws -> Response {
+        try Answer.success(sandbox(summary, token: try await tokens.token(for: summary)))
+    }
+
+    private func sandbox(_ summary: ComputeSummary, token: String?) -> Sandbox {
+        Sandbox(
+            sandboxId: summary.id, url: urls.url(of: summary.id), token: token, status: SandboxStatus(summary.state),
+            metadata: summary.metadata.isEmpty ? nil : summary.metadata, name: summary.name,
+            namespace: summary.namespace, createdAt: summary.createdAt,
+            // Before the start only the request is known; the life begins with the start.
+            expiresAt: summary.expiresAt ?? summary.createdAt + summary.timeout, endedAt: summary.endedAt,
+            endReason: summary.endReason?.rawValue)
+    }
+}
+
+/// The tokens that clients show to a compute.
+struct SandboxTokens: Sendable {
+    let signer: TokenSigner
+    let clock: any WallClock
+
+    func token(for summary: ComputeSummary) async throws(AuthError) -> String {
+        let now = clock.now()
+        return try await signer.sign(
+            AccessToken(
+                computeID: summary.id, group: summary.group, kind: .access, tokenID: String.randomLabel(length: 20),
+                issuedAt: now, expiresAt: now + AccessToken.defaultLifetime))
+    }
+}

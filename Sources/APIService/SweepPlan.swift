@@ -1,0 +1,87 @@
+package import ComputeCore
+package import ComputeDomain
+package import ComputeRuntime
+
+/// What the sweep does about records without a place and places without a record: a pure function of what it saw.
+///
+/// ```
+///   record     place                              →
+///   running    alive, of that name                  nothing
+///   running    dead or absent                       end(lost), remove
+///   requested  made before this process, or too old end(startFailed)
+///   –          idle                                 nothing (the pool's)
+///   –          dead                                 remove
+///   –          taken, shorter than the grace        nothing (a create is at it)
+///   –          taken, longer                        remove
+///   –          leftover, unclaimed                  remove
+///   –          leftover, claimed or silent          remove after the grace (another process may be about to record it)
+/// ```
+package struct SweepPlan: Hashable, Sendable {
+    package enum Action: Hashable, Sendable {
+        case end(ComputeID, GroupID, EndReason)
+        case remove(MemberName)
+    }
+
+    /// What was read, records before places: a place that is missing for a record was missing after the record was read.
+    package struct Sight: Sendable {
+        /// All that have not ended.
+        package var records: [ComputeSummary]
+        package var places: [Place]
+        /// Leftovers that their Sidekick says nobody claimed.
+        package var unclaimed: Set<MemberName>
+        /// When the sweep first saw a place without a record.
+        package var firstSeen: [MemberName: WallTime]
+        package var createsInFlight: Set<ComputeID>
+        package var now: WallTime
+
+        package init(
+            records: [ComputeSummary], places: [Place], unclaimed: Set<MemberName> = [],
+            firstSeen: [MemberName: WallTime] = [:], createsInFlight: Set<ComputeID> = [], now: WallTime
+        ) {
+            self.records = records
+            self.places = places
+            self.unclaimed = unclaimed
+            self.firstSeen = firstSeen
+            self.createsInFlight = createsInFlight
+            self.now = now
+        }
+    }
+
+    package var actions: [Action] = []
+    /// Places that have no record and are still within their grace.
+    package var suspects: Set<MemberName> = []
+
+    package init(_ sight: Sight, startedAt: WallTime, grace: Duration) {
+        let alive = Set(sight.places.lazy.filter(\.isAlive).map(\.member.name))
+        var recorded: Set<MemberName> = []
+        for record in sight.records {
+            switch record.state {
+            case .ended: break
+            case .running:
+                guard let member = record.member else { break }
+                if alive.contains(member) {
+                    recorded.insert(member)
+                } else {
+                    actions.append(.end(record.id, record.group, .lost))
+                }
+            case .requested:
+                guard !sight.createsInFlight.contains(record.id),
+                    record.createdAt < startedAt || record.createdAt + grace < sight.now
+                else { break }
+                actions.append(.end(record.id, record.group, .startFailed))
+            }
+        }
+        for place in sight.places where !recorded.contains(place.member.name) {
+            let name = place.member.name
+            let isRemovable: Bool
+            switch place.standing {
+            case .idle: continue
+            case .taken(let at): isRemovable = !place.isAlive || at + grace < sight.now
+            case .leftover:
+                let since = sight.firstSeen[name] ?? sight.now
+                isRemovable = !place.isAlive || sight.unclaimed.contains(name) || since + grace < sight.now
+            }
+            if isRemovable { actions.append(.remove(name)) } else { suspects.insert(name) }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+import APIContract
+import APIService
+import AsyncHTTPClient
+import Auth
+import ComputeCore
+import ComputeRuntime
+import Foundation
+import LocalRuntime
+import Logging
+import SQLStore
+import ServiceHost
+import ServiceLifecycle
+import SidekickClient
+import SidekickProtocol
+
+/// The API with what it stands on: data folder, keys, embedded database, local runtime.
+struct APIComposition {
+    let directory: DataDirectory
+    let keys: ServiceKeys
+    let server: APIServer
+    let runtime: LocalRuntime
+    /// What the banner says about the API key.
+    let key: Banner.Key
+    private let keepOnShutdown: Bool
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - directory: locked; the database inside is this process's alone.
+    ///   - publicEndpoint: where clients reach the Gateway, with the real port.
+    init(
+        _ settings: ServiceSettings, directory: DataDirectory, keys: ServiceKeys, publicEndpoint: ComputeCore.Endpoint,
+        logger: Logger
+    ) async throws {
+        self.directory = directory
+        self.keys = keys
+        self.logger = logger
+        keepOnShutdown = settings.keepOnShutdown
+
+        let clock = SystemWallClock()
+        let startedAt = clock.now()
+        runtime = try LocalRuntime(
+            settings: .init(
+                dataDirectory: settings.dataDirectory, sidekick: settings.sidekick,
+                claimKey: keys.claimSigning.publicKey.rawRepresentation.base64URL, poolSize: settings.poolSize),
+            logger: logger)
+        let store = try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: startedAt)
+        var apiSettings = APISettings(
+            listen: settings.apiEndpoint, internalListen: settings.internalEndpoint,
+            urls: await PublicURLs.under(settings, publicEndpoint: publicEndpoint))
+        apiSettings.computesPerGroup = Int64(settings.maxComputes)
+        server = APIServer(
+            ports: APIPorts(
+                store: store, summaries: store, runtime: runtime,
+                sidekicks: SidekickClient(http: .shared, key: keys.claimSigning), clock: clock,
+                tokens: TokenSigner(keys.tokenSigning), sidekickKey: keys.sidekick),
+            settings: apiSettings, startedAt: startedAt, logger: logger)
+
+        let keyFile = "api-key"
+        if let fresh = try await server.keys.bootstrap(preset: settings.apiKey) {
+            try directory.write(Data((fresh + "\n").utf8), to: keyFile)
+            key = .new(fresh, file: directory.file(keyFile))
+        } else {
+            key = settings.apiKey == nil ? .keptIn(file: directory.file(keyFile)) : .preset
+        }
+    }
+
+    /// In the order in which they start; they stop in the reverse order.
+    var services: [any Service] { [RuntimeService(runtime: runtime)] + server.services }
+
+    /// What is left to do when all services have stopped.
+    func finish() async {
+        if !keepOnShutdown { await server.compute.endAll(.shutdown) }
+        await runtime.shutdown(keep: keepOnShutdown)
+        logger.notice("stopped")
+    }
+}
+
+private struct RuntimeService: Service {
+    let runtime: any ComputeRuntime
+    func run() async throws { try await cancelWhenGracefulShutdown { try await runtime.run() } }
+}
+
+extension PublicURLs {
+    /// The URLs that are handed out for computes behind a Gateway at `publicEndpoint`.
+    static func under(_ settings: ServiceSettings, publicEndpoint: ComputeCore.Endpoint) async -> PublicURLs {
+        guard case .tcp(let host, let port) = publicEndpoint else { preconditionFailure("the Gateway listens on TCP") }
+        let byHost =
+            switch settings.urlStyle {
+            case .host: true
+            case .path: false
+            case .auto: await resolves("probe.\(settings.domain)")
+            }
+        if byHost { return PublicURLs(style: .host, scheme: "http", domain: settings.domain, port: port) }
+        // A listener on all addresses has none to hand out; the domain is the best name there is for it.
+        let isWildcard = host == "0.0.0.0" || host == "::"
+        return PublicURLs(
+            style: .path, scheme: "http", domain: isWildcard ? settings.domain : host, port: port,
+            pathStyleServesPorts: publicEndpoint.isLoopback)
+    }
+}

@@ -1,0 +1,89 @@
+package import ArgumentParser
+import Foundation
+import ServiceHost
+
+/// `computesdk`: the embedded default and, later, the command line client.
+package struct ComputeSDKCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "computesdk", abstract: "Isolated compute for code that nobody has vetted.",
+        version: Version.current, subcommands: [ServeCommand.self])
+    package init() {}
+}
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "API, Gateway and local runtime in one process.")
+    @OptionGroup var flags: SettingFlags
+
+    func run() async throws { try await start(flags) { try await serve($0) } }
+}
+
+/// `api`: the API alone, with its runtime.
+package struct APICommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "api", abstract: "The API and the runtime it owns.", version: Version.current)
+    @OptionGroup var flags: SettingFlags
+    package init() {}
+
+    package func run() async throws { try await start(flags) { try await runAPI($0) } }
+}
+
+/// `gateway`: the Gateway alone, beside an API.
+package struct GatewayCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "gateway", abstract: "The single entry point: proxies to the API and to every compute.",
+        version: Version.current)
+    @OptionGroup var flags: SettingFlags
+    package init() {}
+
+    package func run() async throws { try await start(flags) { try await runGateway($0) } }
+}
+
+/// Every setting as a flag. The names are the table's; `values` maps them back to it.
+struct SettingFlags: ParsableArguments {
+    @Option(help: help(Settings.listen)) var listen: String?
+    @Option(help: help(Settings.dataDir)) var dataDir: String?
+    @Option(help: help(Settings.apiKey)) var apiKey: String?
+    @Option(help: help(Settings.domain)) var domain: String?
+    @Option(help: help(Settings.urlStyle)) var urlStyle: String?
+    @Option(help: help(Settings.poolSize)) var poolSize: String?
+    @Option(help: help(Settings.isolation)) var isolation: String?
+    @Option(help: help(Settings.runsc)) var runsc: String?
+    @Option(help: help(Settings.logLevel)) var logLevel: String?
+    @Option(help: help(Settings.maxComputes)) var maxComputes: String?
+    @Option(help: help(Settings.keepOnShutdown)) var keepOnShutdown: String?
+    @Option(help: help(Settings.sidekick)) var sidekick: String?
+    @Option(help: help(Settings.apiEndpoint)) var apiEndpoint: String?
+    @Option(help: help(Settings.internalEndpoint)) var internalEndpoint: String?
+
+    var values: [String: String] {
+        let pairs: [(Setting, String?)] = [
+            (Settings.listen, listen), (Settings.dataDir, dataDir), (Settings.apiKey, apiKey),
+            (Settings.domain, domain), (Settings.urlStyle, urlStyle), (Settings.poolSize, poolSize),
+            (Settings.isolation, isolation), (Settings.runsc, runsc), (Settings.logLevel, logLevel),
+            (Settings.maxComputes, maxComputes), (Settings.keepOnShutdown, keepOnShutdown),
+            (Settings.sidekick, sidekick), (Settings.apiEndpoint, apiEndpoint),
+            (Settings.internalEndpoint, internalEndpoint),
+        ]
+        return pairs.reduce(into: [:]) { values, pair in values[pair.0.name] = pair.1 }
+    }
+
+    private static func help(_ setting: Setting) -> ArgumentHelp {
+        let fallback = setting.fallback.map { " Default: \($0)." } ?? ""
+        return ArgumentHelp("\(setting.help)\(fallback) [$\(setting.variable(prefix: Settings.prefix))]")
+    }
+}
+
+/// Reads the settings and runs the service; what keeps it from starting is one line on standard error and exit 1.
+private func start(_ flags: SettingFlags, _ run: (ServiceSettings) async throws -> Void) async throws {
+    do {
+        let executable = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let settings = try ServiceSettings(
+            flags: flags.values, environment: ProcessInfo.processInfo.environment,
+            executableDirectory: (executable as NSString).deletingLastPathComponent)
+        try await run(settings)
+    } catch {
+        FileHandle.standardError.write(Data("computesdk: \(error)\n".utf8))
+        throw ExitCode.failure
+    }
+}

@@ -1,0 +1,105 @@
+import AsyncHTTPClient
+import ComputeCore
+import Foundation
+import GatewayService
+import Logging
+import ServiceHost
+import ServiceLifecycle
+
+/// The embedded default: API, Gateway and local runtime in one process, composed as they are in a cluster. The
+/// Gateway reaches the API over its two sockets in the data folder, by the same path as from another machine.
+package func serve(_ settings: ServiceSettings) async throws {
+    let logger = makeLogger("serve", settings)
+    try settings.requireUsableIsolation(logger)
+    let directory = try DataDirectory(path: settings.dataDirectory)
+    let keys = try ServiceKeys(in: directory)
+
+    // The Gateway takes its address first: the URLs of computes hold its port, which may be any free one.
+    let gateway = Gateway(settings: GatewaySettings(settings), sidekickKey: keys.sidekick, logger: logger)
+    let endpoint = try await gateway.bind()
+    let api = try await APIComposition(
+        settings, directory: directory, keys: keys, publicEndpoint: endpoint, logger: logger)
+    let announcement = Announcement(
+        endpoint: endpoint, key: api.key, isolationWarning: settings.isolation == .process)
+    try await run(api.services + [gateway, announcement], logger: logger)
+    await api.finish()
+}
+
+/// The API and its runtime alone; a `gateway` process stands in front of it.
+package func runAPI(_ settings: ServiceSettings) async throws {
+    let logger = makeLogger("api", settings)
+    try settings.requireUsableIsolation(logger)
+    let directory = try DataDirectory(path: settings.dataDirectory)
+    let api = try await APIComposition(
+        settings, directory: directory, keys: ServiceKeys(in: directory), publicEndpoint: settings.listen,
+        logger: logger)
+    try await run(api.services, logger: logger)
+    await api.finish()
+}
+
+/// The Gateway alone: it needs the API's two endpoints and the sidekick key in the data folder.
+package func runGateway(_ settings: ServiceSettings) async throws {
+    let logger = makeLogger("gateway", settings)
+    let gateway = Gateway(
+        settings: GatewaySettings(settings),
+        sidekickKey: try ServiceKeys.sidekickKey(inDirectory: settings.dataDirectory), logger: logger)
+    try await run([gateway], logger: logger)
+}
+
+private func run(_ services: [any Service], logger: Logger) async throws {
+    // Children and clients close pipes and sockets at any time; that is an error of a write, not the end of us.
+    signal(SIGPIPE, SIG_IGN)
+    try await ServiceGroup(
+        services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+    ).run()
+}
+
+private func makeLogger(_ label: String, _ settings: ServiceSettings) -> Logger {
+    let level = settings.logLevel
+    LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
+    return Logger(label: label)
+}
+
+extension ServiceSettings {
+    fileprivate func requireUsableIsolation(_ logger: Logger) throws {
+        switch isolation {
+        case .process:
+            logger.warning("isolation is off: code in computes runs as this user on this machine; development only")
+        case .gvisor:
+            throw SettingError(
+                Settings.isolation, prefix: Settings.prefix,
+                "gvisor is not in this version yet; process runs without any isolation, for development only")
+        }
+    }
+}
+
+extension GatewaySettings {
+    fileprivate init(_ settings: ServiceSettings) {
+        self.init(
+            listen: settings.listen, api: settings.apiEndpoint, internalAPI: settings.internalEndpoint,
+            domain: settings.domain)
+    }
+}
+
+/// Prints the banner once a create would succeed, through the same door as a client's.
+private struct Announcement: Service {
+    let endpoint: ComputeCore.Endpoint
+    let key: Banner.Key
+    let isolationWarning: Bool
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            let url = "http://\(endpoint)"
+            while try await !isReady(url) { try await Task.sleep(for: .milliseconds(20)) }
+            let text = Banner(url: url, key: key, isolationWarning: isolationWarning).text
+            try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+        }
+        try? await gracefulShutdown()
+    }
+
+    private func isReady(_ url: String) async throws -> Bool {
+        try Task.checkCancellation()
+        let response = try? await HTTPClient.shared.execute(HTTPClientRequest(url: "\(url)/ready"), timeout: .seconds(5))
+        return response?.status == .ok
+    }
+}

@@ -1,0 +1,119 @@
+package import ComputeCore
+package import Logging
+package import ServiceHost
+
+/// Every setting there is, with its default. docs/configuration.md shows the same table; a test compares them.
+package enum Settings {
+    package static let prefix = "COMPUTESDK"
+
+    package static let listen = Setting(
+        "listen", fallback: "127.0.0.1:8080", "Where the Gateway listens: host:port. Port 0 takes any free port.")
+    package static let dataDir = Setting(
+        "data-dir", fallback: "$XDG_DATA_HOME/computesdk or ~/.local/share/computesdk",
+        "The folder for database, keys, sockets and computes. Absolute.")
+    package static let apiKey = Setting(
+        "api-key", isSecret: true,
+        "Presets the first API key (16 to 256 printable characters), for automation. It is not printed or written down.")
+    package static let domain = Setting(
+        "domain", fallback: "localhost", "Computes are reached as <id>.<domain> and <id>-<port>.<domain>.")
+    package static let urlStyle = Setting(
+        "url-style", fallback: "auto",
+        "host, path (/s/<id>), or auto: host when probe.<domain> resolves at start, else path.")
+    package static let poolSize = Setting("pool-size", fallback: "4", "How many computes are kept started ahead.")
+    package static let isolation = Setting(
+        "isolation", fallback: "gvisor", "gvisor, or process: no isolation at all, for development only.")
+    package static let runsc = Setting(
+        "runsc", fallback: "runsc in $PATH", "The runsc executable. Used with isolation gvisor.")
+    package static let logLevel = Setting(
+        "log-level", fallback: "info", "trace, debug, info, notice, warning, error or critical.")
+    package static let maxComputes = Setting(
+        "max-computes", fallback: "100", "How many living computes a group may have.")
+    package static let keepOnShutdown = Setting(
+        "keep-on-shutdown", fallback: "false", "true: computes outlive an orderly stop and are found again at the next start.")
+    package static let sidekick = Setting(
+        "sidekick", fallback: "sidekick beside this executable", "The Sidekick executable that is put into computes.")
+    package static let apiEndpoint = Setting(
+        "api-endpoint", fallback: "unix:<data-dir>/api.sock",
+        "Where the API listens and the Gateway finds it: host:port or unix:/path.")
+    package static let internalEndpoint = Setting(
+        "internal-endpoint", fallback: "unix:<data-dir>/internal.sock",
+        "Where the API's internal listener is, for the Gateway only: unix:/path.")
+
+    package static let all = [
+        listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, logLevel, maxComputes, keepOnShutdown,
+        sidekick, apiEndpoint, internalEndpoint,
+    ]
+}
+
+package enum URLStyle: String, CaseIterable, Sendable { case auto, host, path }
+package enum Isolation: String, CaseIterable, Sendable { case gvisor, process }
+
+/// The settings of one process, read and checked.
+package struct ServiceSettings: Sendable {
+    package var listen: Endpoint
+    package var dataDirectory: String
+    package var apiKey: String?
+    package var domain: String
+    package var urlStyle: URLStyle
+    package var poolSize: Int
+    package var isolation: Isolation
+    package var logLevel: Logger.Level
+    package var maxComputes: Int
+    package var keepOnShutdown: Bool
+    package var sidekick: String
+    package var apiEndpoint: Endpoint
+    package var internalEndpoint: Endpoint
+
+    /// - Parameter executableDirectory: where this process's own executable is.
+    package init(
+        flags: [String: String], environment: [String: String], executableDirectory: String
+    ) throws(SettingError) {
+        let reader = SettingsReader(prefix: Settings.prefix, flags: flags, environment: environment)
+
+        listen = .tcp(host: "127.0.0.1", port: 8080)
+        if let text = reader.string(Settings.listen) {
+            guard let endpoint = Endpoint(text), case .tcp = endpoint else {
+                throw reader.error(Settings.listen, "must be host:port, such as 127.0.0.1:8080")
+            }
+            listen = endpoint
+        }
+
+        let dataHome = environment["XDG_DATA_HOME"] ?? environment["HOME"].map { "\($0)/.local/share" }
+        guard let directory = reader.string(Settings.dataDir) ?? dataHome.map({ "\($0)/computesdk" }) else {
+            throw reader.error(Settings.dataDir, "must be set where $HOME is not")
+        }
+        guard directory.hasPrefix("/") else { throw reader.error(Settings.dataDir, "must be an absolute path") }
+        dataDirectory = directory
+
+        apiKey = reader.string(Settings.apiKey)
+        domain = reader.string(Settings.domain)?.lowercased() ?? "localhost"
+        guard Self.isDomain(domain) else {
+            throw reader.error(Settings.domain, "must be a domain name without a port, such as sandbox.example.com")
+        }
+        urlStyle = try reader.choice(Settings.urlStyle, URLStyle.self) ?? .auto
+        poolSize = try reader.integer(Settings.poolSize, in: 0...1000) ?? 4
+        isolation = try reader.choice(Settings.isolation, Isolation.self) ?? .gvisor
+        logLevel = try reader.choice(Settings.logLevel, Logger.Level.self) ?? .info
+        maxComputes = try reader.integer(Settings.maxComputes, in: 1...1_000_000) ?? 100
+        keepOnShutdown = try reader.flag(Settings.keepOnShutdown) ?? false
+        sidekick = reader.string(Settings.sidekick) ?? "\(executableDirectory)/sidekick"
+        apiEndpoint =
+            try reader.value(Settings.apiEndpoint, Endpoint.self, shape: "host:port or unix:/path")
+            ?? .unix(path: "\(directory)/api.sock")
+        internalEndpoint = .unix(path: "\(directory)/internal.sock")
+        if let endpoint = try reader.value(Settings.internalEndpoint, Endpoint.self, shape: "unix:/path") {
+            // Over TCP it would need a credential of its own; until it has one, the file mode is the guard.
+            guard case .unix = endpoint else { throw reader.error(Settings.internalEndpoint, "must be unix:/path") }
+            internalEndpoint = endpoint
+        }
+    }
+
+    private static func isDomain(_ text: String) -> Bool {
+        text.utf8.count <= 190
+            && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+                (1...63).contains(label.utf8.count)
+                    && label.utf8.allSatisfy { $0.isLowercaseLetter || $0.isDigit || $0 == UInt8(ascii: "-") }
+                    && label.first != "-" && label.last != "-"
+            }
+    }
+}

@@ -1,0 +1,65 @@
+package import ComputeCore
+package import EventSourcing
+
+extension StreamID {
+    package static let computeCategory = "compute"
+    package static func compute(_ id: ComputeID) -> StreamID { StreamID(category: computeCategory, id: id.rawValue) }
+}
+
+extension UniqueKey {
+    /// What the name of a compute is held by. Each part carries its length: ("a/b", "c") and ("a", "b/c") differ.
+    package static func name(_ name: String, namespace: String, in group: GroupID) -> UniqueKey {
+        UniqueKey(group: group, scope: "name", key: "\(namespace.utf8.count):\(namespace)/\(name)")
+    }
+
+    /// An `Idempotency-Key` as the client sent it.
+    package static func idempotency(_ key: String, in group: GroupID) -> UniqueKey {
+        UniqueKey(group: group, scope: "idempotency", key: key)
+    }
+}
+
+extension CounterName {
+    /// How many computes of the group are alive: requested or running.
+    package static func computes(in group: GroupID) -> CounterName { CounterName(group: group, name: "computes") }
+}
+
+extension Commit {
+    /// The commit of what was decided for one compute, with what has to move in the same transaction: the name is
+    /// taken when it is requested and given back when it ends, and the group's counter counts the living.
+    ///
+    /// - Parameters:
+    ///   - before: the state that `events` were decided on.
+    ///   - limit: how many living computes the group may have; checked only when one is requested.
+    ///   - idempotency: the hold of an `Idempotency-Key`; it outlives the compute, so that a late retry is told apart
+    ///     from a new request.
+    package static func compute(
+        _ id: ComputeID, in group: GroupID, expectedVersion: Int, before: Compute.State, events: [ComputeEvent],
+        limit: Int64? = nil, idempotency: UniqueHold? = nil, metadata: EventMetadata, at occurredAt: WallTime
+    ) -> Commit {
+        var commit = Commit(
+            appends: [
+                StreamAppend(
+                    stream: .compute(id), group: group, expectedVersion: expectedVersion, events: events.map(\.recorded))
+            ], takes: idempotency.map { [$0] } ?? [], metadata: metadata, occurredAt: occurredAt)
+        var state = before
+        for event in events {
+            switch event {
+            case .requested(let spec, _):
+                if let key = nameKey(spec, in: group) { commit.takes.append(UniqueHold(key: key, owner: id.rawValue)) }
+                commit.counterMoves.append(CounterMove(counter: .computes(in: group), delta: 1, limit: limit))
+            case .ended:
+                if let spec = state.spec, let key = nameKey(spec, in: group) {
+                    commit.releases.append(UniqueRelease(key: key, owner: id.rawValue))
+                }
+                commit.counterMoves.append(CounterMove(counter: .computes(in: group), delta: -1))
+            case .started, .extended: break
+            }
+            state = Compute.evolve(state, event)
+        }
+        return commit
+    }
+
+    private static func nameKey(_ spec: ComputeSpec, in group: GroupID) -> UniqueKey? {
+        spec.name.map { .name($0, namespace: spec.namespace ?? ComputeSpec.defaultNamespace, in: group) }
+    }
+}

@@ -1,0 +1,133 @@
+package import ComputeCore
+package import EventSourcing
+
+/// What can happen to a compute.
+///
+/// A change of shape gets a new field with a meaning when absent, or a new type name; recorded data are never edited.
+package enum ComputeEvent: Hashable, Sendable {
+    case requested(ComputeSpec, at: WallTime)
+    /// It runs. A second one, of a higher generation, means that it was started again elsewhere.
+    case started(Placement, expiresAt: WallTime)
+    case extended(expiresAt: WallTime)
+    case ended(EndReason)
+}
+
+extension ComputeEvent: DomainEvent {
+    /// The names in the log.
+    package enum TypeName: String, Sendable, CaseIterable {
+        case requested = "ComputeRequested"
+        case started = "ComputeStarted"
+        case extended = "ComputeExtended"
+        case ended = "ComputeEnded"
+    }
+
+    package var typeName: TypeName {
+        switch self {
+        case .requested: .requested
+        case .started: .started
+        case .extended: .extended
+        case .ended: .ended
+        }
+    }
+
+    package var recorded: NewEvent {
+        NewEvent(type: typeName.rawValue, data: .object(fields.compactMapValues { $0 }))
+    }
+
+    private var fields: [String: JSONValue?] {
+        switch self {
+        case .requested(let spec, let at):
+            [
+                "name": spec.name.map(JSONValue.string),
+                "namespace": spec.namespace.map(JSONValue.string),
+                "timeoutMs": .int(spec.timeout.wholeMilliseconds),
+                "metadata": .object(spec.metadata),
+                "envNames": .array(spec.envNames.map(JSONValue.string)),
+                "directory": spec.directory.map(JSONValue.string),
+                "requestedAt": .string(at.rfc3339),
+            ]
+        case .started(let placement, let expiresAt):
+            [
+                "member": .string(placement.member.rawValue),
+                "generation": .int(Int64(placement.generation.rawValue)),
+                "sidekick": .string(placement.sidekick.description),
+                "sidekickInternal": .string(placement.sidekickInternal.description),
+                "portHost": .string(placement.portHost),
+                "expiresAt": .string(expiresAt.rfc3339),
+            ]
+        case .extended(let expiresAt): ["expiresAt": .string(expiresAt.rfc3339)]
+        case .ended(let reason): ["reason": .string(reason.rawValue)]
+        }
+    }
+
+    package init?(type: String, data: JSONValue) throws(EventStoreError) {
+        guard let name = TypeName(rawValue: type) else { return nil }
+        do throws(Problem) {
+            let reader = EventDataReader(try FieldReader(data))
+            switch name {
+            case .requested:
+                let spec = ComputeSpec(
+                    name: try reader.fields.string("name"), namespace: try reader.fields.string("namespace"),
+                    timeout: .milliseconds(try reader.integer("timeoutMs", in: 0...Int64.max)),
+                    metadata: try reader.fields.object("metadata") ?? [:],
+                    envNames: try reader.strings("envNames"), directory: try reader.fields.string("directory"))
+                self = .requested(spec, at: try reader.time("requestedAt"))
+            case .started:
+                let placement = Placement(
+                    member: MemberName(try reader.fields.requiredString("member")),
+                    generation: Generation(Int(try reader.integer("generation", in: 1...Int64(Int32.max)))),
+                    sidekick: try reader.endpoint("sidekick"),
+                    sidekickInternal: try reader.endpoint("sidekickInternal"),
+                    portHost: try reader.fields.requiredString("portHost"))
+                self = .started(placement, expiresAt: try reader.time("expiresAt"))
+            case .extended: self = .extended(expiresAt: try reader.time("expiresAt"))
+            case .ended:
+                let text = try reader.fields.requiredString("reason")
+                guard let reason = EndReason(rawValue: text) else {
+                    throw Problem.invalid("reason", "reason is not one that is known")
+                }
+                self = .ended(reason)
+            }
+        } catch {
+            throw EventStoreError(.corrupt, "the data of a \(type) do not fit: \(error.message)", cause: error)
+        }
+    }
+}
+
+/// What events need on top of `FieldReader`: times, endpoints, required numbers.
+struct EventDataReader {
+    let fields: FieldReader
+    init(_ fields: FieldReader) { self.fields = fields }
+
+    func integer(_ name: String, in range: ClosedRange<Int64>) throws(Problem) -> Int64 {
+        guard let number = try fields.integer(name, in: range) else {
+            throw .invalid(name, "\(name) is required")
+        }
+        return number
+    }
+
+    func time(_ name: String) throws(Problem) -> WallTime {
+        guard let time = WallTime(rfc3339: try fields.requiredString(name)) else {
+            throw .invalid(name, "\(name) must be an RFC 3339 time")
+        }
+        return time
+    }
+
+    func endpoint(_ name: String) throws(Problem) -> Endpoint {
+        guard let endpoint = Endpoint(try fields.requiredString(name)) else {
+            throw .invalid(name, "\(name) must be host:port or unix:/path")
+        }
+        return endpoint
+    }
+
+    func strings(_ name: String) throws(Problem) -> [String] {
+        var strings: [String] = []
+        for element in try fields.array(name) ?? [] {
+            guard case .string(let text) = element else {
+                throw .invalid(name, "\(name) must hold strings only")
+            }
+            strings.append(text)
+        }
+        return strings
+    }
+}

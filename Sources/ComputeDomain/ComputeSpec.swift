@@ -1,0 +1,55 @@
+package import ComputeCore
+
+/// What was asked for. Of environment variables only the names are here: their values may be secrets, and
+/// secrets never enter an event.
+package struct ComputeSpec: Hashable, Sendable {
+    /// Unique among the living of its group and namespace.
+    package var name: String?
+    /// Never nil when there is a name: then the default namespace stands in.
+    package var namespace: String?
+    /// The lifetime, counted from the start. Whole milliseconds.
+    package var timeout: Duration
+    package var metadata: [String: JSONValue]
+    package var envNames: [String]
+    /// The working directory; nil for the image's own.
+    package var directory: String?
+
+    package init(
+        name: String? = nil, namespace: String? = nil, timeout: Duration, metadata: [String: JSONValue] = [:],
+        envNames: [String] = [], directory: String? = nil
+    ) {
+        self.name = name
+        self.namespace = name == nil ? namespace : namespace ?? Self.defaultNamespace
+        self.timeout = timeout
+        self.metadata = metadata
+        self.envNames = envNames
+        self.directory = directory
+    }
+}
+
+extension ComputeSpec {
+    /// Where a name lives when the caller named no namespace.
+    package static let defaultNamespace = "default"
+}
+
+/// Where a compute runs.
+package struct Placement: Hashable, Sendable {
+    package var member: MemberName
+    package var generation: Generation
+    /// What the Gateway speaks to.
+    package var sidekick: Endpoint
+    /// What the API claims through.
+    package var sidekickInternal: Endpoint
+    /// Where its ports are dialled.
+    package var portHost: String
+
+    package init(
+        member: MemberName, generation: Generation, sidekick: Endpoint, sidekickInternal: Endpoint, portHost: String
+    ) {
+        self.member = member
+        self.generation = generation
+        self.sidekick = sidekick
+        self.sidekickInternal = sidekickInternal
+        self.portHost = portHost
+    }
+}

@@ -1,0 +1,133 @@
+import APIContract
+import Auth
+import ComputeCore
+import Crypto
+import HTTPServing
+import Logging
+import NIOCore
+import NIOHTTP1
+import SidekickProtocol
+
+/// One request's way through the Gateway: resolve → route → access → rewrite → forward. The decisions are
+/// pure functions elsewhere; this joins them.
+struct GatewayHandler: HTTPHandler {
+    let settings: GatewaySettings
+    let resolver: RouteResolution
+    let directory: RouteDirectory
+    let keys: KeyRing
+    let proxy: Proxy
+    let sidekickKey: SymmetricKey
+    let logger: Logger
+
+    func handle(_ exchange: HTTPExchange) async throws {
+        let head = exchange.head
+        let request = GatewayRequest(
+            exchange: exchange,
+            resolution: resolver.resolve(
+                method: head.method, version: head.version, target: head.uri, hosts: head.headers["host"]),
+            requestID: HeaderRewriting.requestID(of: head.headers), scheme: settings.publicScheme.rawValue)
+        do {
+            switch request.resolution.destination {
+            case .api: try await toAPI(request)
+            case .sidekick(let id, let child): try await toSidekick(request, id, child)
+            case .port(let id, let port, let child): try await toPort(request, id, port, child)
+            case .refused(let problem): throw problem
+            }
+        } catch let problem as Problem {
+            guard !exchange.responseStarted else { throw problem }
+            if problem.status >= 500 {
+                logger.notice(
+                    "request not answered by its upstream",
+                    metadata: ["request": "\(request.requestID)", "status": "\(problem.status)"])
+            }
+            try await request.answer(problem)
+        }
+    }
+
+    private func toAPI(_ request: GatewayRequest) async throws {
+        if request.isPreflight { return try await request.answerPreflight() }
+        let unreachable = Problem.unavailable("the API does not answer")
+        try await proxy.forward(
+            request.exchange,
+            to: Upstream(
+                owner: .api, endpoint: settings.api,
+                head: request.head(target: request.resolution.target, headers: request.forwardedHeaders()),
+                unreachable: unreachable, isOurServer: true, polish: request.polish))
+    }
+
+    private func toSidekick(_ request: GatewayRequest, _ id: ComputeID, _ child: String?) async throws {
+        if request.isPreflight { return try await request.answerPreflight() }
+        let (target, tokens) = QueryToken.cut(from: request.resolution.target)
+        let route = try await directory.route(for: id)
+        let decision = SidekickAccess.decide(
+            method: request.exchange.head.method, path: RequestTarget.path(of: target),
+            headers: request.exchange.head.headers, queryTokens: tokens, isUpgrade: request.upgrade != nil,
+            form: request.resolution.form, authority: request.resolution.authority, scheme: request.scheme)
+        var headers = request.headersForUserCode(child: child)
+        headers.remove(name: "authorization")
+        switch decision {
+        case .refused(let problem): throw problem
+        case .anonymous: break
+        case .needs(let candidates):
+            try await authorize(candidates, for: route)
+            let secret = SidekickSecret.derive(from: sidekickKey, computeID: id, generation: route.generation)
+            headers.add(name: "Authorization", value: "Bearer " + secret)
+        }
+        guard let sidekick = route.sidekick else { throw Problem.unavailable("the sandbox is not reachable yet") }
+        try await proxy.forward(
+            request.exchange,
+            to: Upstream(
+                owner: .compute(id, route.generation), endpoint: sidekick,
+                head: request.head(target: target, headers: headers),
+                unreachable: Problem(status: 502, code: .badGateway, message: "the sandbox does not answer"),
+                isOurServer: true, polish: request.polish))
+    }
+
+    private func toPort(_ request: GatewayRequest, _ id: ComputeID, _ port: Int, _ child: String?) async throws {
+        let target = QueryToken.cut(from: request.resolution.target).target
+        let route = try await directory.route(for: id)
+        let endpoint = try PortDial.endpoint(for: route, port: port, listener: request.exchange.localEndpoint)
+        var headers = request.headersForUserCode(child: child)
+        if try await carriesOurToken(request.exchange.head.headers) { headers.remove(name: "authorization") }
+        try await proxy.forward(
+            request.exchange,
+            to: Upstream(
+                owner: .compute(id, route.generation), endpoint: endpoint,
+                head: request.head(target: target, headers: headers),
+                unreachable: Problem(
+                    status: 502, code: .badGateway, message: "nothing listens on port \(port) of this sandbox"),
+                isOurServer: false, polish: request.polish))
+    }
+
+    // MARK: - Tokens
+
+    /// - Throws: 401 when none of the tokens verifies, 403 when one does, but for something else.
+    private func authorize(_ candidates: [String], for route: RouteRecord) async throws {
+        var objection = Problem(
+            status: 401, code: .unauthenticated, message: "the token is not valid, or not any more")
+        for candidate in candidates {
+            switch await keys.verdict(on: candidate) {
+            case .valid(let token):
+                guard let problem = SidekickAccess.objection(to: token, route: route) else { return }
+                objection = problem
+            case .refused: continue
+            case .noKeys: objection = .unavailable("tokens cannot be checked at the moment")
+            }
+        }
+        throw objection
+    }
+
+    /// Whether `Authorization` on a port host is our credential, which user code must not see, and not its own.
+    private func carriesOurToken(_ headers: HTTPHeaders) async throws -> Bool {
+        for value in headers["authorization"] {
+            guard let token = SidekickAccess.bearer(value) else { continue }
+            switch await keys.verdict(on: token) {
+            // Signed by us, whatever it is good for now.
+            case .valid, .refused(.expired), .refused(.wrongIssuer): return true
+            case .refused: continue
+            case .noKeys: throw Problem.unavailable("tokens cannot be checked at the moment")
+            }
+        }
+        return false
+    }
+}

@@ -1,0 +1,89 @@
+package import ComputeCore
+package import NIOHTTP1
+
+/// What the Gateway says about the client, in place of anything the client said about itself.
+package struct ClientFacts: Sendable {
+    /// nil when the connection came through a unix socket.
+    package var remoteAddress: String?
+    /// As the client wrote it, once accepted.
+    package var host: String?
+    /// The scheme that clients use to reach us, also when something before us ends TLS.
+    package var scheme: String
+    package var requestID: RequestID
+    /// The lower-cased `Upgrade` token of an upgrade request.
+    package var upgrade: String?
+}
+
+/// Rewrites headers between the two sides. Pure.
+package enum HeaderRewriting {
+    /// Headers about one connection, never about the message (RFC 9110 §7.6.1). `Trailer` stays: it describes
+    /// trailers, which pass.
+    private static let hopByHop: Set<String> = [
+        "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te",
+        "transfer-encoding", "upgrade", "http2-settings",
+    ]
+    /// A client that names these in `Connection` wants us to lose what frames or addresses the message.
+    private static let notDroppable: Set<String> = ["content-length", "host", "content-type", "content-encoding"]
+    /// Ours to set. CGI-style upstreams read `_` as `-`, so both spellings are ours.
+    private static let ours: Set<String> = [
+        "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
+        "x-forwarded-server", "x-forwarded-prefix", "x-real-ip", "x-compute-child", "x-request-id",
+    ]
+
+    /// The request's headers for the upstream. Credentials are the caller's matter.
+    package static func request(_ headers: HTTPHeaders, facts: ClientFacts) -> HTTPHeaders {
+        var result = endToEnd(headers)
+        for (name, _) in headers where ours.contains(name.lowercased().replacing("_", with: "-")) {
+            result.remove(name: name)
+        }
+        // The server below answers the expectation when the body is first read, which is after the access check.
+        result.remove(name: "expect")
+        if let host = facts.host { result.replaceOrAdd(name: "Host", value: host) }
+        if headers["transfer-encoding"].contains(where: { $0.lowercased().contains("chunked") }) {
+            result.remove(name: "content-length")
+            result.add(name: "Transfer-Encoding", value: "chunked")
+        }
+        if let upgrade = facts.upgrade {
+            result.add(name: "Connection", value: "Upgrade")
+            result.add(name: "Upgrade", value: headers.first(name: "upgrade") ?? upgrade)
+        }
+        var forwarded = "proto=\(facts.scheme)"
+        if let address = facts.remoteAddress {
+            result.add(name: "X-Forwarded-For", value: address)
+            forwarded = "for=\(address.contains(":") ? "\"[\(address)]\"" : address);" + forwarded
+        }
+        if let host = facts.host {
+            result.add(name: "X-Forwarded-Host", value: host)
+            forwarded = "host=\"\(host)\";" + forwarded
+        }
+        result.add(name: "X-Forwarded-Proto", value: facts.scheme)
+        result.add(name: "Forwarded", value: forwarded)
+        result.add(name: "X-Request-Id", value: facts.requestID.rawValue)
+        return result
+    }
+
+    /// The answer's headers for the client.
+    package static func response(_ headers: HTTPHeaders) -> HTTPHeaders { endToEnd(headers) }
+
+    private static func endToEnd(_ headers: HTTPHeaders) -> HTTPHeaders {
+        var result = headers
+        for named in headers[canonicalForm: "connection"] {
+            let name = named.lowercased()
+            if !notDroppable.contains(name) { result.remove(name: name) }
+        }
+        for name in hopByHop { result.remove(name: name) }
+        return result
+    }
+
+    /// Keeps a client's id when it cannot break a log line or a header; makes one otherwise.
+    package static func requestID(of headers: HTTPHeaders) -> RequestID {
+        let given = headers["x-request-id"]
+        guard given.count == 1, let id = given.first, (1...128).contains(id.utf8.count),
+            id.utf8.allSatisfy({
+                $0.isASCIIDigit || $0.isASCIILetter || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+                    || $0 == UInt8(ascii: ".")
+            })
+        else { return .random() }
+        return RequestID(id)
+    }
+}

@@ -1,0 +1,34 @@
+package import APIContract
+package import ComputeCore
+
+/// Which address a port of a compute is dialled at, and which are refused: a user names the port, so it must
+/// not lead to anything but his own code.
+package enum PortDial {
+    /// - Parameter listener: where the Gateway itself listens.
+    package static func endpoint(for route: RouteRecord, port: Int, listener: Endpoint?) throws(Problem) -> Endpoint {
+        guard let host = route.portHost else {
+            throw .unavailable("the sandbox has no address for ports yet")
+        }
+        if case .tcp(_, let own)? = listener, own == port, isLoopback(host) {
+            throw Problem(status: 403, code: .forbidden, message: "port \(port) is the gateway's own")
+        }
+        // A Sidekick obeys whoever reaches it with its secret, and must not be reached around the token check.
+        if case .tcp(_, let sidekick)? = route.sidekick, sidekick == port {
+            throw Problem(status: 403, code: .forbidden, message: "port \(port) is the sandbox's agent")
+        }
+        guard !isForbidden(host) else {
+            throw Problem(status: 502, code: .badGateway, message: "the sandbox has no address that ports may use")
+        }
+        return .tcp(host: host, port: port)
+    }
+
+    package static func isLoopback(_ host: String) -> Bool {
+        host == "localhost" || host == "::1" || host.hasPrefix("127.") || host.hasPrefix("::ffff:127.")
+    }
+
+    /// Link-local addresses (a cloud's metadata service lives there) and "any address", which is ourselves.
+    private static func isForbidden(_ host: String) -> Bool {
+        let host = host.hasPrefix("::ffff:") ? String(host.dropFirst(7)) : host.lowercased()
+        return host.hasPrefix("169.254.") || host.hasPrefix("fe80:") || host.hasPrefix("0.") || host == "::"
+    }
+}

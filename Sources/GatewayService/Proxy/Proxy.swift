@@ -1,0 +1,148 @@
+import ComputeCore
+import HTTPServing
+import NIOCore
+import NIOHTTP1
+import Synchronization
+
+/// Carries one request to its upstream and the answer back, streaming both ways: each part is read when the
+/// other side has taken the one before, so nothing is buffered here.
+///
+///     client ── body ──▶ pump ──▶ upstream          pump and answer run side by side, because an upstream may
+///     client ◀── parts ── answer ◀── upstream       answer before it has read everything
+struct Proxy: Sendable {
+    let pool: UpstreamPool
+    let dialTimeout: Duration
+    let headerTimeout: Duration
+
+    /// - Throws: a `Problem` while the client can still be told; anything else closes his connection.
+    func forward(_ exchange: HTTPExchange, to upstream: Upstream) async throws {
+        let lease = try await dial(upstream, mayReuse: upstream.isOurServer || upstream.isRepeatable)
+        guard try await attempt(exchange, upstream, lease) == .stale else { return }
+        // The server had closed the idle connection: nothing was done, and asking again changes nothing.
+        _ = try await attempt(exchange, upstream, try await dial(upstream, mayReuse: false))
+    }
+
+    private enum Outcome { case answered, stale }
+
+    private func dial(_ upstream: Upstream, mayReuse: Bool) async throws -> UpstreamPool.Lease {
+        do {
+            return try await lease(upstream, mayReuse: mayReuse)
+        } catch let error as HTTPServingError where error.code == .connectTimeout {
+            throw Problem(status: 504, code: .gatewayTimeout, message: "connecting to the sandbox took too long")
+        } catch is HTTPServingError {
+            throw upstream.unreachable
+        }
+    }
+
+    private func lease(_ upstream: Upstream, mayReuse: Bool) async throws -> UpstreamPool.Lease {
+        do {
+            return try await pool.lease(
+                upstream.owner, at: upstream.endpoint, mayReuse: mayReuse, dialTimeout: dialTimeout)
+        } catch let error as HTTPServingError where error.code == .connectFailed && upstream.isOurServer {
+            // Nothing was sent, and a server of ours that restarts is back in a moment.
+            try await Task.sleep(for: .milliseconds(50))
+            return try await pool.lease(
+                upstream.owner, at: upstream.endpoint, mayReuse: false, dialTimeout: dialTimeout)
+        }
+    }
+
+    private func attempt(
+        _ exchange: HTTPExchange, _ upstream: Upstream, _ lease: UpstreamPool.Lease
+    ) async throws -> Outcome {
+        let upload = Upload()
+        do {
+            try await lease.connection.sendHead(upstream.head)
+            let reusable = try await converse(exchange, upstream, lease.connection, upload)
+            if reusable { await pool.release(lease) } else { await pool.discard(lease) }
+            return .answered
+        } catch {
+            await pool.discard(lease)
+            if let clientError = upload.clientError { throw clientError }
+            guard let error = error as? HTTPServingError, !exchange.responseStarted, !Task.isCancelled else {
+                throw error
+            }
+            if error.code == .connectionClosed, lease.isUsed, upstream.isRepeatable { return .stale }
+            throw upstream.broken
+        }
+    }
+
+    /// - Returns: whether the connection may carry another request.
+    private func converse(
+        _ exchange: HTTPExchange, _ upstream: Upstream, _ connection: HTTPClientConnection, _ upload: Upload
+    ) async throws -> Bool {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await upload.pump(exchange, to: connection) }
+            defer { group.cancelAll() }
+            let head = try await answerHead(connection, upload)
+            if head.status == .switchingProtocols {
+                guard let protocolName = head.headers.first(name: "upgrade"), exchange.upgrade != nil else {
+                    throw upstream.broken
+                }
+                try await group.waitForAll()
+                try await tunnel(exchange, upstream, connection, head, protocolName)
+                return false
+            }
+            var headers = HeaderRewriting.response(head.headers)
+            upstream.polish(&headers)
+            let writer = try await exchange.startResponse(status: head.status, headers: headers)
+            let body = connection.body
+            for try await part in body { try await writer.write(part) }
+            try await writer.finish(trailers: body.trailers)
+            return upload.isComplete
+        }
+    }
+
+    /// The answer's head, or 504 when the upstream has been silent for too long since the request last moved.
+    private func answerHead(_ connection: HTTPClientConnection, _ upload: Upload) async throws -> HTTPResponseHead {
+        try await withThrowingTaskGroup(of: HTTPResponseHead?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await connection.receiveHead() }
+            group.addTask {
+                while true {
+                    let deadline = upload.lastMove.advanced(by: headerTimeout)
+                    guard deadline > .now else { return nil }
+                    try await Task.sleep(until: deadline, clock: .continuous)
+                }
+            }
+            guard let head = try await group.next() ?? nil else {
+                throw Problem(
+                    status: 504, code: .gatewayTimeout, message: "the sandbox did not answer in time")
+            }
+            return head
+        }
+    }
+
+    /// After an upgrade: bytes both ways, with neither a limit of time nor knowledge of the protocol.
+    private func tunnel(
+        _ exchange: HTTPExchange, _ upstream: Upstream, _ connection: HTTPClientConnection, _ head: HTTPResponseHead,
+        _ protocolName: String
+    ) async throws {
+        var headers = HeaderRewriting.response(head.headers)
+        upstream.polish(&headers)
+        headers.add(name: "Connection", value: "Upgrade")
+        headers.add(name: "Upgrade", value: protocolName)
+        let server = try await connection.becomeTunnel()
+        let client = try await exchange.upgradeToBytes(headers: headers)
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask { await Self.copy(client, to: server) }
+            group.addTask { await Self.copy(server, to: client) }
+            // A clean end of one direction leaves the other open; a broken one ends both.
+            while let clean = await group.next() {
+                guard !clean || Task.isCancelled else { continue }
+                await client.close()
+                await server.close()
+            }
+        }
+    }
+
+    /// - Returns: false when it ended otherwise than by the sender's EOF.
+    private static func copy(_ from: ByteTunnel, to target: ByteTunnel) async -> Bool {
+        do {
+            for try await part in from.inbound { try await target.write(part) }
+            await target.closeOutput()
+            return !Task.isCancelled
+        } catch {
+            return false
+        }
+    }
+}

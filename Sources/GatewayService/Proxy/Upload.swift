@@ -1,0 +1,44 @@
+import HTTPServing
+import NIOCore
+import Synchronization
+
+/// The request's body on its way to the upstream.
+final class Upload: Sendable {
+    private struct State {
+        var lastMove = ContinuousClock.now
+        var isComplete = false
+        var clientError: (any Error)?
+    }
+    private let state = Mutex(State())
+
+    /// When a part of the request was last taken by the upstream.
+    var lastMove: ContinuousClock.Instant { state.withLock { $0.lastMove } }
+    var isComplete: Bool { state.withLock { $0.isComplete } }
+    /// Why the client's body ended before its end.
+    var clientError: (any Error)? { state.withLock { $0.clientError } }
+
+    /// Sends everything. A failure to send is no error here: the upstream may have answered without reading on.
+    func pump(_ exchange: HTTPExchange, to connection: HTTPClientConnection) async {
+        let body = exchange.body
+        var parts = body.makeAsyncIterator()
+        while true {
+            do {
+                guard let part = try await parts.next() else { break }
+                do { try await connection.sendBody(part) } catch { return }
+                state.withLock { $0.lastMove = .now }
+            } catch {
+                // Cancelled: the answer is complete, or the client is gone and everything ends anyway.
+                guard !Task.isCancelled else { return }
+                state.withLock { $0.clientError = error }
+                // Half a request must not stay with the upstream, nor the answer be waited for.
+                await connection.close()
+                return
+            }
+        }
+        do { try await connection.finish(trailers: body.trailers) } catch { return }
+        state.withLock {
+            $0.lastMove = .now
+            $0.isComplete = true
+        }
+    }
+}

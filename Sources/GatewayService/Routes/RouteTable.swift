@@ -1,0 +1,137 @@
+package import APIContract
+package import ComputeCore
+
+/// Where every compute is reached, as the event feed and read-through lookups tell it. A value machine: no
+/// clock, no socket; times are passed in, effects are returned.
+///
+/// Two sources may disagree for a moment: a lookup's answer may be older than an event that overtook it, and a
+/// feed that replays history is older than a lookup. Records of one compute are ordered (ended beats all, then
+/// the higher generation, then running beats starting) and only ever move up, so the order of arrival does not
+/// matter. While the feed replays (`catchingUp`), a record that only the replay knows may be out of date
+/// without a newer one in sight, so it is confirmed by a lookup before use: an address may have a new owner.
+package struct RouteTable: Sendable {
+    package struct Limits: Sendable {
+        /// Ended computes that are remembered, so that nothing late brings them back.
+        package var ended = 10_000
+        /// Ids that the API did not know a moment ago: what a scanner can make us remember.
+        package var unknown = 10_000
+        /// Lookups under way at once.
+        package var lookups = 1_000
+        /// How long "unknown" is believed.
+        package var unknownFor: Duration = .seconds(1)
+    }
+
+    package enum Finding: Equatable, Sendable {
+        case running(RouteRecord)
+        /// Requested and not yet reachable: wait for a change.
+        case starting
+        case ended
+        case unknown
+        /// A lookup is under way: wait for a change.
+        case pending
+        /// Start a lookup, then wait for a change.
+        case lookUp
+        /// Too many lookups are under way.
+        case overloaded
+    }
+
+    package enum Order: Equatable, Sendable {
+        case doNothing
+        /// Whoever waits for this compute looks again.
+        case wake(ComputeID)
+        /// As `wake`; and connections to every generation below this one (all, when nil) close now.
+        case disconnect(ComputeID, below: Generation?)
+    }
+
+    private struct Entry {
+        var record: RouteRecord
+        var isConfirmed: Bool
+    }
+    private struct Lookup {
+        /// An event ended the compute while the lookup was under way; its answer is older.
+        var sawEnd = false
+    }
+    package typealias Instant = ContinuousClock.Instant
+
+    private let limits: Limits
+    private var entries: [ComputeID: Entry] = [:]
+    private var lookups: [ComputeID: Lookup] = [:]
+    private var ended = ExpiringIDs()
+    private var unknown = ExpiringIDs()
+    package private(set) var isCatchingUp = true
+
+    package init(limits: Limits = Limits()) { self.limits = limits }
+
+    /// How many computes have a route.
+    package var count: Int { entries.count }
+
+    package mutating func find(_ id: ComputeID, now: Instant) -> Finding {
+        if ended.contains(id) { return .ended }
+        if let entry = entries[id], entry.isConfirmed || !isCatchingUp {
+            return entry.record.state == .running ? .running(entry.record) : .starting
+        }
+        if lookups[id] != nil { return .pending }
+        if unknown.contains(id, now: now) { return .unknown }
+        guard lookups.count < limits.lookups else { return .overloaded }
+        lookups[id] = Lookup()
+        return .lookUp
+    }
+
+    /// A route event of the feed.
+    package mutating func happened(_ record: RouteRecord) -> Order {
+        if record.state == .ended { lookups[record.computeId]?.sawEnd = true }
+        return learn(record, isConfirmed: !isCatchingUp)
+    }
+
+    /// The API answered a lookup; nil when it knows no such compute.
+    package mutating func lookedUp(_ id: ComputeID, found record: RouteRecord?, now: Instant) -> Order {
+        guard let lookup = lookups.removeValue(forKey: id), !lookup.sawEnd else { return .wake(id) }
+        guard let record, record.computeId == id else {
+            // An event that came meanwhile knows better than a "no" that was on its way; replayed history does not.
+            if isCatchingUp || entries[id] == nil {
+                unknown.insert(id, until: now.advanced(by: limits.unknownFor), atMost: limits.unknown)
+            }
+            return .wake(id)
+        }
+        let order = learn(record, isConfirmed: true)
+        return order == .doNothing ? .wake(id) : order
+    }
+
+    /// The lookup failed; whoever waits is told so by the shell, and the next one tries again.
+    package mutating func lookupFailed(_ id: ComputeID) { lookups[id] = nil }
+
+    /// The feed has delivered everything that had happened when it was asked.
+    package mutating func caughtUp() { isCatchingUp = false }
+
+    /// The feed starts again from the beginning: what is known must be confirmed before use.
+    package mutating func restarted() {
+        isCatchingUp = true
+        for id in entries.keys { entries[id]?.isConfirmed = false }
+    }
+
+    // MARK: -
+
+    private mutating func learn(_ record: RouteRecord, isConfirmed: Bool) -> Order {
+        let id = record.computeId
+        unknown.remove(id)
+        guard !ended.contains(id) else { return .doNothing }
+        if record.state == .ended {
+            entries[id] = nil
+            ended.insert(id, until: nil, atMost: limits.ended)
+            return .disconnect(id, below: nil)
+        }
+        guard let old = entries[id] else {
+            entries[id] = Entry(record: record, isConfirmed: isConfirmed)
+            return .wake(id)
+        }
+        guard record.rank >= old.record.rank else { return .doNothing }
+        entries[id] = Entry(record: record, isConfirmed: isConfirmed || (old.isConfirmed && old.record == record))
+        if record.generation > old.record.generation { return .disconnect(id, below: record.generation) }
+        return .wake(id)
+    }
+}
+
+extension RouteRecord {
+    /// Later states of one compute have the higher rank. `ended` is handled apart: nothing comes after it.
+    fileprivate var rank: (Int, Int) { (generation.rawValue, state == .running ? 1 : 0) }
+}

@@ -1,0 +1,107 @@
+import ComputeCore
+import ComputeRuntime
+import FoundationEssentials
+import Glibc
+
+/// What one member has on disk; everything of it lies in one directory, so removing that removes it all.
+///
+/// ```
+/// <data dir>/members/<name>/     0700
+///     member.json                what we know of it, replaced whole
+///     s.sock  i.sock             where its Sidekick listens: for the Gateway, for the API
+///     state/                     the Sidekick's own (the claim)
+///     home/                      the user's files
+///     sidekick.log               what the Sidekick complains about
+/// ```
+struct MemberDirectory: Sendable, Hashable {
+    let members: String
+    let name: MemberName
+
+    /// - Returns: nil when the name is no plain file name: it comes from outside and becomes a path.
+    init?(members: String, name: MemberName) {
+        let bytes = name.rawValue.utf8
+        guard (1...64).contains(bytes.count), bytes.allSatisfy({ $0.isLowercaseLetter || $0.isDigit }) else {
+            return nil
+        }
+        self.members = members
+        self.name = name
+    }
+
+    var path: String { "\(members)/\(name)" }
+    var state: String { "\(path)/state" }
+    var home: String { "\(path)/home" }
+    var log: String { "\(path)/sidekick.log" }
+    var member: Member {
+        Member(
+            name: name, sidekick: .unix(path: "\(path)/s.sock"), sidekickInternal: .unix(path: "\(path)/i.sock"),
+            portHost: "127.0.0.1")
+    }
+
+    /// `sun_path` holds 108 bytes with the final zero; a longer path fails only when the Sidekick binds it.
+    static func checkSocketPaths(under members: String) throws(RuntimeError) {
+        let longest = "\(members)/\(MemberName.random())/s.sock".utf8.count
+        guard longest <= 107 else {
+            throw RuntimeError(
+                .unavailable,
+                "the data directory's path is \(longest - 107) bytes too long for Unix sockets below it: "
+                    + "choose a shorter COMPUTESDK_DATA_DIR")
+        }
+    }
+
+    /// Makes the directory with a record without a process, so that a start that is cut in the middle leaves
+    /// something the next one finds.
+    func create(startedAt: WallTime) throws(RuntimeError) {
+        for directory in [path, state, home] {
+            guard mkdir(directory, 0o700) == 0 else { throw .system("cannot make \(directory)") }
+        }
+        try write(MemberRecord(member: member, process: nil, startedAt: startedAt))
+    }
+
+    /// Replaces the record whole. Not synced: after a power cut the process it names is gone as well.
+    func write(_ record: MemberRecord) throws(RuntimeError) {
+        let new = "\(path)/member.json.new"
+        let bytes: Data
+        do { bytes = try JSONEncoder().encode(record) } catch {
+            throw RuntimeError(.unavailable, "cannot encode the record of member \(name)", cause: error)
+        }
+        let file = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw .system("cannot write \(new)") }
+        let written = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+        close(file)
+        guard written == bytes.count, rename(new, "\(path)/member.json") == 0 else {
+            throw .system("cannot write \(new)")
+        }
+    }
+
+    /// - Returns: nil when there is none or it cannot be read: then nothing is known of the member.
+    func record() -> MemberRecord? {
+        guard let bytes = readSmallFile("\(path)/member.json") else { return nil }
+        return try? JSONDecoder().decode(MemberRecord.self, from: Data(bytes))
+    }
+
+    /// Keeps the log from filling the disk. The Sidekick appends, so it goes on at the new end.
+    func boundLog(to maximumBytes: Int) {
+        var info = stat()
+        if lstat(log, &info) == 0, info.st_size > maximumBytes { truncate(log, 0) }
+    }
+
+    /// Every member's directory there is.
+    static func all(under members: String) -> [MemberDirectory] {
+        directoryEntries(of: members).compactMap { MemberDirectory(members: members, name: MemberName($0)) }
+    }
+}
+
+/// What `member.json` holds.
+struct MemberRecord: Codable, Sendable, Hashable {
+    var member: Member
+    /// nil until the process is started.
+    var process: ProcessIdentity?
+    var startedAt: WallTime
+}
+
+extension RuntimeError {
+    /// With the text of `errno`.
+    static func system(_ message: String) -> RuntimeError {
+        RuntimeError(.unavailable, "\(message): \(String(cString: strerror(errno)))")
+    }
+}

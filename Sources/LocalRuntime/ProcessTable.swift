@@ -1,0 +1,128 @@
+import ComputeCore
+import Glibc
+
+/// A process that cannot be mistaken for a later one with the same number.
+struct ProcessIdentity: Codable, Sendable, Hashable {
+    var pid: Int32
+    /// Ticks since boot, from `/proc/<pid>/stat`.
+    var startTime: UInt64
+    /// Pids and ticks start anew with every boot.
+    var bootID: String
+
+    /// - Returns: nil when there is no such process.
+    init?(pid: Int32) {
+        guard let entry = ProcessTable.entry(pid) else { return nil }
+        self.pid = pid
+        startTime = entry.startTime
+        bootID = ProcessTable.bootID
+    }
+
+    /// It runs, or could: a zombie is dead, it only was not waited for.
+    var isAlive: Bool {
+        guard bootID == ProcessTable.bootID, let entry = ProcessTable.entry(pid) else { return false }
+        return entry.startTime == startTime && !entry.isDead
+    }
+
+    /// Between the check and the signal the process may end, but its number comes round again only after tens of
+    /// thousands of others.
+    func signal(_ number: Int32) {
+        if isAlive { kill(pid, number) }
+    }
+}
+
+/// What `/proc` says about processes.
+enum ProcessTable {
+    struct Entry: Sendable {
+        var parent: Int32
+        var startTime: UInt64
+        var isDead: Bool
+    }
+
+    static let bootID = String(
+        decoding: (readSmallFile("/proc/sys/kernel/random/boot_id") ?? []).prefix { $0 != UInt8(ascii: "\n") },
+        as: UTF8.self)
+
+    static func entry(_ pid: Int32) -> Entry? { readSmallFile("/proc/\(pid)/stat").flatMap(parse) }
+
+    /// The command's name is in parentheses and may itself hold spaces and parentheses, so fields count from the
+    /// last `)`: state is field 3, the parent 4, the start time 22.
+    static func parse(_ stat: [UInt8]) -> Entry? {
+        guard let end = stat.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let fields = String(decoding: stat[(end + 1)...], as: UTF8.self).split { $0 == " " || $0 == "\n" }
+        guard fields.count > 19, let parent = Int32(fields[1]), let startTime = UInt64(fields[19]) else { return nil }
+        return Entry(parent: parent, startTime: startTime, isDead: fields[0] == "Z" || fields[0] == "X")
+    }
+
+    static func pids() -> [Int32] { directoryEntries(of: "/proc").compactMap { Int32($0) } }
+
+    /// Children, their children and so on, without the root; no zombies.
+    static func descendants(of roots: Set<Int32>) -> [ProcessIdentity] {
+        var children: [Int32: [Int32]] = [:]
+        for pid in pids() {
+            if let entry = entry(pid) { children[entry.parent, default: []].append(pid) }
+        }
+        var found: Set<Int32> = roots
+        var open = Array(roots)
+        while let parent = open.popLast() {
+            for child in children[parent] ?? [] where found.insert(child).inserted { open.append(child) }
+        }
+        return found.subtracting(roots).compactMap(ProcessIdentity.init).filter(\.isAlive)
+    }
+
+    /// Sidekicks of the member, and processes whose home is the member's: what is left when a Sidekick was killed,
+    /// or when its start was cut off before its pid was written down.
+    static func processes(of directory: MemberDirectory) -> [ProcessIdentity] {
+        let home = Array("HOME=\(directory.home)".utf8)
+        let option = Array("--member".utf8)
+        let name = Array(directory.name.rawValue.utf8)
+        let own = getpid()
+        return pids().filter { pid in
+            guard pid != own else { return false }
+            let words = (readSmallFile("/proc/\(pid)/cmdline") ?? []).split(separator: 0)
+            if zip(words, words.dropFirst()).contains(where: { $0.elementsEqual(option) && $1.elementsEqual(name) }) {
+                return true
+            }
+            let environment = readSmallFile("/proc/\(pid)/environ") ?? []
+            return environment.split(separator: 0).contains { $0.elementsEqual(home) }
+        }.compactMap(ProcessIdentity.init).filter(\.isAlive)
+    }
+}
+
+/// Reads a file of at most a mebibyte; `/proc` has no sizes, and what is ours is far smaller.
+func readSmallFile(_ path: String) -> [UInt8]? {
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 16384)
+    while bytes.count < 1 << 20 {
+        let count = read(file, &chunk, chunk.count)
+        if count < 0, errno == EINTR { continue }
+        if count < 0 { return nil }
+        if count == 0 { break }
+        bytes += chunk[..<count]
+    }
+    return bytes
+}
+
+/// Names in a directory, without `.` and `..`; empty when it cannot be read.
+func directoryEntries(of path: String) -> [String] {
+    guard let stream = opendir(path) else { return [] }
+    defer { closedir(stream) }
+    return entryNames(of: stream).map { String(decoding: $0.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self) }
+}
+
+/// The names that are left in an open directory stream: bytes that end in zero, because a name need not be UTF-8.
+func entryNames(of stream: OpaquePointer) -> [[CChar]] {
+    var names: [[CChar]] = []
+    while let entry = readdir(stream) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+            $0.withMemoryRebound(to: CChar.self, capacity: 256) {
+                Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1))
+            }
+        }
+        let dot = CChar(UInt8(ascii: "."))
+        if name != [dot, 0], name != [dot, dot, 0] { names.append(name) }
+    }
+    return names
+}

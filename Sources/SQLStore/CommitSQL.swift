@@ -1,0 +1,139 @@
+import ComputeCore
+import ComputeDomain
+import EventSourcing
+import GRDB
+
+/// One commit inside a transaction that someone else opened. On any other outcome than `.committed` the caller rolls
+/// back what it did so far.
+struct CommitSQL {
+    let db: Database
+
+    func apply(_ commit: Commit) throws -> CommitOutcome {
+        var recorded: [RecordedEvent] = []
+        let metadata = try jsonText(commit.metadata)
+        for append in commit.appends {
+            guard try version(of: append.stream) == append.expectedVersion else { return .versionConflict(append.stream) }
+            for (index, event) in append.events.enumerated() {
+                let event = try insert(
+                    event, of: append, version: append.expectedVersion + index + 1, commit: commit, metadata: metadata)
+                try updateSummary(event)
+                recorded.append(event)
+            }
+        }
+        for release in commit.releases { try self.release(release) }
+        for hold in commit.takes {
+            if let holder = try take(hold) { return .taken(holder) }
+        }
+        for move in commit.counterMoves where try !self.move(move) {
+            return .overLimit(move.counter, limit: move.limit ?? .max)
+        }
+        for row in commit.privateRows { try put(row) }
+        return .committed(recorded)
+    }
+
+    private func version(of stream: StreamID) throws -> Int {
+        try db.readRows(
+            sql: "SELECT coalesce(max(version), 0) AS version FROM events WHERE stream_id = :stream",
+            arguments: ["stream": stream.rawValue]
+        ) { try $0.required("version") as Int }[0]
+    }
+
+    private func insert(_ event: NewEvent, of append: StreamAppend, version: Int, commit: Commit, metadata: String)
+        throws -> RecordedEvent
+    {
+        try db.run(
+            sql: """
+                INSERT INTO events (stream_id, version, group_id, type, data, metadata, occurred_at)
+                VALUES (:stream, :version, :group, :type, :data, :metadata, :occurred_at)
+                """,
+            arguments: [
+                "stream": append.stream.rawValue, "version": version, "group": append.group.rawValue,
+                "type": event.type, "data": try jsonText(event.data), "metadata": metadata,
+                "occurred_at": commit.occurredAt.milliseconds,
+            ])
+        return RecordedEvent(
+            position: db.lastInsertedRowID, stream: append.stream, version: version, group: append.group,
+            type: event.type, data: event.data, metadata: commit.metadata, occurredAt: commit.occurredAt)
+    }
+
+    private func updateSummary(_ event: RecordedEvent) throws {
+        guard event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id) else { return }
+        if let row = try ComputeSummary.applying(event, to: try SummarySQL(db: db).summary(id, in: nil)) {
+            try SummarySQL(db: db).put(row)
+        }
+    }
+
+    private func release(_ release: UniqueRelease) throws {
+        try db.run(
+            sql: "DELETE FROM unique_holds WHERE group_id = :group AND scope = :scope AND key = :key AND owner = :owner",
+            arguments: [
+                "group": release.key.group.rawValue, "scope": release.key.scope, "key": release.key.key,
+                "owner": release.owner,
+            ])
+    }
+
+    /// - Returns: the other owner that holds it; nil when it is the taker's now.
+    private func take(_ hold: UniqueHold) throws -> UniqueHold? {
+        if let holder = try holder(of: hold.key) { return holder.owner == hold.owner ? nil : holder }
+        try db.run(
+            sql: """
+                INSERT INTO unique_holds (group_id, scope, key, owner, fingerprint)
+                VALUES (:group, :scope, :key, :owner, :fingerprint)
+                """,
+            arguments: [
+                "group": hold.key.group.rawValue, "scope": hold.key.scope, "key": hold.key.key, "owner": hold.owner,
+                "fingerprint": hold.fingerprint,
+            ])
+        return nil
+    }
+
+    func holder(of key: UniqueKey) throws -> UniqueHold? {
+        try db.readRows(
+            sql: """
+                SELECT owner, fingerprint FROM unique_holds
+                WHERE group_id = :group AND scope = :scope AND key = :key
+                """,
+            arguments: ["group": key.group.rawValue, "scope": key.scope, "key": key.key]
+        ) { UniqueHold(key: key, owner: try $0.required("owner"), fingerprint: try $0.optional("fingerprint")) }.first
+    }
+
+    func counter(_ name: CounterName) throws -> Int64 {
+        try db.readRows(
+            sql: "SELECT value FROM counters WHERE group_id = :group AND name = :name",
+            arguments: ["group": name.group.rawValue, "name": name.name]
+        ) { try $0.required("value") as Int64 }.first ?? 0
+    }
+
+    /// - Returns: false when it would rise above its limit.
+    private func move(_ move: CounterMove) throws -> Bool {
+        let value = try counter(move.counter) + move.delta
+        if move.delta > 0, let limit = move.limit, value > limit { return false }
+        try db.run(
+            sql: """
+                INSERT INTO counters (group_id, name, value) VALUES (:group, :name, :value)
+                ON CONFLICT (group_id, name) DO UPDATE SET value = excluded.value
+                """,
+            arguments: ["group": move.counter.group.rawValue, "name": move.counter.name, "value": value])
+        return true
+    }
+
+    private func put(_ row: PrivateRow) throws {
+        try db.run(
+            sql: """
+                INSERT INTO private_rows (kind, key, group_id, value) VALUES (:kind, :key, :group, :value)
+                ON CONFLICT (kind, key) DO UPDATE SET group_id = excluded.group_id, value = excluded.value
+                """,
+            arguments: [
+                "kind": row.kind, "key": row.key, "group": row.group.rawValue, "value": try jsonText(row.value),
+            ])
+    }
+
+    func privateRow(kind: String, key: String) throws -> PrivateRow? {
+        try db.readRows(
+            sql: "SELECT group_id, value FROM private_rows WHERE kind = :kind AND key = :key",
+            arguments: ["kind": kind, "key": key]
+        ) {
+            PrivateRow(kind: kind, key: key, group: GroupID(try $0.required("group_id")), value: try $0.json("value"))
+        }.first
+    }
+}

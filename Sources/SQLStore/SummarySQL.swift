@@ -1,0 +1,112 @@
+import ComputeCore
+import ComputeDomain
+import EventSourcing
+import GRDB
+
+/// The read model's table.
+struct SummarySQL {
+    let db: Database
+
+    func summary(_ id: ComputeID, in group: GroupID?) throws -> ComputeSummary? {
+        try rows("compute_id = :id AND (:group IS NULL OR group_id = :group)", ["id": id.rawValue, "group": group?.rawValue])
+            .first
+    }
+
+    func page(in group: GroupID, matching filter: SummaryFilter, after cursor: EventSourcing.Cursor?, limit: Int) throws
+        -> SummaryPage
+    {
+        let limit = min(max(limit, 1), 1000)
+        var conditions = "group_id = :group"
+        var arguments: StatementArguments = ["group": group.rawValue, "limit": limit + 1]
+        if let cursor {
+            let place = try SummaryCursor(cursor)
+            conditions += " AND (created_at, compute_id) < (:created_at, :id)"
+            arguments += ["created_at": place.createdAt.milliseconds, "id": place.id.rawValue]
+        }
+        if let states = filter.states {
+            // The names are the enumeration's own, so they can stand in the text.
+            let names = states.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")
+            conditions += " AND state IN (\(names))"
+        }
+        if let namespace = filter.namespace {
+            conditions += " AND namespace = :namespace"
+            arguments += ["namespace": namespace]
+        }
+        var page = try rows("\(conditions) ORDER BY created_at DESC, compute_id DESC LIMIT :limit", arguments)
+        let hasMore = page.count > limit
+        if hasMore { page.removeLast() }
+        return SummaryPage(summaries: page, next: hasMore ? page.last.map { SummaryCursor(after: $0).cursor } : nil)
+    }
+
+    func named(_ name: String, namespace: String, in group: GroupID) throws -> ComputeSummary? {
+        try rows(
+            "group_id = :group AND namespace = :namespace AND name = :name AND state <> 'ended' LIMIT 1",
+            ["group": group.rawValue, "namespace": namespace, "name": name]
+        ).first
+    }
+
+    func running(expiringBefore time: WallTime, limit: Int) throws -> [ComputeSummary] {
+        try rows(
+            "state = 'running' AND expires_at < :time ORDER BY expires_at, compute_id LIMIT :limit",
+            ["time": time.milliseconds, "limit": max(limit, 0)])
+    }
+
+    func unended(after id: ComputeID?, limit: Int) throws -> [ComputeSummary] {
+        try rows(
+            "state <> 'ended' AND compute_id > :id ORDER BY compute_id LIMIT :limit",
+            ["id": id?.rawValue ?? "", "limit": max(limit, 0)])
+    }
+
+    private func rows(_ conditions: String, _ arguments: StatementArguments) throws -> [ComputeSummary] {
+        try db.readRows(
+            sql: "SELECT \(Self.columns.joined(separator: ", ")) FROM compute_summaries WHERE \(conditions)",
+            arguments: arguments, ComputeSummary.init(row:))
+    }
+
+    func put(_ row: ComputeSummary) throws {
+        try db.run(sql: Self.upsert, arguments: try row.arguments())
+    }
+
+    private static let columns = [
+        "compute_id", "group_id", "name", "namespace", "metadata", "directory", "timeout_ms", "state", "created_at",
+        "started_at", "expires_at", "ended_at", "end_reason", "generation", "member", "sidekick", "sidekick_internal",
+        "port_host", "version",
+    ]
+    private static let upsert = """
+        INSERT INTO compute_summaries (\(columns.joined(separator: ", ")))
+        VALUES (\(columns.map { ":\($0)" }.joined(separator: ", ")))
+        ON CONFLICT (compute_id) DO UPDATE SET
+        \(columns.dropFirst().map { "\($0) = excluded.\($0)" }.joined(separator: ", "))
+        """
+}
+
+extension ComputeSummary {
+    fileprivate func arguments() throws -> StatementArguments {
+        [
+            "compute_id": id.rawValue, "group_id": group.rawValue, "name": name, "namespace": namespace,
+            "metadata": try jsonText(metadata), "directory": directory, "timeout_ms": timeout.wholeMilliseconds,
+            "state": state.rawValue, "created_at": createdAt.milliseconds, "started_at": startedAt?.milliseconds,
+            "expires_at": expiresAt?.milliseconds, "ended_at": endedAt?.milliseconds,
+            "end_reason": endReason?.rawValue, "generation": generation?.rawValue, "member": member?.rawValue,
+            "sidekick": sidekick?.description, "sidekick_internal": sidekickInternal?.description,
+            "port_host": portHost, "version": version,
+        ]
+    }
+
+    fileprivate init(row: Row) throws {
+        self.init(
+            id: try row.requiredParsed("compute_id") { ComputeID($0) }, group: GroupID(try row.required("group_id")),
+            name: try row.optional("name"), namespace: try row.optional("namespace"),
+            metadata: try row.json("metadata"), directory: try row.optional("directory"),
+            timeout: .milliseconds(try row.required("timeout_ms") as Int64),
+            state: try row.requiredParsed("state", State.init(rawValue:)),
+            createdAt: WallTime(milliseconds: try row.required("created_at")), startedAt: try row.time("started_at"),
+            expiresAt: try row.time("expires_at"), endedAt: try row.time("ended_at"),
+            endReason: try row.parsed("end_reason", EndReason.init(rawValue:)),
+            generation: (try row.optional("generation") as Int?).map { Generation($0) },
+            member: try row.parsed("member") { MemberName($0) },
+            sidekick: try row.parsed("sidekick") { Endpoint($0) },
+            sidekickInternal: try row.parsed("sidekick_internal") { Endpoint($0) },
+            portHost: try row.optional("port_host"), version: try row.required("version"))
+    }
+}

@@ -1,0 +1,69 @@
+import APIContract
+import ComputeCore
+import Testing
+
+struct CreateSandboxTests {
+    private func create(_ text: String) throws(Problem) -> CreateSandbox {
+        try CreateSandbox(try JSONDocument.parse(Array(text.utf8)))
+    }
+
+    @Test func nothingAsksForTheDefaults() throws {
+        #expect(try create("{}") == CreateSandbox())
+        #expect(try create(#"{"timeout":null,"name":null,"image":null,"namespace":"x"}"#) == CreateSandbox())
+    }
+
+    @Test func everythingIsRead() throws {
+        let order = try create(
+            #"{"timeout":1000,"metadata":{"a":[1]},"envs":{"A_1":"v"},"name":"n","namespace":"s","directory":"/w"}"#)
+        #expect(
+            order
+                == CreateSandbox(
+                    timeout: .seconds(1), metadata: ["a": .array([.int(1)])], envs: ["A_1": "v"],
+                    name: SandboxName(namespace: "s", name: "n"), directory: "/w"))
+    }
+
+    @Test func unknownFieldsRideAlong() throws { #expect(try create(#"{"waitForCompletion":true}"#) == CreateSandbox()) }
+
+    @Test(arguments: [
+        ("timeout", #"{"timeout":999}"#), ("timeout", #"{"timeout":604800001}"#), ("timeout", #"{"timeout":"1"}"#),
+        ("timeout", #"{"timeout":1e300}"#), ("timeout", #"{"timeout":1500.5}"#), ("metadata", #"{"metadata":[]}"#),
+        ("metadata", #"{"metadata":{"a":"\u0000"}}"#), ("envs", #"{"envs":{"1A":"x"}}"#), ("envs", #"{"envs":{"":"x"}}"#),
+        ("envs", #"{"envs":{"A=B":"x"}}"#), ("envs.A", #"{"envs":{"A":1}}"#), ("envs.A", #"{"envs":{"A":"\u0000"}}"#),
+        ("name", #"{"name":""}"#), ("name", #"{"name":"-a"}"#), ("name", #"{"name":"a/b"}"#), ("name", #"{"name":"é"}"#),
+        ("name", #"{"name":5}"#), ("namespace", #"{"name":"a","namespace":"'; drop"}"#),
+        ("directory", #"{"directory":""}"#), ("directory", #"{"directory":"../x"}"#),
+        ("directory", #"{"directory":"/a/../b"}"#), ("directory", #"{"directory":"a\u0000"}"#),
+    ]) func aBadValueIsRefusedByName(_ field: String, _ body: String) {
+        let problem = #expect(throws: Problem.self) { try create(body) }
+        #expect(problem?.field == field)
+        #expect(problem?.status == 400)
+    }
+
+    @Test(arguments: [
+        ("templateId", #""x""#), ("image", #""x""#), ("snapshotId", #""x""#), ("overlays", "[{}]"), ("servers", "[{}]"),
+        ("runtime", #""node""#), ("resources", #"{"cpu":1}"#), ("network", "false"),
+    ]) func whatCannotBeHonouredIsRefusedByName(_ field: String, _ value: String) throws {
+        let problem = #expect(throws: Problem.self) { try create("{\"\(field)\":\(value)}") }
+        #expect(problem?.code == .unsupportedField)
+        #expect(problem?.field == field)
+        #expect(try create("{\"\(field)\":[]}") == CreateSandbox())
+    }
+
+    @Test func limitsOfSizeHold() throws {
+        func sized(_ field: String, _ count: Int) -> String {
+            "{\"\(field)\":{\"A\":\"\(String(repeating: "x", count: count))\"}}"
+        }
+        _ = try create(sized("envs", 65_533))
+        #expect(throws: Problem.self) { try create(sized("envs", 65_534)) }
+        _ = try create(sized("metadata", 16_300))
+        #expect(throws: Problem.self) { try create(sized("metadata", 16_385)) }
+        _ = try create("{\"name\":\"\(String(repeating: "a", count: 63))\"}")
+        #expect(throws: Problem.self) { try create("{\"name\":\"\(String(repeating: "a", count: 64))\"}") }
+    }
+
+    @Test func anExtensionHasADefault() throws {
+        #expect(try ExtendSandbox(.object([:])).duration == .seconds(900))
+        #expect(try ExtendSandbox(.object(["duration": .double(2000)])).duration == .seconds(2))
+        #expect(throws: Problem.self) { try ExtendSandbox(.object(["duration": .int(-1)])) }
+    }
+}

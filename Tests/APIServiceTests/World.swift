@@ -1,0 +1,188 @@
+import APIContract
+import APIService
+import Auth
+import ComputeCore
+import ComputeDomain
+import ComputeRuntime
+import Crypto
+import EventSourcing
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Logging
+import NIOCore
+import SidekickProtocol
+import Synchronization
+import TestSupport
+
+/// The API on doubles.
+struct World: Sendable {
+    let clock = FakeClock()
+    let store: FaultyStore
+    let runtime: InMemoryRuntime
+    let sidekicks: InMemorySidekicks
+    let signingKey = Curve25519.Signing.PrivateKey()
+    let sidekickKey = SymmetricKey(size: .bits256)
+    let logs = CapturedLogs()
+    let server: APIServer
+    let ports: APIPorts
+
+    init(poolSize: Int = 3, _ change: (inout APISettings) -> Void = { _ in }) {
+        store = FaultyStore()
+        runtime = InMemoryRuntime(poolSize: poolSize, clock: clock)
+        sidekicks = InMemorySidekicks(of: runtime)
+        var settings = APISettings(
+            listen: .tcp(host: "127.0.0.1", port: 0), internalListen: .tcp(host: "127.0.0.1", port: 0),
+            urls: PublicURLs(style: .host, scheme: "http", domain: "localhost", port: 8080))
+        settings.coldStartDeadline = .milliseconds(500)
+        settings.claimTimeout = .seconds(2)
+        change(&settings)
+        ports = APIPorts(
+            store: store, summaries: store.inner, runtime: runtime, sidekicks: sidekicks, clock: clock,
+            tokens: TokenSigner(signingKey), sidekickKey: sidekickKey)
+        var logger = Logger(label: "test") { [logs] _ in logs }
+        logger.logLevel = .trace
+        server = APIServer(ports: ports, settings: settings, startedAt: clock.now(), logger: logger)
+    }
+
+    var service: ComputeService { server.compute }
+    let caller = Caller(group: .default, metadata: EventMetadata(actor: "key:test"))
+
+    func livingCount() async throws -> Int64 { try await store.counter(.computes(in: .default)) }
+    var claimedPlaces: Int {
+        get async throws { try await runtime.places().filter { !$0.isIdle }.count }
+    }
+
+    /// Runs `test` against the public API with a valid key.
+    func withAPI(_ test: @escaping @Sendable (API) async throws -> Void) async throws {
+        let key = try await server.keys.bootstrap(preset: nil)
+        try await server.publicApplication.test(.router) { client in
+            try await test(API(client: client, key: key ?? ""))
+        }
+    }
+}
+
+struct API: Sendable {
+    let client: any TestClientProtocol
+    let key: String
+
+    func send(
+        _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, headers: HTTPFields = [:],
+        authenticated: Bool = true
+    ) async throws -> Reply {
+        var headers = headers
+        if authenticated { headers[HTTPField.Name("X-ComputeSDK-API-Key")!] = key }
+        return try await client.execute(
+            uri: path, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) }
+        ) { response in
+            Reply(status: response.status.code, headers: response.headers, bytes: Array(response.body.readableBytesView))
+        }
+    }
+
+    func create(_ body: String = "{}", headers: HTTPFields = [:]) async throws -> Reply {
+        try await send(.post, "/v1/sandboxes", body, headers: headers)
+    }
+}
+
+struct Reply: Sendable {
+    let status: Int
+    let headers: HTTPFields
+    let bytes: [UInt8]
+
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+    var json: JSONValue { (try? JSONDocument.parse(bytes)) ?? .null }
+    subscript(_ path: String...) -> JSONValue? {
+        path.reduce(Optional(json)) { value, key in
+            guard case .object(let fields)? = value else { return nil }
+            return fields[key]
+        }
+    }
+    var sandboxID: String {
+        if case .string(let id)? = self["data", "sandboxId"] { id } else { "" }
+    }
+    var list: [JSONValue] { if case .array(let values)? = self["data"] { values } else { [] } }
+}
+
+final class FakeClock: WallClock {
+    private let time = Mutex(WallTime(milliseconds: 1_800_000_000_000))
+    func now() -> WallTime { time.withLock { $0 } }
+    func advance(by duration: Duration) { time.withLock { $0 = $0 + duration } }
+}
+
+/// The in-memory store with commits that fail when told so.
+final class FaultyStore: EventStore {
+    let inner = InMemoryEventStore()
+    private let failing = Mutex<(@Sendable (Commit) -> Bool)?>(nil)
+
+    func failCommits(_ which: (@Sendable (Commit) -> Bool)?) { failing.withLock { $0 = which } }
+
+    func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
+        if failing.withLock({ $0 })?(commit) == true { throw EventStoreError(.unavailable, "told to fail") }
+        return try await inner.commit(commit)
+    }
+    func events(of stream: StreamID) async throws(EventStoreError) -> [RecordedEvent] {
+        try await inner.events(of: stream)
+    }
+    func events(after cursor: Cursor?, matching filter: EventFilter, limit: Int) async throws(EventStoreError)
+        -> EventPage
+    { try await inner.events(after: cursor, matching: filter, limit: limit) }
+    func waitForEvents(after cursor: Cursor?, timeout: Duration) async {
+        await inner.waitForEvents(after: cursor, timeout: timeout)
+    }
+    func holder(of key: UniqueKey) async throws(EventStoreError) -> UniqueHold? { try await inner.holder(of: key) }
+    func counter(_ name: CounterName) async throws(EventStoreError) -> Int64 { try await inner.counter(name) }
+    func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow? {
+        try await inner.privateRow(kind: kind, key: key)
+    }
+}
+
+extension Commit {
+    /// The types of all its events.
+    var types: [String] { appends.flatMap { $0.events.map(\.type) } }
+}
+
+final class CapturedLogs: LogHandler {
+    private let lines = Mutex<[String]>([])
+    var all: [String] { lines.withLock { $0 } }
+
+    func log(event: LogEvent) {
+        let text = "\(event.level) \(event.message) \(event.metadata ?? [:])"
+        lines.withLock { $0.append(text) }
+    }
+    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    var logLevel: Logger.Level {
+        get { .trace }
+        set {}
+    }
+}
+
+extension JSONValue {
+    var text: String? { if case .string(let text) = self { text } else { nil } }
+}
+
+extension World {
+    /// A valid key of another group.
+    func key(of group: String) async throws -> String {
+        let key = APIKey.random()
+        _ = try await store.commit(
+            Commit(
+                appends: [], privateRows: [.apiKey(hash: key.hash, keyID: "k-\(group)", in: GroupID(group))],
+                metadata: .system, occurredAt: clock.now()))
+        return key.text
+    }
+
+    func revoke(hash: String) async throws {
+        _ = try await store.commit(
+            Commit(
+                appends: [], privateRows: [.apiKey(hash: hash, keyID: "x", in: .default, revoked: true)],
+                metadata: .system, occurredAt: clock.now()))
+    }
+}

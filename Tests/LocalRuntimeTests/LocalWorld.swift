@@ -1,0 +1,146 @@
+import AsyncHTTPClient
+import ComputeCore
+import ComputeRuntime
+import Crypto
+import FoundationEssentials
+import Glibc
+import LocalRuntime
+import Logging
+import NIOCore
+import NIOFoundationCompat
+import NIOHTTP1
+import SidekickClient
+import SidekickProtocol
+import Testing
+
+/// A data directory, the API's claim key and the real `sidekick`, for one test.
+struct LocalWorld: Sendable {
+    let dataDirectory: String
+    let key = Curve25519.Signing.PrivateKey()
+
+    /// The path is short, for the sockets below it.
+    init() {
+        dataDirectory = "/tmp/rt-\(String.randomLabel(length: 8))"
+    }
+
+    func runtime(poolSize: Int) throws -> LocalRuntime {
+        try LocalRuntime(
+            settings: .init(
+                dataDirectory: dataDirectory, sidekick: try Self.sidekick,
+                claimKey: key.publicKey.rawRepresentation.base64URL, poolSize: poolSize),
+            logger: Self.quiet)
+    }
+
+    /// The runtime warns loudly, which is noise among test results.
+    static var quiet: Logger {
+        var logger = Logger(label: "local-runtime-tests")
+        logger.logLevel = .critical
+        return logger
+    }
+
+    /// Runs `body` beside the runtime's `run()`, and removes everything afterwards.
+    func withRunning<Value: Sendable>(
+        _ runtime: LocalRuntime, _ body: @Sendable () async throws -> Value
+    ) async throws -> Value {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await runtime.run() }
+            let value: Value
+            do { value = try await body() } catch {
+                await runtime.shutdown(keep: false)
+                group.cancelAll()
+                throw error
+            }
+            group.cancelAll()
+            return value
+        }
+    }
+
+    func removeDataDirectory() { try? FileManager.default.removeItem(atPath: dataDirectory) }
+
+    var agent: SidekickClient { SidekickClient(http: HTTPClient.shared, key: key) }
+
+    /// One command through the Sidekick, as a user's client runs it.
+    func run(_ command: String, in member: Member, secret: String) async throws {
+        guard case .unix(let socket) = member.sidekick else { return }
+        var request = HTTPClientRequest(
+            url: "http+unix://\(SidekickClient.percentEncoded(socket))/run/command")
+        request.method = .POST
+        request.headers.add(name: "authorization", value: "Bearer \(secret)")
+        request.headers.add(name: "content-type", value: "application/json")
+        let body = try JSONEncoder().encode(["command": command])
+        request.body = .bytes(ByteBuffer(data: body))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+        try #require(response.status.code == 200)
+    }
+
+    func directory(of member: Member) -> String { "\(dataDirectory)/members/\(member.name)" }
+
+    /// It lies beside the test bundle: both are products of this package.
+    static var sidekick: String {
+        get throws {
+            let own = try #require(readLink("/proc/self/exe"))
+            return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/sidekick"
+        }
+    }
+
+    static func readLink(_ path: String) -> String? {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink(path, &buffer, buffer.count - 1)
+        guard count > 0 else { return nil }
+        return String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Processes whose command line or environment names the member.
+    static func processes(naming member: Member) -> [Int32] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        let needle = Array(member.name.rawValue.utf8)
+        return names.compactMap { Int32($0) }.filter { pid in
+            guard pid != getpid(), !isZombie(pid) else { return false }
+            return ["cmdline", "environ"].contains { file in
+                guard let bytes = FileManager.default.contents(atPath: "/proc/\(pid)/\(file)") else { return false }
+                return bytes.firstRange(of: needle) != nil
+            }
+        }
+    }
+
+    static func processes(withArgument argument: String) -> [Int32] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { Int32($0) }.filter { pid in
+            let bytes = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
+            // The last argument and nothing else: a shell that only quotes it is another process.
+            return !isZombie(pid) && bytes.split(separator: 0).last?.elementsEqual(argument.utf8) == true
+        }
+    }
+
+    /// A process that is nobody's child, with that home.
+    static func spawnOrphan(_ arguments: [String], home: String) -> Bool {
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
+        defer { posix_spawnattr_destroy(&attributes) }
+        // The shell ends at once, so its child has no parent of ours.
+        let words = ["/bin/sh", "-c", "\"$@\" </dev/null >/dev/null 2>&1 &", "sh"] + arguments
+        var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        var envp: [UnsafeMutablePointer<CChar>?] = [strdup("HOME=\(home)"), nil]
+        defer { for pointer in argv + envp { free(pointer) } }
+        var pid: pid_t = 0
+        guard posix_spawn(&pid, "/bin/sh", nil, &attributes, &argv, &envp) == 0 else { return false }
+        var status: Int32 = 0
+        return waitpid(pid, &status, 0) == pid && status == 0
+    }
+
+    static func isZombie(_ pid: Int32) -> Bool {
+        guard let stat = FileManager.default.contents(atPath: "/proc/\(pid)/stat") else { return true }
+        return String(decoding: stat, as: UTF8.self).split(separator: ")").last?.hasPrefix(" Z") ?? true
+    }
+}
+
+/// Looks until it holds; the world behind a runtime is real.
+func eventually(_ limit: Duration = .seconds(15), _ holds: () async throws -> Bool) async throws -> Bool {
+    let deadline = ContinuousClock.now + limit
+    while ContinuousClock.now < deadline {
+        if try await holds() { return true }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+    return false
+}

@@ -1,0 +1,140 @@
+import ComputeCore
+import Crypto
+import FoundationEssentials
+import Glibc
+import HTTPServing
+import NIOCore
+import NIOHTTP1
+import SidekickProtocol
+import Subprocess
+import SystemPackage
+import Testing
+
+/// Where one member lives across restarts: a directory with its sockets, state and home, and the key that claims it.
+final class SidekickPlace: Sendable {
+    let path: String
+    let member = MemberName.random()
+    let key = Curve25519.Signing.PrivateKey()
+    let computeID = ComputeID.random()
+    let secret = "test-secret-0123456789"
+
+    init() throws {
+        // Short: a socket's path has room for 107 bytes.
+        path = "/tmp/sk-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        try #require(mkdir(path, 0o700) == 0)
+        try #require(mkdir(home, 0o700) == 0)
+    }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    var home: String { path + "/home" }
+    var listen: Endpoint { .unix(path: path + "/public.sock") }
+    var internalListen: Endpoint { .unix(path: path + "/internal.sock") }
+
+    var arguments: [String] {
+        [
+            "--listen", listen.description, "--internal-listen", internalListen.description, "--member",
+            member.rawValue, "--claim-key", key.publicKey.rawRepresentation.base64URL, "--state-dir",
+            path + "/state", "--home", home,
+        ]
+    }
+
+    /// The executable beside the test bundle.
+    static var executable: String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        let own = String(decoding: buffer[..<max(count, 0)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return own.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/sidekick"
+    }
+
+    /// Starts the real executable, runs `body` once it is ready, then ends it with `signal`.
+    @discardableResult
+    func run(
+        ending signal: Subprocess.Signal = .terminate, _ body: @escaping @Sendable (SidekickPlace) async throws -> Void
+    ) async throws -> TerminationStatus {
+        let outcome = try await Subprocess.run(
+            .path(FilePath(Self.executable)), arguments: Arguments(arguments),
+            environment: .custom(["PATH": "/usr/bin:/bin"]), input: .none, output: .sequence, error: .discarded
+        ) { execution in
+            var failure: (any Error)?
+            var lines = 0
+            for try await line in execution.standardOutput.strings(bufferingPolicy: .maxLineLength(1 << 16)) {
+                lines += 1
+                guard lines == 1 else { continue }
+                #expect(line.contains("\"ready\":true"))
+                do { try await body(self) } catch { failure = error }
+                try execution.send(signal: signal)
+            }
+            #expect(lines == 1, "exactly one line on stdout")
+            if let failure { throw failure }
+        }
+        return outcome.terminationStatus
+    }
+
+    struct Answer: Sendable {
+        let status: Int
+        let headers: HTTPHeaders
+        let body: String
+        var json: [String: JSONValue] {
+            guard case .object(let object) = try? JSONDecoder().decode(JSONValue.self, from: Data(body.utf8)) else {
+                return [:]
+            }
+            return object
+        }
+        func text(_ name: String) -> String? {
+            guard case .string(let text) = json[name] else { return nil }
+            return text
+        }
+    }
+
+    /// One request with exactly this target: nothing is normalised on the way.
+    func send(
+        _ method: HTTPMethod, _ target: String, body: String? = nil, bearer: String? = nil,
+        to endpoint: Endpoint? = nil,
+        headers extra: HTTPHeaders = [:]
+    ) async throws -> Answer {
+        let connection = try await HTTPClientConnection.connect(to: endpoint ?? listen, timeout: .seconds(5))
+        var headers: HTTPHeaders = ["Host": "sidekick", "Connection": "close"]
+        headers.add(contentsOf: extra)
+        if let bearer { headers.add(name: "Authorization", value: "Bearer \(bearer)") }
+        headers.add(name: "Content-Length", value: "\(body?.utf8.count ?? 0)")
+        do {
+            try await connection.sendHead(
+                HTTPRequestHead(version: .http1_1, method: method, uri: target, headers: headers))
+            if let body { try await connection.sendBody(ByteBuffer(string: body)) }
+            try await connection.finish()
+            let head = try await connection.receiveHead()
+            var bytes = ByteBuffer()
+            for try await part in connection.body { bytes.writeImmutableBuffer(part) }
+            await connection.close()
+            return Answer(
+                status: Int(head.status.code), headers: head.headers, body: String(buffer: bytes))
+        } catch {
+            await connection.close()
+            throw error
+        }
+    }
+
+    func authorized(_ method: HTTPMethod, _ target: String, body: String? = nil) async throws -> Answer {
+        try await send(method, target, body: body, bearer: secret)
+    }
+
+    @discardableResult
+    func claim(
+        _ id: ComputeID? = nil, member: MemberName? = nil, lifetime: Duration = ClaimCredential.lifetime,
+        otherBody: Bool = false
+    ) async throws -> Answer {
+        let id = id ?? computeID
+        let order = ClaimOrder(
+            computeId: id, generation: .first, secret: secret, env: ["GREETING": "hello"], directory: nil,
+            url: "http://localhost/s/\(id)", portURLTemplate: nil)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        let body = try encoder.encode(order)
+        let credential = ClaimCredential(
+            member: member ?? self.member, computeID: id, generation: .first,
+            expiresAt: SystemWallClock().now() + lifetime, body: body)
+        return try await send(
+            .POST, "/internal/claim", body: String(decoding: body, as: UTF8.self) + (otherBody ? " " : ""),
+            to: internalListen, headers: [ClaimCredential.header: try credential.signed(with: key)])
+    }
+}

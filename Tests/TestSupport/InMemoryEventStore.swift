@@ -1,0 +1,168 @@
+package import ComputeCore
+package import ComputeDomain
+package import EventSourcing
+import Synchronization
+
+/// The event store and its read model in memory: what services are tested on, and the contract suite's reference.
+package final class InMemoryEventStore: EventStore, ComputeSummaries {
+    private let state = Mutex(State())
+    private let signal = AppendSignal(latest: 0)
+
+    package init() {}
+
+    package func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
+        let outcome = try state.withLock { state throws(EventStoreError) in
+            // The copy is what makes it all or nothing.
+            var next = state
+            let outcome = try next.apply(commit)
+            if case .committed = outcome { state = next }
+            return outcome
+        }
+        if case .committed(let events) = outcome, let last = events.last { signal.advance(to: last.position) }
+        return outcome
+    }
+
+    package func events(of stream: StreamID) async throws(EventStoreError) -> [RecordedEvent] {
+        state.withLock { state in state.log.filter { $0.stream == stream } }
+    }
+
+    package func events(after cursor: Cursor?, matching filter: EventFilter, limit: Int) async throws(EventStoreError)
+        -> EventPage
+    {
+        let start = try PositionCursor(cursor).position
+        return try state.withLock { state throws(EventStoreError) in
+            guard start <= Int64(state.log.count) else {
+                throw EventStoreError(.badCursor, "the cursor is ahead of the log")
+            }
+            let rest = state.log.drop { $0.position <= start }
+            let matching = rest.filter { event in
+                (filter.group.map { $0 == event.group } ?? true) && (filter.stream.map { $0 == event.stream } ?? true)
+            }
+            let page = Array(matching.prefix(limit.clampedPageSize))
+            let hasMore = page.count < matching.count
+            let last = hasMore ? page.last?.position : rest.last?.position
+            return EventPage(
+                events: page, next: last.map { PositionCursor(position: $0).cursor } ?? cursor, hasMore: hasMore)
+        }
+    }
+
+    package func waitForEvents(after cursor: Cursor?, timeout: Duration) async {
+        guard let start = try? PositionCursor(cursor) else { return }
+        await signal.wait(past: start.position, timeout: timeout)
+    }
+
+    package func holder(of key: UniqueKey) async throws(EventStoreError) -> UniqueHold? {
+        state.withLock { $0.holds[key] }
+    }
+
+    package func counter(_ name: CounterName) async throws(EventStoreError) -> Int64 {
+        state.withLock { $0.counters[name] ?? 0 }
+    }
+
+    package func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow? {
+        state.withLock { $0.rows[RowKey(kind: kind, key: key)] }
+    }
+
+    // MARK: - ComputeSummaries
+
+    package func summary(_ id: ComputeID, in group: GroupID?) async throws(EventStoreError) -> ComputeSummary? {
+        state.withLock { state in
+            state.summaries[id].flatMap { row in group.map { $0 == row.group } ?? true ? row : nil }
+        }
+    }
+
+    package func summaries(in group: GroupID, matching filter: SummaryFilter, after cursor: Cursor?, limit: Int)
+        async throws(EventStoreError) -> SummaryPage
+    {
+        var place: SummaryCursor?
+        if let cursor { place = try SummaryCursor(cursor) }
+        let all = state.withLock { Array($0.summaries.values) }
+        let rest = all.filter { row in
+            row.group == group && filter.accepts(row)
+                && (place.map { (row.createdAt, row.id) < ($0.createdAt, $0.id) } ?? true)
+        }.sorted { ($1.createdAt, $1.id) < ($0.createdAt, $0.id) }
+        let page = Array(rest.prefix(limit.clampedPageSize))
+        return SummaryPage(
+            summaries: page, next: page.count < rest.count ? page.last.map { SummaryCursor(after: $0).cursor } : nil)
+    }
+
+    package func named(_ name: String, namespace: String, in group: GroupID) async throws(EventStoreError)
+        -> ComputeSummary?
+    {
+        state.withLock { state in
+            state.summaries.values.first { row in
+                row.group == group && row.name == name && row.namespace == namespace && row.state != .ended
+            }
+        }
+    }
+
+    package func running(expiringBefore time: WallTime, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
+        let due = state.withLock { state in
+            state.summaries.values.filter { row in
+                row.state == .running && (row.expiresAt.map { $0 < time } ?? false)
+            }
+        }
+        return Array(due.sorted { ($0.expiresAt!, $0.id) < ($1.expiresAt!, $1.id) }.prefix(limit))
+    }
+
+    package func unended(after id: ComputeID?, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
+        let alive = state.withLock { state in
+            state.summaries.values.filter { row in row.state != .ended && (id.map { $0 < row.id } ?? true) }
+        }
+        return Array(alive.sorted { $0.id < $1.id }.prefix(limit))
+    }
+}
+
+private struct RowKey: Hashable {
+    var kind: String
+    var key: String
+}
+
+private struct State: Sendable {
+    var log: [RecordedEvent] = []
+    var versions: [StreamID: Int] = [:]
+    var holds: [UniqueKey: UniqueHold] = [:]
+    var counters: [CounterName: Int64] = [:]
+    var rows: [RowKey: PrivateRow] = [:]
+    var summaries: [ComputeID: ComputeSummary] = [:]
+
+    mutating func apply(_ commit: Commit) throws(EventStoreError) -> CommitOutcome {
+        var recorded: [RecordedEvent] = []
+        for append in commit.appends {
+            var version = versions[append.stream] ?? 0
+            guard version == append.expectedVersion else { return .versionConflict(append.stream) }
+            for event in append.events {
+                version += 1
+                let event = RecordedEvent(
+                    position: Int64(log.count) + 1, stream: append.stream, version: version, group: append.group,
+                    type: event.type, data: event.data, metadata: commit.metadata, occurredAt: commit.occurredAt)
+                log.append(event)
+                recorded.append(event)
+                if let id = ComputeID(event.stream.id), event.stream.category == StreamID.computeCategory {
+                    summaries[id] = try ComputeSummary.applying(event, to: summaries[id])
+                }
+            }
+            versions[append.stream] = version
+        }
+        for release in commit.releases where holds[release.key]?.owner == release.owner { holds[release.key] = nil }
+        for hold in commit.takes {
+            if let holder = holds[hold.key] {
+                guard holder.owner == hold.owner else { return .taken(holder) }
+            } else {
+                holds[hold.key] = hold
+            }
+        }
+        for move in commit.counterMoves {
+            let value = (counters[move.counter] ?? 0) + move.delta
+            if move.delta > 0, let limit = move.limit, value > limit { return .overLimit(move.counter, limit: limit) }
+            counters[move.counter] = value
+        }
+        for row in commit.privateRows { rows[RowKey(kind: row.kind, key: row.key)] = row }
+        return .committed(recorded)
+    }
+}
+
+extension Int {
+    /// What the port promises of `limit`.
+    fileprivate var clampedPageSize: Int { Swift.min(Swift.max(self, 1), 1000) }
+}

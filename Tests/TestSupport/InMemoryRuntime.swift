@@ -1,0 +1,207 @@
+package import ComputeCore
+package import ComputeRuntime
+import Synchronization
+
+/// A `ComputeRuntime` whose members exist in memory only and start at once.
+///
+/// The pool is full from the beginning; it is refilled only while `run()` runs, so that a test without it can
+/// count what is left.
+package final class InMemoryRuntime: ComputeRuntime {
+    /// What goes wrong; change it at any time.
+    package struct Behaviour: Sendable {
+        /// Every start fails with this.
+        package var startFailure: RuntimeError?
+        /// How long a cold start takes.
+        package var startDelay: Duration = .zero
+        package var removeFailure: RuntimeError?
+        package var placesFailure: RuntimeError?
+        package var unreadyReason: String?
+
+        package init() {}
+    }
+
+    package let abilities: RuntimeAbilities
+    package let poolSize: Int
+    private let clock: any WallClock
+    private let state: Mutex<State>
+    private let wakes: AsyncStream<Void>
+    private let wake: AsyncStream<Void>.Continuation
+
+    fileprivate struct State {
+        var behaviour = Behaviour()
+        var places: [MemberName: Place] = [:]
+        var idle: [MemberName] = []
+        var frozen: Set<MemberName> = []
+        var removed: [MemberName] = []
+        var coldStarts = 0
+        var isShutDown = false
+    }
+
+    package init(
+        poolSize: Int = 0, abilities: RuntimeAbilities = [], clock: any WallClock = SystemWallClock()
+    ) {
+        self.poolSize = poolSize
+        self.abilities = abilities
+        self.clock = clock
+        (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        state = Mutex(State())
+        fill()
+    }
+
+    // MARK: What tests do to it
+
+    package func set(_ change: (inout Behaviour) -> Void) {
+        state.withLock { change(&$0.behaviour) }
+        wake.yield()
+    }
+
+    /// The place's process ends by itself.
+    package func kill(_ name: MemberName) {
+        state.withLock { state in
+            state.places[name]?.isAlive = false
+            guard let index = state.idle.firstIndex(of: name) else { return }
+            state.idle.remove(at: index)
+            state.places[name] = nil
+        }
+        wake.yield()
+    }
+
+    /// A place that an earlier process made.
+    package func addLeftover(isAlive: Bool = true) -> Member {
+        let place = newPlace(.leftover)
+        state.withLock { $0.places[place.member.name] = Place(place, isAlive: isAlive) }
+        return place.member
+    }
+
+    package var removedNames: [MemberName] { state.withLock { $0.removed } }
+    package var coldStarts: Int { state.withLock { $0.coldStarts } }
+    package func isFrozen(_ name: MemberName) -> Bool { state.withLock { $0.frozen.contains(name) } }
+    package func isAlive(_ name: MemberName) -> Bool { state.withLock { $0.places[name]?.isAlive ?? false } }
+
+    // MARK: The port
+
+    package var idleCount: Int { state.withLock { $0.idle.count } }
+
+    package func run() async throws {
+        fill()
+        for await _ in wakes { fill() }
+    }
+
+    package func takeIdleMember() -> Member? {
+        let now = clock.now()
+        let member = state.withLock { state -> Member? in
+            guard !state.idle.isEmpty else { return nil }
+            let name = state.idle.removeFirst()
+            state.places[name]?.standing = .taken(at: now)
+            return state.places[name]?.member
+        }
+        wake.yield()
+        return member
+    }
+
+    package func startMember(deadline: ContinuousClock.Instant) async throws(RuntimeError) -> Member {
+        if let member = takeIdleMember() { return member }
+        let behaviour = state.withLock { state in
+            state.coldStarts += 1
+            return state.behaviour
+        }
+        let ready = ContinuousClock.now + behaviour.startDelay
+        do {
+            if behaviour.startDelay > .zero { try await Task.sleep(until: min(ready, deadline)) }
+        } catch {
+            throw RuntimeError(.deadlineExceeded, "the start was cancelled", cause: error)
+        }
+        guard ready <= deadline, ContinuousClock.now <= deadline else {
+            throw RuntimeError(.deadlineExceeded, "no member was ready in time")
+        }
+        if let failure = behaviour.startFailure { throw failure }
+        let place = newPlace(.taken(at: clock.now()))
+        let isShutDown = state.withLock { state in
+            if !state.isShutDown { state.places[place.member.name] = place }
+            return state.isShutDown
+        }
+        guard !isShutDown else { throw RuntimeError(.unavailable, "the runtime is shut down") }
+        return place.member
+    }
+
+    package func places() async throws(RuntimeError) -> [Place] {
+        let (failure, places) = state.withLock { ($0.behaviour.placesFailure, Array($0.places.values)) }
+        if let failure { throw failure }
+        return places.sorted { $0.member.name < $1.member.name }
+    }
+
+    package func remove(_ name: MemberName) async throws(RuntimeError) {
+        let failure = state.withLock { state in
+            if state.behaviour.removeFailure == nil { state.remove(name) }
+            return state.behaviour.removeFailure
+        }
+        if let failure { throw failure }
+        wake.yield()
+    }
+
+    package func freeze(_ name: MemberName) async throws(RuntimeError) { try setFrozen(name, true) }
+    package func thaw(_ name: MemberName) async throws(RuntimeError) { try setFrozen(name, false) }
+
+    package func unreadyReason() async -> String? {
+        state.withLock { state in
+            if state.isShutDown { return "the runtime is shut down" }
+            if let reason = state.behaviour.unreadyReason { return reason }
+            return state.idle.isEmpty ? state.behaviour.startFailure?.message : nil
+        }
+    }
+
+    package func shutdown(keep: Bool) async {
+        state.withLock { state in
+            state.isShutDown = true
+            for (name, place) in state.places where place.isIdle || !keep { state.remove(name) }
+        }
+        wake.finish()
+    }
+
+    // MARK: Inside
+
+    private func fill() {
+        while state.withLock({ !$0.isShutDown && $0.behaviour.startFailure == nil && $0.idle.count < poolSize }) {
+            let place = newPlace(.idle)
+            state.withLock { state in
+                guard !state.isShutDown, state.idle.count < poolSize else { return }
+                state.places[place.member.name] = place
+                state.idle.append(place.member.name)
+            }
+        }
+    }
+
+    private func newPlace(_ standing: Place.Standing) -> Place {
+        let name = MemberName.random()
+        let member = Member(
+            name: name, sidekick: InMemorySidekicks.endpoint(of: name, "s"),
+            sidekickInternal: InMemorySidekicks.endpoint(of: name, "i"), portHost: "127.0.0.1")
+        return Place(member: member, isAlive: true, standing: standing, startedAt: clock.now())
+    }
+
+    private func setFrozen(_ name: MemberName, _ frozen: Bool) throws(RuntimeError) {
+        guard abilities.contains(.freeze) else { throw RuntimeError(.unsupported, "this runtime cannot freeze") }
+        let exists = state.withLock { state in
+            guard state.places[name]?.isAlive == true else { return false }
+            if frozen { state.frozen.insert(name) } else { state.frozen.remove(name) }
+            return true
+        }
+        guard exists else { throw RuntimeError(.unavailable, "there is no such place") }
+    }
+}
+
+extension InMemoryRuntime.State {
+    fileprivate mutating func remove(_ name: MemberName) {
+        guard places.removeValue(forKey: name) != nil else { return }
+        idle.removeAll { $0 == name }
+        frozen.remove(name)
+        removed.append(name)
+    }
+}
+
+extension Place {
+    fileprivate init(_ place: Place, isAlive: Bool) {
+        self = place
+        self.isAlive = isAlive
+    }
+}

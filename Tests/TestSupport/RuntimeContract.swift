@@ -1,0 +1,187 @@
+import ComputeCore
+package import ComputeRuntime
+
+/// What every `ComputeRuntime` promises. The double and each real runtime run the same checks.
+///
+/// Each check gets a fresh runtime of its own whose `run()` is running, and throws `Violation` when a promise is
+/// broken. Whoever runs them shuts the runtime down afterwards.
+package struct RuntimeContract: Sendable {
+    package struct Violation: Error, CustomStringConvertible {
+        package var description: String
+    }
+
+    let runtime: any ComputeRuntime
+    let poolSize: Int
+    /// Whether the Sidekick accepts connections on both endpoints.
+    let listens: @Sendable (Member) async -> Bool
+    /// Whether anything of the place is left: a process, a file, a socket.
+    let leavesTraces: @Sendable (Member) async -> Bool
+    /// How long the real world may take.
+    let patience: Duration
+
+    package init(
+        runtime: any ComputeRuntime, poolSize: Int, patience: Duration = .seconds(20),
+        listens: @escaping @Sendable (Member) async -> Bool, leavesTraces: @escaping @Sendable (Member) async -> Bool
+    ) {
+        self.runtime = runtime
+        self.poolSize = poolSize
+        self.patience = patience
+        self.listens = listens
+        self.leavesTraces = leavesTraces
+    }
+
+    /// Every check after the other on one runtime with a pool of at least one.
+    package func checkAll() async throws {
+        try await poolFillsAndIsReady()
+        try await hundredTakesGiveEachMemberOnce()
+        try await poolRefillsAfterTakes()
+        try await startedMemberListens()
+        try await placesListsWhatExists()
+        try await removeIsIdempotentAndLeavesNothing()
+        try await passedDeadlineIsHonoured()
+        try await absentAbilitiesAreRefused()
+        try await shutdownKeepsOnlyTakenMembersAndStartsNothing()
+        try await shutdownLeavesNothing()
+    }
+
+    package func poolFillsAndIsReady() async throws {
+        try await eventually("the pool fills") { runtime.idleCount == poolSize }
+        try expect(await runtime.unreadyReason() == nil, "a runtime with idle members is ready")
+    }
+
+    package func hundredTakesGiveEachMemberOnce() async throws {
+        try await eventually("the pool fills") { runtime.idleCount == poolSize }
+        let taken = await withTaskGroup(of: Member?.self) { group in
+            for _ in 0..<100 { group.addTask { runtime.takeIdleMember() } }
+            return await group.reduce(into: [Member]()) { all, member in if let member { all.append(member) } }
+        }
+        let names = Set(taken.map(\.name))
+        try expect(names.count == taken.count, "no member is given twice")
+        // The pool may refill meanwhile, but never from nothing to less than it had.
+        try expect(taken.count >= poolSize, "every idle member was given: \(taken.count) of \(poolSize)")
+        for member in taken { try expect(await listens(member), "a taken member listens") }
+        try await removeAll(taken)
+    }
+
+    package func poolRefillsAfterTakes() async throws {
+        try await eventually("the pool fills") { runtime.idleCount == poolSize }
+        guard let member = runtime.takeIdleMember() else { throw Violation(description: "a full pool gives a member") }
+        try await eventually("the pool refills") { runtime.idleCount == poolSize }
+        try expect(
+            try await runtime.places().contains { $0.member == member && !$0.isIdle },
+            "a taken member is not idle again")
+        try await removeAll([member])
+    }
+
+    package func startedMemberListens() async throws {
+        // More than the pool holds, so that at least one starts cold.
+        let members = try await withThrowingTaskGroup(of: Member.self) { group in
+            for _ in 0..<(poolSize + 2) {
+                group.addTask { try await runtime.startMember(deadline: .now + patience) }
+            }
+            return try await group.reduce(into: [Member]()) { $0.append($1) }
+        }
+        try expect(Set(members.map(\.name)).count == members.count, "every start gives another member")
+        for member in members { try expect(await listens(member), "a started member listens") }
+        try await removeAll(members)
+    }
+
+    package func placesListsWhatExists() async throws {
+        let member = try await runtime.startMember(deadline: .now + patience)
+        try await eventually("the pool fills") { runtime.idleCount == poolSize }
+        let places = try await runtime.places()
+        try expect(places.count { $0.isIdle } == poolSize, "idle members are listed as idle")
+        guard let place = places.first(where: { $0.member == member }) else {
+            throw Violation(description: "a taken member is listed")
+        }
+        try expect(place.isAlive, "it is alive")
+        if case .taken = place.standing {} else { throw Violation(description: "it is taken, not \(place.standing)") }
+        try await removeAll([member])
+        try expect(
+            try await !runtime.places().contains { $0.member.name == member.name }, "a removed member is not listed")
+    }
+
+    package func removeIsIdempotentAndLeavesNothing() async throws {
+        let member = try await runtime.startMember(deadline: .now + patience)
+        async let once: Void = runtime.remove(member.name)
+        async let again: Void = runtime.remove(member.name)
+        _ = try await (once, again)
+        try await runtime.remove(member.name)
+        try await runtime.remove(MemberName.random())
+        try expect(await !leavesTraces(member), "a removed member leaves nothing")
+        try expect(await !listens(member), "a removed member does not listen")
+    }
+
+    package func passedDeadlineIsHonoured() async throws {
+        // Takes the idle ones away first: an idle member may be given whatever the deadline.
+        var taken: [Member] = []
+        for _ in 0..<(poolSize * 2) { if let member = runtime.takeIdleMember() { taken.append(member) } }
+        do {
+            let late = try await runtime.startMember(deadline: .now - .seconds(1))
+            // Allowed only when one was idle by then.
+            taken.append(late)
+        } catch {
+            try expect(error.code == .deadlineExceeded, "a passed deadline is .deadlineExceeded, not \(error)")
+        }
+        try await removeAll(taken)
+    }
+
+    package func absentAbilitiesAreRefused() async throws {
+        guard !runtime.abilities.contains(.freeze) else { return }
+        let member = try await runtime.startMember(deadline: .now + patience)
+        do {
+            try await runtime.freeze(member.name)
+            throw Violation(description: "freezing without the ability is refused")
+        } catch let error as RuntimeError {
+            try expect(error.code == .unsupported, "freezing without the ability is .unsupported, not \(error)")
+        }
+        do {
+            try await runtime.thaw(member.name)
+            throw Violation(description: "thawing without the ability is refused")
+        } catch let error as RuntimeError {
+            try expect(error.code == .unsupported, "thawing without the ability is .unsupported, not \(error)")
+        }
+        try await removeAll([member])
+    }
+
+    package func shutdownKeepsOnlyTakenMembersAndStartsNothing() async throws {
+        let kept = try await runtime.startMember(deadline: .now + patience)
+        await runtime.shutdown(keep: true)
+        try expect(await listens(kept), "a kept member lives on")
+        try expect(try await runtime.places().map(\.member) == [kept], "only the kept member is left")
+        try expect(runtime.takeIdleMember() == nil, "nothing is idle after the shutdown")
+        try expect(await runtime.unreadyReason() != nil, "a runtime that is shut down is not ready")
+        do {
+            _ = try await runtime.startMember(deadline: .now + patience)
+            throw Violation(description: "a runtime that is shut down starts nothing")
+        } catch let error as RuntimeError {
+            try expect(error.code == .unavailable, "a start after the shutdown is .unavailable, not \(error)")
+        }
+    }
+
+    package func shutdownLeavesNothing() async throws {
+        let places = try await runtime.places()
+        await runtime.shutdown(keep: false)
+        try expect(try await runtime.places().isEmpty, "nothing is listed after the shutdown")
+        for place in places { try expect(await !leavesTraces(place.member), "the shutdown leaves nothing") }
+    }
+
+    // MARK: Inside
+
+    private func removeAll(_ members: [Member]) async throws {
+        for member in members { try await runtime.remove(member.name) }
+    }
+
+    private func expect(_ holds: Bool, _ promise: String) throws {
+        if !holds { throw Violation(description: "broken: \(promise)") }
+    }
+
+    /// Looks until it holds or the patience ends: the world behind a runtime is real.
+    private func eventually(_ promise: String, _ holds: () -> Bool) async throws {
+        let deadline = ContinuousClock.now + patience
+        while !holds() {
+            guard ContinuousClock.now < deadline else { throw Violation(description: "broken: \(promise)") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+}
