@@ -19,6 +19,11 @@ package struct OutputCapture: Sendable {
     package struct Text: Hashable, Sendable {
         package var text: String
         package var isTruncated: Bool
+
+        package init(text: String, isTruncated: Bool) {
+            self.text = text
+            self.isTruncated = isTruncated
+        }
     }
 
     /// Bytes that are not UTF-8 become U+FFFD; NULs stay. A character cut by the limit goes without a trace.
