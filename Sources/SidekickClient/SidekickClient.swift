@@ -20,12 +20,20 @@ package struct SidekickClient: SidekickAgent {
     private let clock: any WallClock
 
     /// - Parameters:
-    ///   - http: the caller shuts it down.
+    ///   - http: made with `httpConfiguration`; the caller shuts it down.
     ///   - key: the API's claim key, whose public half every member was started with.
     package init(http: HTTPClient, key: Curve25519.Signing.PrivateKey, clock: any WallClock = SystemWallClock()) {
         self.http = http
         self.key = key
         self.clock = clock
+    }
+
+    /// A member that is gone must be known as gone at once: by default the client tries to connect again until the
+    /// deadline, while a create waits.
+    package static var httpConfiguration: HTTPClient.Configuration {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return configuration
     }
 
     package func claim(
@@ -75,8 +83,13 @@ package struct SidekickClient: SidekickAgent {
 
     private func request(to endpoint: Endpoint, path: String) -> HTTPClientRequest {
         switch endpoint {
-        case .tcp: HTTPClientRequest(url: "http://\(endpoint)\(path)")
-        case .unix(let socket): HTTPClientRequest(url: "http+unix://\(Self.percentEncoded(socket))\(path)")
+        case .tcp:
+            return HTTPClientRequest(url: "http://\(endpoint)\(path)")
+        case .unix(let socket):
+            var request = HTTPClientRequest(url: "http+unix://\(Self.percentEncoded(socket))\(path)")
+            // Otherwise the socket's path stands there, which is no host and a 400.
+            request.headers.add(name: "host", value: "sidekick")
+            return request
         }
     }
 

@@ -46,12 +46,12 @@ private struct World: ~Copyable {
     mutating func step(using random: inout SplitMix) {
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<30:
-            guard let start = pick(&open, using: &random) else { return }
+            guard let start = open.removeRandom(using: &random) else { return }
             let member = newMember()
             pooled.insert(member.name)
             obey(pool.startFinished(start, member))
         case 30..<40:
-            guard let start = pick(&open, using: &random) else { return }
+            guard let start = open.removeRandom(using: &random) else { return }
             obey(pool.startFailed(start, reason: "failure"))
         case 40..<55:
             let (member, orders) = pool.take()
@@ -146,11 +146,6 @@ private struct World: ~Copyable {
         names += 1
         return WarmPoolTests.member("m\(names)")
     }
-
-    private func pick<Value>(_ values: inout [Value], using random: inout SplitMix) -> Value? {
-        guard !values.isEmpty else { return nil }
-        return values.remove(at: Int.random(in: 0..<values.count, using: &random))
-    }
 }
 
 /// A small generator whose whole state is its seed, so that a walk can be walked again.
@@ -162,5 +157,11 @@ private struct SplitMix: RandomNumberGenerator {
         z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
         z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
         return z ^ (z >> 31)
+    }
+}
+
+extension Array {
+    fileprivate mutating func removeRandom(using random: inout SplitMix) -> Element? {
+        isEmpty ? nil : remove(at: Int.random(in: 0..<count, using: &random))
     }
 }

@@ -4,8 +4,7 @@ import ComputeRuntime
 import FoundationEssentials
 import Glibc
 import LocalRuntime
-import NIOCore
-import NIOHTTP1
+import SidekickClient
 import SidekickProtocol
 import TestSupport
 import Testing
@@ -34,7 +33,7 @@ import Testing
         defer { world.removeDataDirectory() }
         let runtime = try world.runtime(poolSize: 10)
         try await world.withRunning(runtime) {
-            #expect(try await eventually { runtime.idleCount == 10 })
+            try await eventually { runtime.idleCount == 10 }
             let taken = await withTaskGroup(of: Member?.self) { group in
                 for _ in 0..<100 { group.addTask { runtime.takeIdleMember() } }
                 return await group.reduce(into: [Member]()) { all, member in if let member { all.append(member) } }
@@ -42,7 +41,7 @@ import Testing
             // All hundred ask before a replacement can start: that takes a process.
             #expect(Set(taken.map(\.name)).count == taken.count)
             #expect(taken.count >= 10)
-            #expect(try await eventually { runtime.idleCount == 10 })
+            try await eventually { runtime.idleCount == 10 }
             await runtime.shutdown(keep: false)
             for member in taken { #expect(LocalWorld.processes(naming: member).isEmpty) }
         }
@@ -63,21 +62,22 @@ import Testing
             return members
         }
         for pid in LocalWorld.processes(naming: dead) { kill(pid, SIGKILL) }
-        #expect(try await eventually { LocalWorld.processes(naming: dead).isEmpty })
+        try await eventually { LocalWorld.processes(naming: dead).isEmpty }
         // A start that was cut off after its directory was made.
         let cut = "\(world.dataDirectory)/members/mcutoff"
         try FileManager.default.createDirectory(atPath: cut, withIntermediateDirectories: false)
 
         let second = try world.runtime(poolSize: 0)
         try await world.withRunning(second) {
-            #expect(try await eventually { await second.unreadyReason() == nil })
+            try await eventually { await second.unreadyReason() == nil }
             let places = try await second.places()
             #expect(places.map(\.member) == [alive])
             #expect(places.first?.isAlive == true)
             #expect(places.first?.standing == .leftover)
             #expect(!FileManager.default.fileExists(atPath: world.directory(of: dead)))
             #expect(!FileManager.default.fileExists(atPath: cut))
-            #expect(try await world.agent.state(at: alive.sidekickInternal).member == alive.name)
+            let state = try await world.agent.state(at: alive.sidekickInternal)
+            #expect(state.member == alive.name)
             await second.shutdown(keep: false)
             #expect(LocalWorld.processes(naming: alive).isEmpty)
             #expect(!FileManager.default.fileExists(atPath: world.directory(of: alive)))
@@ -90,17 +90,16 @@ import Testing
         let runtime = try world.runtime(poolSize: 1)
         try await world.withRunning(runtime) {
             let taken = try await runtime.startMember(deadline: .now + .seconds(15))
-            #expect(try await eventually { runtime.idleCount == 1 })
+            try await eventually { runtime.idleCount == 1 }
             let idle = try #require(try await runtime.places().first { $0.isIdle }?.member)
             for member in [taken, idle] {
                 for pid in LocalWorld.processes(naming: member) { kill(pid, SIGKILL) }
             }
-            #expect(
-                try await eventually {
-                    let places = try await runtime.places()
-                    return runtime.idleCount == 1 && !places.contains { $0.member == idle }
-                        && places.contains { $0.member == taken && !$0.isAlive }
-                })
+            try await eventually {
+                let places = try await runtime.places()
+                return runtime.idleCount == 1 && !places.contains { $0.member == idle }
+                    && places.contains { $0.member == taken && !$0.isAlive }
+            }
             await runtime.shutdown(keep: false)
         }
     }
@@ -112,14 +111,16 @@ import Testing
         try await world.withRunning(runtime) {
             let member = try await runtime.startMember(deadline: .now + .seconds(15))
             let order = ClaimOrder(
-                computeId: .random(), generation: .first, secret: "s3cret", env: [:], directory: nil,
+                computeId: .random(), generation: .first, secret: "a secret of enough characters", env: [:],
+                directory: nil,
                 url: "http://x.localhost", portURLTemplate: nil)
             try await world.agent.claim(member.name, at: member.sidekickInternal, order: order)
             let marker = "99\(Int.random(in: 100_000...999_999))"
             try await world.run(
-                "setsid sh -c 'setsid sleep \(marker) & wait' >/dev/null 2>&1 &", in: member, secret: "s3cret")
+                "setsid sh -c 'setsid sleep \(marker) & wait' >/dev/null 2>&1 &", in: member,
+                secret: "a secret of enough characters")
             let escaped = { LocalWorld.processes(withArgument: marker) }
-            #expect(try await eventually { !escaped().isEmpty })
+            try await eventually { !escaped().isEmpty }
             try await runtime.remove(member.name)
             #expect(escaped().isEmpty)
             #expect(LocalWorld.processes(naming: member).isEmpty)
@@ -136,13 +137,13 @@ import Testing
             // An orphan as a killed Sidekick leaves it: only its home tells whose it was.
             let marker = "98\(Int.random(in: 100_000...999_999))"
             #expect(LocalWorld.spawnOrphan(["/bin/sleep", marker], home: home))
-            #expect(try await eventually { !LocalWorld.processes(withArgument: marker).isEmpty })
+            try await eventually { !LocalWorld.processes(withArgument: marker).isEmpty }
             for pid in LocalWorld.processes(naming: member)
             where !LocalWorld.processes(withArgument: marker).contains(pid) {
                 kill(pid, SIGKILL)
             }
             try await runtime.remove(member.name)
-            #expect(try await eventually { LocalWorld.processes(withArgument: marker).isEmpty })
+            try await eventually { LocalWorld.processes(withArgument: marker).isEmpty }
         }
     }
 }

@@ -57,7 +57,10 @@ struct LocalWorld: Sendable {
 
     func removeDataDirectory() { try? FileManager.default.removeItem(atPath: dataDirectory) }
 
-    var agent: SidekickClient { SidekickClient(http: HTTPClient.shared, key: key) }
+    var agent: SidekickClient { SidekickClient(http: Self.http, key: key) }
+
+    /// One for all tests, for as long as the process lives.
+    private static let http = HTTPClient(configuration: SidekickClient.httpConfiguration)
 
     /// One command through the Sidekick, as a user's client runs it.
     func run(_ command: String, in member: Member, secret: String) async throws {
@@ -65,6 +68,7 @@ struct LocalWorld: Sendable {
         var request = HTTPClientRequest(
             url: "http+unix://\(SidekickClient.percentEncoded(socket))/run/command")
         request.method = .POST
+        request.headers.add(name: "host", value: "sidekick")
         request.headers.add(name: "authorization", value: "Bearer \(secret)")
         request.headers.add(name: "content-type", value: "application/json")
         let body = try JSONEncoder().encode(["command": command])
@@ -114,17 +118,13 @@ struct LocalWorld: Sendable {
 
     /// A process that is nobody's child, with that home.
     static func spawnOrphan(_ arguments: [String], home: String) -> Bool {
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
-        defer { posix_spawnattr_destroy(&attributes) }
         // The shell ends at once, so its child has no parent of ours.
         let words = ["/bin/sh", "-c", "\"$@\" </dev/null >/dev/null 2>&1 &", "sh"] + arguments
         var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         var envp: [UnsafeMutablePointer<CChar>?] = [strdup("HOME=\(home)"), nil]
         defer { for pointer in argv + envp { free(pointer) } }
         var pid: pid_t = 0
-        guard posix_spawn(&pid, "/bin/sh", nil, &attributes, &argv, &envp) == 0 else { return false }
+        guard posix_spawn(&pid, "/bin/sh", nil, nil, &argv, &envp) == 0 else { return false }
         var status: Int32 = 0
         return waitpid(pid, &status, 0) == pid && status == 0
     }
@@ -135,12 +135,15 @@ struct LocalWorld: Sendable {
     }
 }
 
-/// Looks until it holds; the world behind a runtime is real.
-func eventually(_ limit: Duration = .seconds(15), _ holds: () async throws -> Bool) async throws -> Bool {
+/// Looks until it holds, for at most `limit`; the world behind a runtime is real.
+func eventually(
+    _ limit: Duration = .seconds(15), sourceLocation: SourceLocation = #_sourceLocation,
+    _ holds: () async throws -> Bool
+) async throws {
     let deadline = ContinuousClock.now + limit
     while ContinuousClock.now < deadline {
-        if try await holds() { return true }
+        if try await holds() { return }
         try await Task.sleep(for: .milliseconds(5))
     }
-    return false
+    Issue.record("it did not come true within \(limit)", sourceLocation: sourceLocation)
 }
