@@ -35,6 +35,7 @@ let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "s
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 // MARK: - Shapes of targets
@@ -72,8 +73,8 @@ let package = Package(
     ],
     targets: [
         // T5: binaries, and the one place that joins services with adapters
-        binary("api", ["Composition"]),
-        binary("gateway", ["Composition"]),
+        binary("api", ["Composition", argumentParser]),
+        binary("gateway", ["Composition", argumentParser]),
         binary("computesdk", ["Composition", argumentParser]),
         binary("sidekick", ["SidekickService"], linker: fullyStatic),
         library(
@@ -81,7 +82,8 @@ let package = Package(
             [
                 "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "ServiceHost",
                 "HTTPServing", "ComputeRuntime", "ComputeDomain", "EventSourcing", "APIContract", "SidekickProtocol",
-                "Auth", "ComputeCore", argumentParser, logging, lifecycle, configuration, asyncHTTPClient, crypto,
+                "Auth", "ComputeCore", argumentParser, logging, lifecycle, unixSignals, asyncHTTPClient, crypto, nio("NIOCore"),
+                nio("NIOHTTP1"),
             ]),
 
         // T4: services
@@ -155,7 +157,7 @@ let package = Package(
             ]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("ServiceHostTests", ["ServiceHost", logging]),
-        tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", logging]),
+        tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", grdb, logging]),
         tests(
             "LocalRuntimeTests",
             [

@@ -37,7 +37,8 @@ package struct APIKeys: Sendable {
         if let preset {
             guard let key = APIKey(preset) else {
                 throw APIKeysError(
-                    "the preset API key must be \(APIKey.minimumLength) to \(APIKey.maximumLength) visible ASCII characters")
+                    "the preset API key must be \(APIKey.minimumLength) to \(APIKey.maximumLength) visible ASCII characters"
+                )
             }
             do {
                 // Known, also if revoked: a restart with the old setting must not bring a revoked key back.

@@ -131,7 +131,9 @@ extension ComputeService {
         let id = ComputeID.random()
         let outcome = await tasks.create(id) {
             do throws(Problem) {
-                if let compute = try await self.startFromPool(id, request, for: caller) { return .success(.running(compute)) }
+                if let compute = try await self.startFromPool(id, request, for: caller) {
+                    return .success(.running(compute))
+                }
             } catch {
                 return .failure(error)
             }

@@ -16,7 +16,9 @@ struct EdgeMiddleware: RouterMiddleware {
         let start = ContinuousClock.now
         var context = context
         // The Gateway's id is kept, so that one request has one id in both logs.
-        if let given = request.headers[.requestID], given.isPlainRequestID { context.requestID = ComputeCore.RequestID(given) }
+        if let given = request.headers[.requestID], given.isPlainRequestID {
+            context.requestID = ComputeCore.RequestID(given)
+        }
         context.logger[metadataKey: "request.id"] = "\(context.requestID)"
         var response: Response
         do {

@@ -37,6 +37,8 @@ package struct RetryKey: Hashable, Sendable {
         }
         let key = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: secret, info: Data("computesdk request fingerprint".utf8), outputByteCount: 32)
-        self.init(key: header, fingerprint: Data(HMAC<SHA256>.authenticationCode(for: text, using: key)).base64EncodedString())
+        self.init(
+            key: header, fingerprint: Data(HMAC<SHA256>.authenticationCode(for: text, using: key)).base64EncodedString()
+        )
     }
 }

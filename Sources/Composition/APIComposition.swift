@@ -3,7 +3,9 @@ import APIService
 import AsyncHTTPClient
 import Auth
 import ComputeCore
+import ComputeDomain
 import ComputeRuntime
+import Crypto
 import Foundation
 import LocalRuntime
 import Logging

@@ -3,8 +3,11 @@ import ComputeCore
 import Foundation
 import GatewayService
 import Logging
+import NIOCore
+import NIOHTTP1
 import ServiceHost
 import ServiceLifecycle
+import UnixSignals
 
 /// The embedded default: API, Gateway and local runtime in one process, composed as they are in a cluster. The
 /// Gateway reaches the API over its two sockets in the data folder, by the same path as from another machine.

@@ -3,6 +3,15 @@ package enum Endpoint: Hashable, Sendable {
     /// `host` is an IP address or a name, without brackets.
     case tcp(host: String, port: Int)
     case unix(path: String)
+
+    /// Whether only this machine can connect, over TCP.
+    package var isLoopback: Bool {
+        switch self {
+        case .tcp(let host, _):
+            host == "localhost" || host == "::1" || host.hasPrefix("127.") || host.hasPrefix("::ffff:127.")
+        case .unix: false
+        }
+    }
 }
 
 extension Endpoint: CustomStringConvertible, LosslessStringConvertible {

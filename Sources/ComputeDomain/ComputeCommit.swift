@@ -39,7 +39,8 @@ extension Commit {
         var commit = Commit(
             appends: [
                 StreamAppend(
-                    stream: .compute(id), group: group, expectedVersion: expectedVersion, events: events.map(\.recorded))
+                    stream: .compute(id), group: group, expectedVersion: expectedVersion, events: events.map(\.recorded)
+                )
             ], takes: idempotency.map { [$0] } ?? [], metadata: metadata, occurredAt: occurredAt)
         var state = before
         for event in events {

@@ -64,13 +64,3 @@ package final class Gateway: Service {
         }
     }
 }
-
-extension Endpoint {
-    /// Whether only this machine can connect.
-    fileprivate var isLoopback: Bool {
-        switch self {
-        case .tcp(let host, _): PortDial.isLoopback(host)
-        case .unix: false
-        }
-    }
-}

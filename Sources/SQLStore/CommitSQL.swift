@@ -12,7 +12,9 @@ struct CommitSQL {
         var recorded: [RecordedEvent] = []
         let metadata = try jsonText(commit.metadata)
         for append in commit.appends {
-            guard try version(of: append.stream) == append.expectedVersion else { return .versionConflict(append.stream) }
+            guard try version(of: append.stream) == append.expectedVersion else {
+                return .versionConflict(append.stream)
+            }
             for (index, event) in append.events.enumerated() {
                 let event = try insert(
                     event, of: append, version: append.expectedVersion + index + 1, commit: commit, metadata: metadata)
@@ -65,7 +67,8 @@ struct CommitSQL {
 
     private func release(_ release: UniqueRelease) throws {
         try db.run(
-            sql: "DELETE FROM unique_holds WHERE group_id = :group AND scope = :scope AND key = :key AND owner = :owner",
+            sql:
+                "DELETE FROM unique_holds WHERE group_id = :group AND scope = :scope AND key = :key AND owner = :owner",
             arguments: [
                 "group": release.key.group.rawValue, "scope": release.key.scope, "key": release.key.key,
                 "owner": release.owner,

@@ -40,6 +40,9 @@ package final class SQLiteEventStore: EventStore, ComputeSummaries {
             // GRDB chose NORMAL, which may lose the last commits when the power fails: an acknowledged commit is on
             // disk. It is a property of this connection, the only one that writes.
             try db.execute(sql: "PRAGMA synchronous = FULL")
+            guard try Int.fetchOne(db, sql: "PRAGMA synchronous") == 2 else {
+                throw EventStoreError(.unavailable, "the database does not offer durable commits")
+            }
             try Migrator().migrate(db, now: now)
             return SQLiteEventStore(pool: pool, lastPosition: try EventSQL(db: db).lastPosition())
         }
@@ -82,7 +85,8 @@ package final class SQLiteEventStore: EventStore, ComputeSummaries {
         try await read { try EventSQL(db: $0).events(of: stream) }
     }
 
-    package func events(after cursor: EventSourcing.Cursor?, matching filter: EventFilter, limit: Int) async throws(EventStoreError)
+    package func events(after cursor: EventSourcing.Cursor?, matching filter: EventFilter, limit: Int)
+        async throws(EventStoreError)
         -> EventPage
     {
         try await read { try EventSQL(db: $0).page(after: cursor, matching: filter, limit: limit) }
@@ -111,7 +115,9 @@ package final class SQLiteEventStore: EventStore, ComputeSummaries {
         try await read { try SummarySQL(db: $0).summary(id, in: group) }
     }
 
-    package func summaries(in group: GroupID, matching filter: SummaryFilter, after cursor: EventSourcing.Cursor?, limit: Int)
+    package func summaries(
+        in group: GroupID, matching filter: SummaryFilter, after cursor: EventSourcing.Cursor?, limit: Int
+    )
         async throws(EventStoreError) -> SummaryPage
     {
         try await read { try SummarySQL(db: $0).page(in: group, matching: filter, after: cursor, limit: limit) }

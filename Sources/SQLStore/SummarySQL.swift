@@ -8,8 +8,10 @@ struct SummarySQL {
     let db: Database
 
     func summary(_ id: ComputeID, in group: GroupID?) throws -> ComputeSummary? {
-        try rows("compute_id = :id AND (:group IS NULL OR group_id = :group)", ["id": id.rawValue, "group": group?.rawValue])
-            .first
+        try rows(
+            "compute_id = :id AND (:group IS NULL OR group_id = :group)", ["id": id.rawValue, "group": group?.rawValue]
+        )
+        .first
     }
 
     func page(in group: GroupID, matching filter: SummaryFilter, after cursor: EventSourcing.Cursor?, limit: Int) throws

@@ -22,14 +22,18 @@ struct CreateSandboxTests {
                     name: SandboxName(namespace: "s", name: "n"), directory: "/w"))
     }
 
-    @Test func unknownFieldsRideAlong() throws { #expect(try create(#"{"waitForCompletion":true}"#) == CreateSandbox()) }
+    @Test func unknownFieldsRideAlong() throws {
+        #expect(try create(#"{"waitForCompletion":true}"#) == CreateSandbox())
+    }
 
     @Test(arguments: [
         ("timeout", #"{"timeout":999}"#), ("timeout", #"{"timeout":604800001}"#), ("timeout", #"{"timeout":"1"}"#),
         ("timeout", #"{"timeout":1e300}"#), ("timeout", #"{"timeout":1500.5}"#), ("metadata", #"{"metadata":[]}"#),
-        ("metadata", #"{"metadata":{"a":"\u0000"}}"#), ("envs", #"{"envs":{"1A":"x"}}"#), ("envs", #"{"envs":{"":"x"}}"#),
+        ("metadata", #"{"metadata":{"a":"\u0000"}}"#), ("envs", #"{"envs":{"1A":"x"}}"#),
+        ("envs", #"{"envs":{"":"x"}}"#),
         ("envs", #"{"envs":{"A=B":"x"}}"#), ("envs.A", #"{"envs":{"A":1}}"#), ("envs.A", #"{"envs":{"A":"\u0000"}}"#),
-        ("name", #"{"name":""}"#), ("name", #"{"name":"-a"}"#), ("name", #"{"name":"a/b"}"#), ("name", #"{"name":"é"}"#),
+        ("name", #"{"name":""}"#), ("name", #"{"name":"-a"}"#), ("name", #"{"name":"a/b"}"#),
+        ("name", #"{"name":"é"}"#),
         ("name", #"{"name":5}"#), ("namespace", #"{"name":"a","namespace":"'; drop"}"#),
         ("directory", #"{"directory":""}"#), ("directory", #"{"directory":"../x"}"#),
         ("directory", #"{"directory":"/a/../b"}"#), ("directory", #"{"directory":"a\u0000"}"#),

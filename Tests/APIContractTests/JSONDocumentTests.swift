@@ -25,8 +25,10 @@ struct JSONDocumentTests {
     }
 
     @Test(arguments: [
-        "{", "}", "[1,]", "{\"a\":1,}", "{a:1}", "{\"a\"}", "{\"a\":1 \"b\":2}", "01", "1.", ".5", "+1", "-", "1e", "1e999",
-        "-1e999", "nul", "tru", "\"abc", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"a\nb\"",
+        "{", "}", "[1,]", "{\"a\":1,}", "{a:1}", "{\"a\"}", "{\"a\":1 \"b\":2}", "01", "1.", ".5", "+1", "-", "1e",
+        "1e999",
+        "-1e999", "nul", "tru", "\"abc", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"",
+        "\"a\nb\"",
         "{} {}", "[1] x", "NaN", "Infinity", "'a'", "/**/{}", "\u{FEFF}{}",
         String(repeating: "[", count: 100_000), String(repeating: "{\"a\":", count: 100_000),
     ]) func garbageIsRefused(_ text: String) {
@@ -39,7 +41,8 @@ struct JSONDocumentTests {
         #expect(problem?.field == "name")
     }
 
-    @Test(arguments: [[0xFF], [0x22, 0xC3, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xC0, 0x80, 0x22]] as [[UInt8]])
+    @Test(
+        arguments: [[0xFF], [0x22, 0xC3, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xC0, 0x80, 0x22]] as [[UInt8]])
     func invalidUTF8IsRefused(_ bytes: [UInt8]) {
         #expect(throws: Problem.self) { try JSONDocument.parse(bytes) }
     }

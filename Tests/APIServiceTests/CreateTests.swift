@@ -6,6 +6,7 @@ import ComputeRuntime
 import EventSourcing
 import HTTPTypes
 import SidekickProtocol
+import TestSupport
 import Testing
 
 /// Who gets a compute, and what is left when it goes wrong: nothing.
@@ -50,7 +51,7 @@ struct CreateTests {
     @Test func theHeaderMakesACreateRepeatable() async throws {
         let world = World()
         let field = HTTPField.Name("Idempotency-Key")!
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             let first = try await api.create(#"{"timeout":5000,"envs":{"A":"b"}}"#, headers: [field: "one"])
             let again = try await api.create(#"{ "envs": {"A":"b"}, "timeout": 5000 }"#, headers: [field: "one"])
             #expect(again.sandboxID == first.sandboxID)
@@ -103,7 +104,8 @@ struct CreateTests {
         let compute = try await world.service.create(CreateSandbox(envs: ["A": "b"]), for: world.caller)
         let events = try await world.store.events(of: .compute(compute.id))
         #expect(events.map(\.type) == ["ComputeRequested", "ComputeStarted"])
-        let claim = try #require(world.sidekicks.claim(of: try #require(compute.member)))
+        let member = try #require(compute.member)
+        let claim = try #require(world.sidekicks.claim(of: member))
         #expect(claim.computeId == compute.id)
         #expect(claim.env == ["A": "b"])
         #expect(claim.url == "http://\(compute.id).localhost:8080")
@@ -126,7 +128,8 @@ struct CreateTests {
         let world = World()
         world.sidekicks.set { $0.lostAnswers = 1 }
         let compute = try await world.service.create(CreateSandbox(), for: world.caller)
-        #expect(world.sidekicks.attempts(on: try #require(compute.member)) == 2)
+        let member = try #require(compute.member)
+        #expect(world.sidekicks.attempts(on: member) == 2)
         #expect(world.runtime.removedNames.isEmpty)
     }
 
@@ -178,7 +181,8 @@ struct CreateTests {
     }
 
     @Test(arguments: [
-        RuntimeError(.outOfCapacity, "full"), RuntimeError(.deadlineExceeded, "slow"), RuntimeError(.unavailable, "down"),
+        RuntimeError(.outOfCapacity, "full"), RuntimeError(.deadlineExceeded, "slow"),
+        RuntimeError(.unavailable, "down"),
     ]) func aFailedColdStartIsAnHonest503AndFreesTheName(_ failure: RuntimeError) async throws {
         let world = World(poolSize: 0)
         world.runtime.set { $0.startFailure = failure }

@@ -1,11 +1,13 @@
 import APIContract
 import APIService
+import Auth
 import ComputeCore
 import ComputeDomain
 import EventSourcing
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
+import TestSupport
 import Testing
 
 /// What others learn of events, and what nobody may.
@@ -22,7 +24,7 @@ struct FeedTests {
     @Test func theFeedTellsRoutesAndResumes() async throws {
         let world = World()
         let first = try await world.service.create(CreateSandbox(), for: world.caller)
-        try await world.server.internalApplication.test(.router) { client in
+        try await world.server.internalApplication.test(.router) { client async throws in
             let lines = try await read(client, "wait=0")
             #expect(lines.map(\.type) == ["ComputeRequested", "ComputeStarted", nil])
             #expect(lines.map { $0.route?.state } == [.starting, .running, nil])
@@ -44,17 +46,18 @@ struct FeedTests {
 
     @Test func aWaitingReaderGetsWhatHappensMeanwhile() async throws {
         let world = World()
-        try await world.server.internalApplication.test(.router) { client in
+        try await world.server.internalApplication.test(.router) { client async throws in
             async let lines = read(client, "wait=1")
             let compute = try await world.service.create(CreateSandbox(), for: world.caller)
-            #expect(try await lines.contains { $0.route?.computeId == compute.id && $0.route?.state == .running })
+            let seen = try await lines.compactMap(\.route)
+            #expect(seen.contains { $0.computeId == compute.id && $0.state == .running })
         }
     }
 
     @Test func routesAndKeysAreReadById() async throws {
         let world = World()
         let compute = try await world.service.create(CreateSandbox(), for: world.caller)
-        try await world.server.internalApplication.test(.router) { client in
+        try await world.server.internalApplication.test(.router) { client async throws in
             let api = API(client: client, key: "")
             let reply = try await api.send(.get, "/internal/v1/routes/\(compute.id)", authenticated: false)
             let route = try JSONDecoder().decode(RouteRecord.self, from: Data(reply.bytes))
@@ -72,7 +75,7 @@ struct FeedTests {
 
     @Test func ownersSeeTheirEventsWithoutAddresses() async throws {
         let world = World()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             let id = try await api.create(#"{"name":"web","envs":{"SECRET":"v"}}"#).sandboxID
             _ = try await api.create()
             let all = try await api.send(.get, "/v1/events")
@@ -95,7 +98,7 @@ struct FeedTests {
         world.sidekicks.set { $0.lostAnswers = 1 }
         let canary = "canary-value-7f3a"
         let tokens = Recorder()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             await tokens.add(api.key)
             for _ in 0..<2 {
                 let reply = try await api.create(

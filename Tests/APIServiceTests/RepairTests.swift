@@ -5,6 +5,7 @@ import ComputeDomain
 import ComputeRuntime
 import EventSourcing
 import SidekickProtocol
+import TestSupport
 import Testing
 
 /// Lifetimes and the sweep.
@@ -18,7 +19,8 @@ struct RepairTests {
         world.clock.advance(by: .seconds(1))
         #expect(await world.server.reaper.step() == .milliseconds(500))
         #expect(try await world.store.inner.summary(short.id, in: nil)?.endReason == .expired)
-        #expect(world.runtime.removedNames == [try #require(short.member)])
+        let shortMember = try #require(short.member)
+        #expect(world.runtime.removedNames == [shortMember])
         #expect(try await world.store.inner.summary(long.id, in: nil)?.state == .running)
         world.clock.advance(by: .milliseconds(500))
         #expect(await world.server.reaper.step() == .seconds(1))
@@ -87,7 +89,8 @@ struct RepairTests {
         world.runtime.set { $0.removeFailure = nil }
         world.clock.advance(by: .seconds(61))
         await world.server.sweep.step()
-        #expect(world.runtime.removedNames == [try #require(compute.member)])
+        let member = try #require(compute.member)
+        #expect(world.runtime.removedNames == [member])
     }
 
     @Test func requestsOfAnEarlierProcessAreEnded() async throws {

@@ -5,12 +5,13 @@ import ComputeCore
 import Crypto
 import HTTPTypes
 import HummingbirdTesting
+import TestSupport
 import Testing
 
 struct SandboxRoutesTests {
     @Test func createAnswersWhatTheClientsNeed() async throws {
         let world = World()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             let reply = try await api.create(#"{"metadata":{"a":1},"envs":{"A":"b"},"name":"n","timeout":60000}"#)
             #expect(reply.status == 200)
             #expect(reply["success"] == .bool(true))
@@ -24,7 +25,8 @@ struct SandboxRoutesTests {
             #expect(
                 reply["data", "expiresAt"] == .string((world.clock.now() + .seconds(60)).rfc3339))
             let token = try #require(reply["data", "token"]?.text)
-            let verified = try await TokenVerifier(keys: [world.ports.tokens.publicKey]).verify(token, now: world.clock.now())
+            let verified = try await TokenVerifier(keys: [world.ports.tokens.publicKey]).verify(
+                token, now: world.clock.now())
             #expect(verified.computeID.rawValue == reply.sandboxID)
             #expect(verified.kind == .access)
         }
@@ -32,7 +34,7 @@ struct SandboxRoutesTests {
 
     @Test func anEmptyBodyIsAnEmptyObject() async throws {
         let world = World()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             #expect(try await api.send(.post, "/v1/sandboxes").status == 200)
             #expect(try await api.send(.post, "/v1/sandbox").status == 200)
         }
@@ -40,7 +42,7 @@ struct SandboxRoutesTests {
 
     @Test func aSandboxIsFoundListedExtendedAndDeleted() async throws {
         let world = World()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             let id = try await api.create(#"{"name":"web","timeout":1000}"#).sandboxID
             for base in ["/v1/sandboxes", "/v1/sandbox"] {
                 let got = try await api.send(.get, "\(base)/\(id)")
@@ -70,7 +72,7 @@ struct SandboxRoutesTests {
     }
 
     @Test func aMissIsNullAndNotAnError() async throws {
-        try await World().withAPI { api in
+        try await World().withAPI { api async throws in
             let reply = try await api.send(.post, "/v1/sandboxes/find", #"{"name":"nobody"}"#)
             #expect(reply.status == 200)
             #expect(reply["data"] == .null)
@@ -79,7 +81,7 @@ struct SandboxRoutesTests {
     }
 
     @Test func listsComeInPages() async throws {
-        try await World(poolSize: 5).withAPI { api in
+        try await World(poolSize: 5).withAPI { api async throws in
             var made: Set<String> = []
             for _ in 0..<5 { made.insert(try await api.create().sandboxID) }
             var seen: [String] = []
@@ -96,7 +98,7 @@ struct SandboxRoutesTests {
     }
 
     @Test func aNameThatIsTakenIsAConflictOfThatField() async throws {
-        try await World().withAPI { api in
+        try await World().withAPI { api async throws in
             _ = try await api.create(#"{"name":"web"}"#)
             let reply = try await api.create(#"{"name":"web"}"#)
             #expect(reply.status == 409)
@@ -107,16 +109,20 @@ struct SandboxRoutesTests {
 
     // MARK: - Who may
 
-    @Test(arguments: [
-        [:], ["X-ComputeSDK-API-Key": "csdk_0000000000000000000000000000000000000000"], ["X-ComputeSDK-API-Key": ""],
-        ["Authorization": "Bearer"], ["Authorization": "Bearer nonsense"], ["Authorization": "Basic YTpi"],
-    ] as [[String: String]])
+    @Test(
+        arguments: [
+            [:], ["X-ComputeSDK-API-Key": "csdk_0000000000000000000000000000000000000000"],
+            ["X-ComputeSDK-API-Key": ""],
+            ["Authorization": "Bearer"], ["Authorization": "Bearer nonsense"], ["Authorization": "Basic YTpi"],
+        ] as [[String: String]])
     func withoutAValidKeyThereIsNothing(_ given: [String: String]) async throws {
         var headers = HTTPFields()
         for (name, value) in given { headers[HTTPField.Name(name)!] = value }
         let sent = headers
-        try await World().withAPI { api in
-            for (method, path) in [(HTTPRequest.Method.post, "/v1/sandboxes"), (.get, "/v1/sandboxes"), (.get, "/v1/events")] {
+        try await World().withAPI { api async throws in
+            for (method, path) in [
+                (HTTPRequest.Method.post, "/v1/sandboxes"), (.get, "/v1/sandboxes"), (.get, "/v1/events"),
+            ] {
                 let reply = try await api.send(method, path, headers: sent, authenticated: false)
                 #expect(reply.status == 401)
                 #expect(reply["code"] == .string("unauthenticated"))
@@ -125,7 +131,7 @@ struct SandboxRoutesTests {
     }
 
     @Test func theKeyMayComeAsBearer() async throws {
-        try await World().withAPI { api in
+        try await World().withAPI { api async throws in
             let reply = try await api.send(
                 .get, "/v1/sandboxes", headers: [.authorization: "Bearer \(api.key)"], authenticated: false)
             #expect(reply.status == 200)
@@ -134,7 +140,7 @@ struct SandboxRoutesTests {
 
     @Test func aRevokedKeyStopsAtOnce() async throws {
         let world = World()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             #expect(try await api.send(.get, "/v1/sandboxes").status == 200)
             let hash = try #require(APIKey(api.key)).hash
             try await world.revoke(hash: hash)
@@ -144,7 +150,7 @@ struct SandboxRoutesTests {
 
     @Test func anotherGroupsSandboxDoesNotExist() async throws {
         let world = World()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             let id = try await api.create(#"{"name":"web"}"#).sandboxID
             let other = API(client: api.client, key: try await world.key(of: "other"))
             #expect(try await other.send(.get, "/v1/sandboxes/\(id)").status == 404)
@@ -167,7 +173,7 @@ struct SandboxRoutesTests {
         String(repeating: "[", count: 50_000),
     ]) func garbageIsA400(_ body: String) async throws {
         let world = World()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             for path in ["/v1/sandboxes", "/v1/sandboxes/find-or-create"] {
                 let reply = try await api.send(.post, path, body)
                 #expect(reply.status == 400)
@@ -181,7 +187,7 @@ struct SandboxRoutesTests {
     }
 
     @Test func hugeBodiesAre413() async throws {
-        try await World().withAPI { api in
+        try await World().withAPI { api async throws in
             let body = #"{"x":""# + String(repeating: "x", count: 1 << 20) + #""}"#
             #expect(try await api.create(body).status == 413)
         }
@@ -191,16 +197,18 @@ struct SandboxRoutesTests {
         "/v1/sandboxes?limit=0", "/v1/sandboxes?limit=x", "/v1/sandboxes?limit=1001", "/v1/sandboxes?state=x",
         "/v1/sandboxes?cursor=zzz", "/v1/events?after=zzz", "/v1/events?limit=-1",
     ]) func badQueriesAreA400ThatNamesTheParameter(_ path: String) async throws {
-        try await World().withAPI { api in
+        try await World().withAPI { api async throws in
             let reply = try await api.send(.get, path)
             #expect(reply.status == 400)
             #expect(reply["field"]?.text.map { path.contains("?\($0)=") } == true)
         }
     }
 
-    @Test(arguments: ["/", "/v2", "/v1/sandboxes/a/b/c", "/v1/sandboxes/%2e%2e", "/v1/sandboxes/x'--", "/internal/v1/keys"])
+    @Test(arguments: [
+        "/", "/v2", "/v1/sandboxes/a/b/c", "/v1/sandboxes/%2e%2e", "/v1/sandboxes/x'--", "/internal/v1/keys",
+    ])
     func unknownPathsAre404InTheOneBody(_ path: String) async throws {
-        try await World().withAPI { api in
+        try await World().withAPI { api async throws in
             let reply = try await api.send(.get, path)
             #expect(reply.status == 404)
             #expect(reply["code"] == .string("not_found"))
@@ -209,7 +217,7 @@ struct SandboxRoutesTests {
     }
 
     @Test func wrongMethodsAre405() async throws {
-        try await World().withAPI { api in
+        try await World().withAPI { api async throws in
             for (method, path) in [
                 (HTTPRequest.Method.put, "/v1/sandboxes"), (.get, "/v1/sandboxes/find"), (.post, "/health"),
                 (.post, "/v1/sandboxes/abcdefgh12"),
@@ -225,14 +233,14 @@ struct SandboxRoutesTests {
 
     @Test func readyMeansThatACreateWouldSucceed() async throws {
         let world = World()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             #expect(try await api.send(.get, "/health", authenticated: false).status == 200)
             #expect(try await api.send(.get, "/ready", authenticated: false).status == 200)
         }
         let broken = World()
         broken.store.failCommits { _ in true }
         broken.runtime.set { $0.unreadyReason = "no room" }
-        try await broken.server.publicApplication.test(.router) { client in
+        try await broken.server.publicApplication.test(.router) { client async throws in
             let api = API(client: client, key: "")
             let reply = try await api.send(.get, "/ready", authenticated: false)
             #expect(reply.status == 503)
@@ -243,7 +251,7 @@ struct SandboxRoutesTests {
 
     @Test func anInternalErrorTellsNothing() async throws {
         let world = World()
-        try await world.withAPI { api in
+        try await world.withAPI { api async throws in
             world.store.failCommits { _ in true }
             let reply = try await api.create()
             #expect(reply.status == 503)

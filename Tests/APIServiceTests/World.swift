@@ -57,7 +57,7 @@ struct World: Sendable {
     /// Runs `test` against the public API with a valid key.
     func withAPI(_ test: @escaping @Sendable (API) async throws -> Void) async throws {
         let key = try await server.keys.bootstrap(preset: nil)
-        try await server.publicApplication.test(.router) { client in
+        try await server.publicApplication.test(.router) { client async throws in
             try await test(API(client: client, key: key ?? ""))
         }
     }
@@ -76,7 +76,8 @@ struct API: Sendable {
         return try await client.execute(
             uri: path, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) }
         ) { response in
-            Reply(status: response.status.code, headers: response.headers, bytes: Array(response.body.readableBytesView))
+            Reply(
+                status: response.status.code, headers: response.headers, bytes: Array(response.body.readableBytesView))
         }
     }
 

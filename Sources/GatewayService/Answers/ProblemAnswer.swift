@@ -1,7 +1,6 @@
 package import ComputeCore
-package import NIOHTTP1
-
 import FoundationEssentials
+package import NIOHTTP1
 
 /// Turns a problem into an answer: the one error body for programs, a small page for people.
 package struct ProblemAnswer: Sendable {

@@ -12,6 +12,14 @@ package struct ClientFacts: Sendable {
     package var requestID: RequestID
     /// The lower-cased `Upgrade` token of an upgrade request.
     package var upgrade: String?
+
+    package init(remoteAddress: String?, host: String?, scheme: String, requestID: RequestID, upgrade: String?) {
+        self.remoteAddress = remoteAddress
+        self.host = host
+        self.scheme = scheme
+        self.requestID = requestID
+        self.upgrade = upgrade
+    }
 }
 
 /// Rewrites headers between the two sides. Pure.

@@ -9,7 +9,7 @@ package enum PortDial {
         guard let host = route.portHost else {
             throw .unavailable("the sandbox has no address for ports yet")
         }
-        if case .tcp(_, let own)? = listener, own == port, isLoopback(host) {
+        if case .tcp(_, let own)? = listener, own == port, Endpoint.tcp(host: host, port: port).isLoopback {
             throw Problem(status: 403, code: .forbidden, message: "port \(port) is the gateway's own")
         }
         // A Sidekick obeys whoever reaches it with its secret, and must not be reached around the token check.
@@ -20,10 +20,6 @@ package enum PortDial {
             throw Problem(status: 502, code: .badGateway, message: "the sandbox has no address that ports may use")
         }
         return .tcp(host: host, port: port)
-    }
-
-    package static func isLoopback(_ host: String) -> Bool {
-        host == "localhost" || host == "::1" || host.hasPrefix("127.") || host.hasPrefix("::ffff:127.")
     }
 
     /// Link-local addresses (a cloud's metadata service lives there) and "any address", which is ourselves.

@@ -7,6 +7,8 @@ package struct ExpiringIDs: Sendable {
     private var order: [ComputeID] = []
     private var head = 0
 
+    package init() {}
+
     package var count: Int { deadlines.count }
 
     package func contains(_ id: ComputeID) -> Bool { deadlines[id] != nil }

@@ -42,8 +42,7 @@ struct InternalAPI: Sendable {
         do {
             // No deadline for the whole: a busy feed has no end. Silence is bounded by the client's read timeout,
             // which is above any `wait`.
-            let request = HTTPClientRequest(url: base + "/internal/v1/events?" + query)
-            let response = try await client.execute(request, deadline: .distantFuture)
+            let response = try await client.execute(request("/internal/v1/events?" + query), deadline: .distantFuture)
             switch response.status.code {
             case 200: break
             case 400, 410: throw GatewayError(.cursorLost, "the internal API refused the feed's cursor")
@@ -62,9 +61,16 @@ struct InternalAPI: Sendable {
         }
     }
 
+    /// The client names no Host on a unix socket, but HTTP/1.1 servers refuse a request without one.
+    private func request(_ path: String) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: base + path)
+        request.headers.replaceOrAdd(name: "Host", value: "localhost")
+        return request
+    }
+
     private func document<T: Decodable>(_ path: String, as type: T.Type) async throws(GatewayError) -> T? {
         do {
-            let response = try await client.execute(HTTPClientRequest(url: base + path), timeout: .seconds(5))
+            let response = try await client.execute(request(path), timeout: .seconds(5))
             if response.status == .notFound { return nil }
             guard response.status == .ok else {
                 throw GatewayError(.internalAPI, "the internal API answered \(response.status.code)")

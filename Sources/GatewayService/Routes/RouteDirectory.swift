@@ -70,7 +70,8 @@ final class RouteDirectory: Sendable {
         }
     }
 
-    private static func firstSignal(of stream: AsyncStream<Void>, until deadline: ContinuousClock.Instant) async -> Bool {
+    private static func firstSignal(of stream: AsyncStream<Void>, until deadline: ContinuousClock.Instant) async -> Bool
+    {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 // A lookup that failed ends the stream without a signal.

@@ -12,13 +12,18 @@ package import ComputeCore
 package struct RouteTable: Sendable {
     package struct Limits: Sendable {
         /// Ended computes that are remembered, so that nothing late brings them back.
-        package var ended = 10_000
+        package var ended: Int
         /// Ids that the API did not know a moment ago: what a scanner can make us remember.
         package var unknown = 10_000
         /// Lookups under way at once.
-        package var lookups = 1_000
+        package var lookups: Int
         /// How long "unknown" is believed.
         package var unknownFor: Duration = .seconds(1)
+
+        package init(ended: Int = 10_000, lookups: Int = 1_000) {
+            self.ended = ended
+            self.lookups = lookups
+        }
     }
 
     package enum Finding: Equatable, Sendable {

@@ -49,7 +49,9 @@ package struct RouteResolution: Sendable {
     ) throws(Problem) -> Authority? {
         guard hosts.count <= 1 else { throw .malformed("the request has more than one Host") }
         guard let host = hosts.first else {
-            guard version.major < 1 || (version.major == 1 && version.minor == 0) else { throw .malformed("the request has no Host") }
+            guard version.major < 1 || (version.major == 1 && version.minor == 0) else {
+                throw .malformed("the request has no Host")
+            }
             return target.absolute?.authority
         }
         // An empty Host is legal; it names nobody, so it is the API's.

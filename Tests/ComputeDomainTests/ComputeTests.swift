@@ -1,0 +1,150 @@
+import ComputeCore
+import ComputeDomain
+import EventSourcing
+import Testing
+
+let t0 = WallTime(milliseconds: 1_800_000_000_000)
+let spec = ComputeSpec(
+    name: "dev", namespace: "team", timeout: .seconds(60), metadata: ["a": .array([.int(1), .null])],
+    envNames: ["TOKEN"], directory: "/home/user")
+
+func place(_ generation: Int, _ member: String = "m1") -> Placement {
+    Placement(
+        member: MemberName(member), generation: Generation(generation), sidekick: .tcp(host: "10.0.0.1", port: 18080),
+        sidekickInternal: .unix(path: "/run/x.sock"), portHost: "10.0.0.1")
+}
+
+struct ComputeTests {
+    struct Row: Sendable, CustomTestStringConvertible {
+        var name: String
+        var given: [ComputeEvent]
+        var when: Compute.Command
+        var then: Result<[ComputeEvent], Compute.Rejection>
+        var testDescription: String { name }
+    }
+
+    static let requested = [ComputeEvent.requested(spec, at: t0)]
+    static let running = requested + [.started(place(1), expiresAt: t0 + .seconds(60))]
+    static let ended = running + [.ended(.deleted)]
+
+    static let table: [Row] = [
+        Row(name: "request", given: [], when: .request(spec, at: t0), then: .success(requested)),
+        Row(name: "request twice", given: requested, when: .request(spec, at: t0), then: .failure(.alreadyRequested)),
+        Row(name: "request the ended", given: ended, when: .request(spec, at: t0), then: .failure(.alreadyRequested)),
+        Row(name: "start nothing", given: [], when: .start(place(1), at: t0), then: .failure(.absent)),
+        Row(
+            name: "life counts from the start", given: requested, when: .start(place(1), at: t0 + .seconds(5)),
+            then: .success([.started(place(1), expiresAt: t0 + .seconds(65))])),
+        Row(name: "start again there", given: running, when: .start(place(1), at: t0), then: .success([])),
+        Row(
+            name: "start elsewhere, same generation", given: running, when: .start(place(1, "m2"), at: t0),
+            then: .failure(.alreadyRunning(place(1)))),
+        Row(
+            name: "a new place is no new life", given: running, when: .start(place(2, "m2"), at: t0 + .seconds(30)),
+            then: .success([.started(place(2, "m2"), expiresAt: t0 + .seconds(60))])),
+        Row(name: "start the ended", given: ended, when: .start(place(2), at: t0), then: .failure(.ended(.deleted))),
+        Row(name: "extend nothing", given: [], when: extend(10), then: .failure(.absent)),
+        Row(name: "extend before the start", given: requested, when: extend(10), then: .failure(.notRunningYet)),
+        Row(
+            name: "extend adds to the expiry", given: running, when: extend(10),
+            then: .success([.extended(expiresAt: t0 + .seconds(70))])),
+        Row(
+            name: "extend counts from now when overdue", given: running, when: extend(10, at: 100),
+            then: .success([.extended(expiresAt: t0 + .seconds(110))])),
+        Row(
+            name: "extend stops at the maximum", given: running, when: extend(10_000, maximum: 90),
+            then: .success([.extended(expiresAt: t0 + .seconds(90))])),
+        Row(name: "a low maximum shortens nothing", given: running, when: extend(10, maximum: 5), then: .success([])),
+        Row(name: "extend by nothing", given: running, when: extend(0), then: .success([])),
+        Row(name: "extend backwards", given: running, when: extend(-10), then: .success([])),
+        Row(
+            name: "no sum overflows", given: running, when: extend(Int64.max / 2000, maximum: 100),
+            then: .success([.extended(expiresAt: t0 + .seconds(100))])),
+        Row(name: "extend the ended", given: ended, when: extend(10), then: .failure(.ended(.deleted))),
+        Row(name: "end nothing", given: [], when: .end(.deleted), then: .failure(.absent)),
+        Row(
+            name: "end the requested", given: requested, when: .end(.startFailed),
+            then: .success([.ended(.startFailed)])),
+        Row(name: "end the running", given: running, when: .end(.expired), then: .success([.ended(.expired)])),
+        Row(name: "end twice", given: ended, when: .end(.expired), then: .success([])),
+    ]
+
+    static func extend(_ seconds: Int64, maximum: Int64 = 86_400, at: Int64 = 0) -> Compute.Command {
+        .extend(by: .seconds(seconds), maximum: .seconds(maximum), at: t0 + .seconds(at))
+    }
+
+    @Test(arguments: table) func givenEventsACommandLeadsTo(row: Row) {
+        let decided = Result { () throws(Compute.Rejection) in
+            try Compute.decide(row.when, Compute.replay(row.given))
+        }
+        #expect(decided == row.then)
+    }
+
+    @Test func randomWalksKeepTheInvariants() throws {
+        for seed in (0..<200).map({ _ in UInt64.random(in: .min ... .max) }) { try walk(seed) }
+    }
+
+    private func walk(_ seed: UInt64) throws {
+        var random = SplitMix(state: seed)
+        let stream = StreamID.compute(.random())
+        var state = Compute.initial
+        var row: ComputeSummary?
+        var log: [RecordedEvent] = []
+        var now = t0
+        var expiry: WallTime?
+        var living = 0
+        for step in 0..<60 {
+            now = now + .seconds(Int64.random(in: 0...20, using: &random))
+            let command: Compute.Command =
+                switch Int.random(in: 0...9, using: &random) {
+                case 0, 1: .request(spec, at: now)
+                case 2, 3, 4: .start(place(Int.random(in: 1...4, using: &random)), at: now)
+                case 5, 6, 7:
+                    .extend(by: .seconds(Int64.random(in: -5...50, using: &random)), maximum: .seconds(100), at: now)
+                case 8: .end(EndReason.allCases.randomElement(using: &random)!)
+                default: .extend(by: .zero, maximum: .zero, at: now)
+                }
+            guard let events = try? Compute.decide(command, state) else { continue }
+            let commit = Commit.compute(
+                ComputeID(stream.id)!, in: .default, expectedVersion: log.count, before: state, events: events,
+                metadata: .system, at: now)
+            living += commit.counterMoves.reduce(0) { $0 + Int($1.delta) }
+            for event in events {
+                if case .ended = state { Issue.record("an event after the end, seed \(seed), step \(step)") }
+                state = Compute.evolve(state, event)
+                let recorded = RecordedEvent(
+                    position: Int64(log.count) + 1, stream: stream, version: log.count + 1, group: .default,
+                    type: event.recorded.type, data: event.recorded.data, metadata: .system, occurredAt: now)
+                log.append(recorded)
+                row = try ComputeSummary.applying(recorded, to: row)
+            }
+            if case .running(_, let placement, let expiresAt) = state {
+                #expect(expiry.map { $0 <= expiresAt } ?? true, "seed \(seed), step \(step)")
+                #expect(row?.placement == placement && row?.expiresAt == expiresAt, "seed \(seed), step \(step)")
+                expiry = expiresAt
+            }
+            #expect(row?.version ?? 0 == log.count, "seed \(seed), step \(step)")
+            #expect(try Compute.state(after: log) == state, "seed \(seed), step \(step)")
+            let expected: ComputeSummary.State? =
+                switch state {
+                case .absent: nil
+                case .requested: .requested
+                case .running: .running
+                case .ended: .ended
+                }
+            #expect(row?.state == expected, "seed \(seed), step \(step)")
+            #expect(living == (expected == nil || expected == .ended ? 0 : 1), "seed \(seed), step \(step)")
+        }
+    }
+}
+
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,112 @@
+import APIContract
+import Auth
+import ComputeCore
+import Crypto
+import Foundation
+import GatewayService
+import HTTPServing
+import Logging
+import NIOCore
+import NIOHTTP1
+import Synchronization
+
+/// A handler made of a closure.
+struct Answering: HTTPHandler {
+    let answer: @Sendable (HTTPExchange) async throws -> Void
+    init(_ answer: @escaping @Sendable (HTTPExchange) async throws -> Void) { self.answer = answer }
+    func handle(_ exchange: HTTPExchange) async throws { try await answer(exchange) }
+}
+
+/// What a server behind the Gateway saw of a request.
+struct Seen: Sendable {
+    var method: String
+    var uri: String
+    var headers: HTTPHeaders
+}
+
+final class Recorder: Sendable {
+    private let requests = Mutex<[Seen]>([])
+    func add(_ head: HTTPRequestHead) {
+        requests.withLock { $0.append(Seen(method: head.method.rawValue, uri: head.uri, headers: head.headers)) }
+    }
+    var all: [Seen] { requests.withLock { $0 } }
+    var last: Seen? { all.last }
+}
+
+/// The API's internal listener: events and routes as the test says.
+final class FakeInternalAPI: Sendable {
+    struct State {
+        var lines: [FeedLine] = []
+        var routes: [ComputeID: RouteRecord] = [:]
+        var lookups: [ComputeID: Int] = [:]
+        var signals: [AsyncStream<Void>.Continuation] = []
+        var feedIsBroken = false
+    }
+    let state = Mutex(State())
+    let keys: TokenKeys
+
+    init(keys: TokenKeys) { self.keys = keys }
+
+    /// Known to a lookup; not in the feed.
+    func know(_ record: RouteRecord) { state.withLock { $0.routes[record.computeId] = record } }
+
+    /// Known, and told by the feed.
+    func tell(_ record: RouteRecord) {
+        let signals = state.withLock { state in
+            state.routes[record.computeId] = record
+            state.lines.append(FeedLine(cursor: "c\(state.lines.count + 1)", type: "RouteChanged", route: record))
+            return state.signals
+        }
+        for signal in signals { signal.yield() }
+    }
+
+    func lookups(of id: ComputeID) -> Int { state.withLock { $0.lookups[id] ?? 0 } }
+
+    var handler: Answering {
+        Answering { [self] exchange in
+            let uri = exchange.head.uri
+            if uri.hasPrefix("/internal/v1/events?") {
+                try await feed(exchange)
+            } else if uri == "/internal/v1/keys" {
+                try await answer(exchange, keys)
+            } else if let id = ComputeID(uri.dropFirst("/internal/v1/routes/".count)) {
+                let record = state.withLock { state in
+                    state.lookups[id, default: 0] += 1
+                    return state.routes[id]
+                }
+                if let record {
+                    try await answer(exchange, record)
+                } else {
+                    try await exchange.respond(status: .notFound)
+                }
+            } else {
+                try await exchange.respond(status: .badRequest)
+            }
+        }
+    }
+
+    private func answer(_ exchange: HTTPExchange, _ value: some Encodable) async throws {
+        try await exchange.respond(status: .ok, body: ByteBuffer(bytes: try JSONEncoder().encode(value)))
+    }
+
+    private func feed(_ exchange: HTTPExchange) async throws {
+        let query = URLComponents(string: exchange.head.uri)?.queryItems ?? []
+        var sent = query.first { $0.name == "after" }?.value.flatMap { Int($0.dropFirst()) } ?? 0
+        let wait = query.first { $0.name == "wait" }?.value.flatMap { Int($0) } ?? 0
+        let (stream, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        state.withLock { $0.signals.append(signal) }
+        let writer = try await exchange.startResponse(status: .ok)
+        while true {
+            let lines = state.withLock { Array($0.lines.dropFirst(sent)) }
+            sent += lines.count
+            for line in lines {
+                try await writer.write(ByteBuffer(bytes: try JSONEncoder().encode(line) + [UInt8(ascii: "\n")]))
+            }
+            guard wait > 0 else { break }
+            var waiting = stream.makeAsyncIterator()
+            guard await waiting.next() != nil else { break }
+        }
+        try await writer.write(ByteBuffer(string: "{\"cursor\":\"c\(sent)\"}\n"))
+        try await writer.finish()
+    }
+}

@@ -1,0 +1,103 @@
+import APIContract
+import ComputeCore
+import GatewayService
+import NIOHTTP1
+import Testing
+
+@Suite struct HeaderRewritingTests {
+    private func rewrite(_ headers: HTTPHeaders, upgrade: String? = nil) -> HTTPHeaders {
+        HeaderRewriting.request(
+            headers,
+            facts: ClientFacts(
+                remoteAddress: "10.1.2.3", host: "h.localhost", scheme: "https", requestID: RequestID("r1"),
+                upgrade: upgrade))
+    }
+
+    @Test func connectionHeadersEndHere() {
+        let headers = rewrite([
+            "Connection": "close, X-Private, Content-Length", "X-Private": "1", "Keep-Alive": "1", "TE": "trailers",
+            "Proxy-Authorization": "Basic x", "Upgrade": "websocket", "Content-Length": "3", "X-Public": "1",
+        ])
+        for name in ["connection", "x-private", "keep-alive", "te", "proxy-authorization", "upgrade"] {
+            #expect(!headers.contains(name: name))
+        }
+        #expect(headers["content-length"] == ["3"])
+        #expect(headers["x-public"] == ["1"])
+    }
+
+    @Test func whatClientsSayAboutThemselvesIsReplaced() {
+        let headers = rewrite([
+            "X-Forwarded-For": "6.6.6.6", "X_Forwarded_For": "6.6.6.6", "Forwarded": "for=6.6.6.6",
+            "X-Real-IP": "6.6.6.6", "X-Forwarded-Proto": "gopher", "X-Compute-Child": "evil", "Host": "h.localhost",
+            "X-Request-Id": "bad id",
+        ])
+        #expect(headers["x-forwarded-for"] == ["10.1.2.3"])
+        #expect(headers["x-forwarded-proto"] == ["https"])
+        #expect(headers["x-forwarded-host"] == ["h.localhost"])
+        #expect(headers["forwarded"] == ["host=\"h.localhost\";for=10.1.2.3;proto=https"])
+        #expect(headers["x-request-id"] == ["r1"])
+        #expect(headers["host"] == ["h.localhost"])
+        for name in ["x_forwarded_for", "x-real-ip", "x-compute-child"] { #expect(!headers.contains(name: name)) }
+        #expect(!headers.contains { $0.value.contains("6.6.6.6") })
+    }
+
+    @Test func connectionCannotRemoveWhatWeAdd() {
+        let headers = rewrite(["Connection": "X-Forwarded-For, X-Request-Id, Host", "Host": "h.localhost"])
+        #expect(headers["x-forwarded-for"] == ["10.1.2.3"])
+        #expect(headers["x-request-id"] == ["r1"])
+        #expect(headers["host"] == ["h.localhost"])
+    }
+
+    @Test func upgradeIsAskedForAgain() {
+        let headers = rewrite(["Connection": "keep-alive, Upgrade", "Upgrade": "WebSocket"], upgrade: "websocket")
+        #expect(headers["connection"] == ["Upgrade"])
+        #expect(headers["upgrade"] == ["WebSocket"])
+    }
+
+    @Test func chunkedBodiesStayChunked() {
+        #expect(rewrite(["Transfer-Encoding": "chunked"])["transfer-encoding"] == ["chunked"])
+    }
+
+    @Test(arguments: ["", "a b", "a\nb", "é", String(repeating: "x", count: 129), "a\"b"])
+    func unusableRequestIDIsReplaced(_ given: String) {
+        #expect(HeaderRewriting.requestID(of: ["X-Request-Id": given]).rawValue != given)
+    }
+
+    @Test func usableRequestIDIsKept() {
+        #expect(HeaderRewriting.requestID(of: ["X-Request-Id": "ab-1_2.c"]).rawValue == "ab-1_2.c")
+        #expect(HeaderRewriting.requestID(of: [:]) != HeaderRewriting.requestID(of: [:]))
+    }
+}
+
+@Suite struct PortDialTests {
+    private func dial(_ host: String?, _ port: Int, sidekick: Endpoint? = .unix(path: "/s"), own: Int = 8080) throws
+        -> Endpoint
+    {
+        try PortDial.endpoint(
+            for: RouteRecord(
+                computeId: ComputeID("abcdefgh12345678wxyz")!, group: .default, state: .running, generation: .first,
+                sidekick: sidekick, portHost: host),
+            port: port, listener: .tcp(host: "127.0.0.1", port: own))
+    }
+
+    @Test func portsOfTheComputeAreDialled() throws {
+        #expect(try dial("127.0.0.1", 3000) == .tcp(host: "127.0.0.1", port: 3000))
+        #expect(try dial("10.0.0.7", 8080) == .tcp(host: "10.0.0.7", port: 8080))
+    }
+
+    @Test(arguments: ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+    func gatewayDoesNotDialItself(_ host: String) {
+        #expect { try dial(host, 8080) } throws: { ($0 as? Problem)?.status == 403 }
+    }
+
+    @Test func sidekickIsNotAPort() {
+        #expect { try dial("10.0.0.7", 18080, sidekick: .tcp(host: "10.0.0.7", port: 18080)) } throws: {
+            ($0 as? Problem)?.status == 403
+        }
+    }
+
+    @Test(arguments: ["169.254.169.254", "fe80::1", "0.0.0.0", "::", "::ffff:169.254.169.254"])
+    func addressesThatAreNoComputesAreNotDialled(_ host: String) {
+        #expect { try dial(host, 80) } throws: { ($0 as? Problem)?.status == 502 }
+    }
+}
