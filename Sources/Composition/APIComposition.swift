@@ -23,6 +23,7 @@ struct APIComposition {
     let runtime: LocalRuntime
     /// What the banner says about the API key.
     let key: Banner.Key
+    private let http: HTTPClient
     private let keepOnShutdown: Bool
     private let logger: Logger
 
@@ -38,6 +39,7 @@ struct APIComposition {
         self.logger = logger
         keepOnShutdown = settings.keepOnShutdown
 
+        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: SidekickClient.httpConfiguration)
         let clock = SystemWallClock()
         let startedAt = clock.now()
         runtime = try LocalRuntime(
@@ -53,7 +55,7 @@ struct APIComposition {
         server = APIServer(
             ports: APIPorts(
                 store: store, summaries: store, runtime: runtime,
-                sidekicks: SidekickClient(http: .shared, key: keys.claimSigning), clock: clock,
+                sidekicks: SidekickClient(http: http, key: keys.claimSigning), clock: clock,
                 tokens: TokenSigner(keys.tokenSigning), sidekickKey: keys.sidekick),
             settings: apiSettings, startedAt: startedAt, logger: logger)
 
@@ -73,6 +75,7 @@ struct APIComposition {
     func finish() async {
         if !keepOnShutdown { await server.compute.endAll(.shutdown) }
         await runtime.shutdown(keep: keepOnShutdown)
+        try? await http.shutdown()
         logger.notice("stopped")
     }
 }

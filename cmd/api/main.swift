@@ -1,4 +1,0 @@
-import ArgumentParser
-import Composition
-
-await APICommand.main()

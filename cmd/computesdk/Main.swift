@@ -1,0 +1,7 @@
+import ArgumentParser
+import Composition
+
+@main
+struct Main {
+    static func main() async { await ComputeSDKCommand.main() }
+}
