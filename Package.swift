@@ -82,7 +82,8 @@ let package = Package(
             [
                 "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "ServiceHost",
                 "HTTPServing", "ComputeRuntime", "ComputeDomain", "EventSourcing", "APIContract", "SidekickProtocol",
-                "Auth", "ComputeCore", argumentParser, logging, lifecycle, unixSignals, asyncHTTPClient, crypto, nio("NIOCore"),
+                "Auth", "ComputeCore", argumentParser, logging, lifecycle, unixSignals, asyncHTTPClient, crypto,
+                nio("NIOCore"),
                 nio("NIOHTTP1"),
             ]),
 
@@ -157,7 +158,9 @@ let package = Package(
             ]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("ServiceHostTests", ["ServiceHost", logging]),
-        tests("SQLStoreTests", ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", grdb, logging]),
+        tests(
+            "SQLStoreTests",
+            ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", grdb, logging]),
         tests(
             "LocalRuntimeTests",
             [

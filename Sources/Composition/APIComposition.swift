@@ -20,7 +20,7 @@ struct APIComposition {
     let directory: DataDirectory
     let keys: ServiceKeys
     let server: APIServer
-    let runtime: LocalRuntime
+    let runtime: ProcessRuntime
     /// What the banner says about the API key.
     let key: Banner.Key
     private let http: HTTPClient
@@ -39,10 +39,10 @@ struct APIComposition {
         self.logger = logger
         keepOnShutdown = settings.keepOnShutdown
 
-        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: SidekickClient.httpConfiguration)
+        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: HTTPSidekickAgent.httpConfiguration)
         let clock = SystemWallClock()
         let startedAt = clock.now()
-        runtime = try LocalRuntime(
+        runtime = try ProcessRuntime(
             settings: .init(
                 dataDirectory: settings.dataDirectory, sidekick: settings.sidekick,
                 claimKey: keys.claimSigning.publicKey.rawRepresentation.base64URL, poolSize: settings.poolSize),
@@ -55,7 +55,7 @@ struct APIComposition {
         server = APIServer(
             ports: APIPorts(
                 store: store, summaries: store, runtime: runtime,
-                sidekicks: SidekickClient(http: http, key: keys.claimSigning), clock: clock,
+                sidekicks: HTTPSidekickAgent(http: http, key: keys.claimSigning), clock: clock,
                 tokens: TokenSigner(keys.tokenSigning), sidekickKey: keys.sidekick),
             settings: apiSettings, startedAt: startedAt, logger: logger)
 

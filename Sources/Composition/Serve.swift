@@ -102,7 +102,8 @@ private struct Announcement: Service {
 
     private func isReady(_ url: String) async throws -> Bool {
         try Task.checkCancellation()
-        let response = try? await HTTPClient.shared.execute(HTTPClientRequest(url: "\(url)/ready"), timeout: .seconds(5))
+        let response = try? await HTTPClient.shared.execute(
+            HTTPClientRequest(url: "\(url)/ready"), timeout: .seconds(5))
         return response?.status == .ok
     }
 }

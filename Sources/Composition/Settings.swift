@@ -13,7 +13,8 @@ package enum Settings {
         "The folder for database, keys, sockets and computes. Absolute.")
     package static let apiKey = Setting(
         "api-key", isSecret: true,
-        "Presets the first API key (16 to 256 printable characters), for automation. It is not printed or written down.")
+        "Presets the first API key (16 to 256 printable characters), for automation. It is not printed or written down."
+    )
     package static let domain = Setting(
         "domain", fallback: "localhost", "Computes are reached as <id>.<domain> and <id>-<port>.<domain>.")
     package static let urlStyle = Setting(
@@ -29,7 +30,8 @@ package enum Settings {
     package static let maxComputes = Setting(
         "max-computes", fallback: "100", "How many living computes a group may have.")
     package static let keepOnShutdown = Setting(
-        "keep-on-shutdown", fallback: "false", "true: computes outlive an orderly stop and are found again at the next start.")
+        "keep-on-shutdown", fallback: "false",
+        "true: computes outlive an orderly stop and are found again at the next start.")
     package static let sidekick = Setting(
         "sidekick", fallback: "sidekick beside this executable", "The Sidekick executable that is put into computes.")
     package static let apiEndpoint = Setting(

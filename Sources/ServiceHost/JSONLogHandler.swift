@@ -34,7 +34,9 @@ package struct JSONLogHandler: LogHandler {
         line["logger"] = label
         line["message"] = event.message.description
         if let error = event.error { line["error"] = String(describing: error) }
-        guard var data = try? JSONSerialization.data(withJSONObject: line, options: [.sortedKeys, .withoutEscapingSlashes])
+        guard
+            var data = try? JSONSerialization.data(
+                withJSONObject: line, options: [.sortedKeys, .withoutEscapingSlashes])
         else { return }
         data.append(UInt8(ascii: "\n"))
         write(data)

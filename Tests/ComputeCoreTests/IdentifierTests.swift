@@ -13,7 +13,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "short", "1startswithdigit", "Uppercase123", "has-hyphen-80", "has_underscore", "has.dot.in.it", "ünicode123",
+        "", "short", "1startswithdigit", "Uppercase123", "has-hyphen-80", "has_underscore", "has.dot.in.it",
+        "ünicode123",
         "a\u{0}aaaaaaaaa", "abcdefgh ", String(repeating: "a", count: 33),
     ])
     func whatIsNotAnIdIsRefused(_ text: String) {
@@ -26,7 +27,8 @@ import Testing
         struct All: Codable, Equatable {
             var compute: ComputeID, group: GroupID, member: MemberName, generation: Generation
         }
-        let all = All(compute: ComputeID("abcdefgh1")!, group: .default, member: MemberName("m1"), generation: .first.next)
+        let all = All(
+            compute: ComputeID("abcdefgh1")!, group: .default, member: MemberName("m1"), generation: .first.next)
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
         let json = try encoder.encode(all)

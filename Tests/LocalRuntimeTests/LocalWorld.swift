@@ -23,8 +23,8 @@ struct LocalWorld: Sendable {
         dataDirectory = "/tmp/rt-\(String.randomLabel(length: 8))"
     }
 
-    func runtime(poolSize: Int) throws -> LocalRuntime {
-        try LocalRuntime(
+    func runtime(poolSize: Int) throws -> ProcessRuntime {
+        try ProcessRuntime(
             settings: .init(
                 dataDirectory: dataDirectory, sidekick: try Self.sidekick,
                 claimKey: key.publicKey.rawRepresentation.base64URL, poolSize: poolSize),
@@ -40,7 +40,7 @@ struct LocalWorld: Sendable {
 
     /// Runs `body` beside the runtime's `run()`, and removes everything afterwards.
     func withRunning<Value: Sendable>(
-        _ runtime: LocalRuntime, _ body: @Sendable () async throws -> Value
+        _ runtime: ProcessRuntime, _ body: @Sendable () async throws -> Value
     ) async throws -> Value {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runtime.run() }
@@ -57,16 +57,16 @@ struct LocalWorld: Sendable {
 
     func removeDataDirectory() { try? FileManager.default.removeItem(atPath: dataDirectory) }
 
-    var agent: SidekickClient { SidekickClient(http: Self.http, key: key) }
+    var agent: HTTPSidekickAgent { HTTPSidekickAgent(http: Self.http, key: key) }
 
     /// One for all tests, for as long as the process lives.
-    private static let http = HTTPClient(configuration: SidekickClient.httpConfiguration)
+    private static let http = HTTPClient(configuration: HTTPSidekickAgent.httpConfiguration)
 
     /// One command through the Sidekick, as a user's client runs it.
     func run(_ command: String, in member: Member, secret: String) async throws {
         guard case .unix(let socket) = member.sidekick else { return }
         var request = HTTPClientRequest(
-            url: "http+unix://\(SidekickClient.percentEncoded(socket))/run/command")
+            url: "http+unix://\(HTTPSidekickAgent.percentEncoded(socket))/run/command")
         request.method = .POST
         request.headers.add(name: "host", value: "sidekick")
         request.headers.add(name: "authorization", value: "Bearer \(secret)")

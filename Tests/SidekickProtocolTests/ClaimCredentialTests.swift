@@ -17,7 +17,8 @@ import Testing
     }
 
     func verify(
-        _ text: String, key: Curve25519.Signing.PublicKey? = nil, member: String = "m1", body: String = "{}", now: Int64 = 0
+        _ text: String, key: Curve25519.Signing.PublicKey? = nil, member: String = "m1", body: String = "{}",
+        now: Int64 = 0
     ) throws(ClaimCredential.Refusal) -> ComputeID {
         try ClaimCredential.verify(
             text, key: key ?? self.key.publicKey, member: MemberName(member), body: Data(body.utf8),

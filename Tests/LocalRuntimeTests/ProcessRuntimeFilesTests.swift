@@ -46,18 +46,18 @@ import Testing
     }
 
     @Test func aDataDirectoryThatIsTooLongForSocketsIsRefusedByName() throws {
-        var settings = LocalRuntime.Settings(
+        var settings = ProcessRuntime.Settings(
             dataDirectory: "/tmp/" + String(repeating: "x", count: 80), sidekick: "/bin/true", claimKey: "", poolSize: 0
         )
         let error = #expect(throws: RuntimeError.self) {
-            try LocalRuntime(settings: settings, logger: LocalWorld.quiet)
+            try ProcessRuntime(settings: settings, logger: LocalWorld.quiet)
         }
         #expect(error?.message.contains("COMPUTESDK_DATA_DIR") == true)
         settings.dataDirectory = "/tmp/rt-\(String.randomLabel(length: 8))"
         settings.sidekick = "/nonexistent/sidekick"
         defer { try? FileManager.default.removeItem(atPath: settings.dataDirectory) }
         let missing = #expect(throws: RuntimeError.self) {
-            try LocalRuntime(settings: settings, logger: LocalWorld.quiet)
+            try ProcessRuntime(settings: settings, logger: LocalWorld.quiet)
         }
         #expect(missing?.message.contains("/nonexistent/sidekick") == true)
     }
@@ -65,7 +65,7 @@ import Testing
     @Test(.timeLimit(.minutes(1))) func aSidekickThatEndsAtOnceIsAnHonestReason() async throws {
         let world = LocalWorld()
         defer { world.removeDataDirectory() }
-        let runtime = try LocalRuntime(
+        let runtime = try ProcessRuntime(
             settings: .init(dataDirectory: world.dataDirectory, sidekick: "/bin/false", claimKey: "", poolSize: 1),
             logger: LocalWorld.quiet)
         try await world.withRunning(runtime) {

@@ -3,7 +3,7 @@ package import ComputeRuntime
 import Logging
 import Synchronization
 
-extension LocalRuntime {
+extension ProcessRuntime {
     package func places() async throws(RuntimeError) -> [Place] {
         let records = await BlockingThreads.run { [members] in
             MemberDirectory.all(under: members).map { directory in

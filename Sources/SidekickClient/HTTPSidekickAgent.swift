@@ -8,7 +8,7 @@ import NIOHTTP1
 package import SidekickProtocol
 
 /// Speaks to the internal listeners of Sidekicks, on Unix sockets or TCP.
-package struct SidekickClient: SidekickAgent {
+package struct HTTPSidekickAgent: SidekickAgent {
     /// A Sidekick answers a claim within milliseconds: it writes one small file. What takes longer is broken, and
     /// the create that waits has other members to try.
     private static let deadline: TimeAmount = .seconds(5)

@@ -12,7 +12,7 @@ import Synchronization
 ///
 /// A member outlives this process when that is killed. The next one finds it again (`Place.Standing.leftover`);
 /// members that are dead by then are removed at its start.
-package final class LocalRuntime: ComputeRuntime {
+package final class ProcessRuntime: ComputeRuntime {
     package struct Settings: Sendable {
         /// Members live in `members` below it. Made if missing.
         package var dataDirectory: String

@@ -5,7 +5,7 @@ import Logging
 import Subprocess
 import Synchronization
 
-extension LocalRuntime {
+extension ProcessRuntime {
     /// Above this a Sidekick's log starts anew: it is for the last complaint, not for an archive.
     private static let maximumLogBytes = 1 << 20
 
