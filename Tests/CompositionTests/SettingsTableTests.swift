@@ -1,0 +1,50 @@
+import Composition
+import Foundation
+import ServiceHost
+import Testing
+
+@Suite struct SettingsTableTests {
+    func settings(_ environment: [String: String] = [:], flags: [String: String] = [:]) throws -> ServiceSettings {
+        try ServiceSettings(
+            flags: flags, environment: environment.merging(["HOME": "/home/somebody"]) { given, _ in given },
+            executableDirectory: "/opt/bin")
+    }
+
+    @Test func whatNobodySetsHasTheDocumentedDefault() throws {
+        let settings = try settings()
+        #expect(settings.listen.description == "127.0.0.1:8080")
+        #expect(settings.dataDirectory == "/home/somebody/.local/share/computesdk")
+        #expect(settings.domain == "localhost")
+        #expect(settings.urlStyle == .auto)
+        #expect(settings.poolSize == 4)
+        #expect(settings.isolation == .gvisor)
+        #expect(settings.sidekick == "/opt/bin/sidekick")
+        #expect(settings.apiEndpoint.description == "unix:/home/somebody/.local/share/computesdk/api.sock")
+    }
+
+    @Test(arguments: [
+        ("COMPUTESDK_LISTEN", "8080"), ("COMPUTESDK_LISTEN", "unix:/x"), ("COMPUTESDK_DATA_DIR", "relative"),
+        ("COMPUTESDK_DOMAIN", "http://x"), ("COMPUTESDK_DOMAIN", "a..b"), ("COMPUTESDK_DOMAIN", "x:80"),
+        ("COMPUTESDK_URL_STYLE", "Host"), ("COMPUTESDK_POOL_SIZE", "-1"), ("COMPUTESDK_POOL_SIZE", "many"),
+        ("COMPUTESDK_ISOLATION", "none"), ("COMPUTESDK_LOG_LEVEL", "loud"), ("COMPUTESDK_MAX_COMPUTES", "0"),
+        ("COMPUTESDK_KEEP_ON_SHUTDOWN", "maybe"), ("COMPUTESDK_API_ENDPOINT", "x"),
+        ("COMPUTESDK_INTERNAL_ENDPOINT", "127.0.0.1:1"),
+    ])
+    func aBadValueNamesItsSetting(_ variable: String, _ value: String) {
+        let error = #expect(throws: SettingError.self) { try settings([variable: value]) }
+        #expect(error?.description.hasPrefix("\(variable) (--") == true)
+    }
+
+    /// Both directions: nothing undocumented, nothing documented that is not there.
+    @Test func theDocumentationListsEverySettingWithItsFlag() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let text = try String(contentsOf: root.appending(path: "docs/configuration.md"), encoding: .utf8)
+        let rows = text.split(separator: "\n").filter { $0.hasPrefix("| `--") }
+        for setting in Settings.all {
+            let start = "| `\(setting.flag)` | `\(setting.variable(prefix: Settings.prefix))` |"
+            #expect(rows.contains { $0.hasPrefix(start) }, "\(setting.flag) is not documented")
+        }
+        #expect(rows.count == Settings.all.count)
+    }
+}
