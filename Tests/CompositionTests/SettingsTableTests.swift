@@ -1,4 +1,5 @@
 import Composition
+import ComputeCore
 import Foundation
 import ServiceHost
 import Testing
