@@ -57,7 +57,7 @@ struct RequestBodyTests {
         #expect(try RequestBody.parse(Array(" \r\n".utf8)).string("x") == nil)
     }
 
-    @Test(arguments: ["{", "[]", "1", "\"x\"", "nul", "{\"a\":1,}", String(repeating: "[", count: 100_000)])
+    @Test(arguments: ["{", "[]", "1", "\"x\"", "nul", String(repeating: "[", count: 100_000)])
     func garbageIsRefused(text: String) {
         let problem = #expect(throws: Problem.self) { try RequestBody.parse(Array(text.utf8)) }
         #expect(problem?.status == 400)

@@ -1,6 +1,7 @@
 import ComputeCore
 import Glibc
 import NIOHTTP1
+import SidekickService
 import Subprocess
 import Testing
 
@@ -131,7 +132,8 @@ struct SidekickExecutableTests {
                 #expect(answer.status == 400, "\(body.prefix(60))")
                 #expect(answer.text("field") == field, "\(body.prefix(60))")
             }
-            let large = try await place.authorized(.POST, "/files", body: String(repeating: " ", count: (16 << 20) + 1))
+            let large = try await place.send(
+                .POST, "/files", bearer: place.secret, declaredLength: RequestBody.maxBytes + 1)
             #expect(large.status == 413)
         }
     }

@@ -86,22 +86,23 @@ final class SidekickPlace: Sendable {
         }
     }
 
-    /// One request with exactly this target: nothing is normalised on the way.
+    /// One request with exactly this target: nothing is normalised on the way. With `declaredLength` the body is only
+    /// announced: the answer must not wait for it.
     func send(
         _ method: HTTPMethod, _ target: String, body: String? = nil, bearer: String? = nil,
         to endpoint: Endpoint? = nil,
-        headers extra: HTTPHeaders = [:]
+        headers extra: HTTPHeaders = [:], declaredLength: Int? = nil
     ) async throws -> Answer {
         let connection = try await HTTPClientConnection.connect(to: endpoint ?? listen, timeout: .seconds(5))
         var headers: HTTPHeaders = ["Host": "sidekick", "Connection": "close"]
         headers.add(contentsOf: extra)
         if let bearer { headers.add(name: "Authorization", value: "Bearer \(bearer)") }
-        headers.add(name: "Content-Length", value: "\(body?.utf8.count ?? 0)")
+        headers.add(name: "Content-Length", value: "\(declaredLength ?? body?.utf8.count ?? 0)")
         do {
             try await connection.sendHead(
                 HTTPRequestHead(version: .http1_1, method: method, uri: target, headers: headers))
             if let body { try await connection.sendBody(ByteBuffer(string: body)) }
-            try await connection.finish()
+            if declaredLength == nil { try await connection.finish() }
             let head = try await connection.receiveHead()
             var bytes = ByteBuffer()
             for try await part in connection.body { bytes.writeImmutableBuffer(part) }
