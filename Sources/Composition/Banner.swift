@@ -31,8 +31,8 @@ package struct Banner: Sendable {
 
         Try it with Python, using the public client:
 
-        python3 -m venv /tmp/computesdk-client && /tmp/computesdk-client/bin/pip install -q computesdk==0.1.1 'websockets<14'
-        COMPUTESDK_API_KEY="\(keyInShell)" COMPUTESDK_PROVIDER=operator COMPUTESDK_GATEWAY_URL=\(url) /tmp/computesdk-client/bin/python - <<'END'
+        python3 -m venv ~/.cache/computesdk-client && ~/.cache/computesdk-client/bin/pip install -q computesdk==0.1.1 'websockets<14'
+        COMPUTESDK_API_KEY="\(keyInShell)" COMPUTESDK_PROVIDER=operator COMPUTESDK_GATEWAY_URL=\(url) ~/.cache/computesdk-client/bin/python - <<'END'
         import asyncio
         from computesdk import compute
 
