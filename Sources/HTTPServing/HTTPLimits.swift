@@ -15,11 +15,14 @@ package struct HTTPLimits: Sendable {
     package var maxDrainBytes: Int
     /// How long a refused peer may take to read our last answer before the socket closes under it.
     package var lingerTimeout: Duration
+    /// What a cancelled handler gets for its last words, before the connection closes under it. Longer than writing a
+    /// close frame takes, and short, because a shutdown waits for it after its deadline.
+    package var goodbyeTimeout: Duration
 
     package init(
         maxHeaderBytes: Int = 64 * 1024, maxHeaderFields: Int = 256, headerTimeout: Duration = .seconds(10),
         idleTimeout: Duration = .seconds(120), maxConnections: Int = 10_000, maxDrainBytes: Int = 256 * 1024,
-        lingerTimeout: Duration = .seconds(2)
+        lingerTimeout: Duration = .seconds(2), goodbyeTimeout: Duration = .milliseconds(250)
     ) {
         self.maxHeaderBytes = maxHeaderBytes
         self.maxHeaderFields = maxHeaderFields
@@ -28,5 +31,6 @@ package struct HTTPLimits: Sendable {
         self.maxConnections = maxConnections
         self.maxDrainBytes = maxDrainBytes
         self.lingerTimeout = lingerTimeout
+        self.goodbyeTimeout = goodbyeTimeout
     }
 }

@@ -11,7 +11,7 @@ extension ServerConnection {
             // Either the requests are done or the client is gone (then this cancels the handler).
             group.cancelAll()
             // A handler that was cancelled may want to say goodbye, but not for long.
-            let timer = line.channel.eventLoop.scheduleTask(in: TimeAmount(limits.lingerTimeout)) { [line] in
+            let timer = line.channel.eventLoop.scheduleTask(in: TimeAmount(limits.goodbyeTimeout)) { [line] in
                 line.channel.close(promise: nil)
             }
             await group.waitForAll()

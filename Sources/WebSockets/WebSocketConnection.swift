@@ -84,8 +84,9 @@ package final class WebSocketConnection: Sendable {
         let interval = TimeAmount(pingInterval)
         let pings = frames.eventLoop.scheduleRepeatedAsyncTask(initialDelay: interval, delay: interval) {
             [frames, weak self] _ in
-            let done = frames.eventLoop.makePromise(of: Void.self)
+            // Before the promise: one that is dropped unfulfilled is a trap.
             guard let self else { return frames.eventLoop.makeSucceededVoidFuture() }
+            let done = frames.eventLoop.makePromise(of: Void.self)
             done.completeWithTask { await self.intervalPassed() }
             return done.futureResult
         }

@@ -4,6 +4,7 @@ import HTTPServing
 import NIOCore
 import NIOHTTP1
 import Testing
+import WebSockets
 
 @Suite struct LifecycleTests {
     @Test func shutdownClosesIdleConnectionsAndFinishesTheOthers() async throws {
@@ -48,6 +49,24 @@ import Testing
             await server.shutdown(deadline: .milliseconds(20))
             #expect(try await cancelled.value())
             #expect(try await peer.readToEnd() == "")
+        }
+    }
+
+    @Test func shutdownDoesNotWaitForTheAnswerToAClose() async throws {
+        let started = Expectation<Bool>()
+        try await withServer({ exchange in
+            let socket = try await WebSocketConnection.accept(exchange)
+            started.fulfil(true)
+            await socket.close(code: 1001, reason: "")
+        }) { endpoint, server in
+            let peer = try await RawPeer.connect(endpoint)
+            try await peer.send(WebSocketTests.request)
+            _ = try await started.value()
+            let start = ContinuousClock.now
+            await server.shutdown(deadline: .milliseconds(20))
+            // The close itself would wait for two seconds.
+            #expect(ContinuousClock.now - start < .milliseconds(1500))
+            try? await peer.close()
         }
     }
 

@@ -17,12 +17,19 @@ final class SidekickPlace: Sendable {
     let key = Curve25519.Signing.PrivateKey()
     let computeID = ComputeID.random()
     let secret = "test-secret-0123456789"
+    /// Who user code runs as; nil: as the Sidekick.
+    let user: TestAccount?
 
-    init() throws {
+    init(user: TestAccount? = nil) throws {
+        self.user = user
         // Short: a socket's path has room for 107 bytes.
         path = "/tmp/sk-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         try #require(mkdir(path, 0o700) == 0)
         try #require(mkdir(home, 0o700) == 0)
+        guard let user else { return }
+        // The account has to get through to its home.
+        try #require(chmod(path, 0o711) == 0)
+        try #require(chown(home, user.uid, user.gid) == 0)
     }
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
@@ -35,8 +42,15 @@ final class SidekickPlace: Sendable {
             "--listen", listen.description, "--internal-listen", internalListen.description, "--member",
             member.rawValue, "--claim-key", key.publicKey.rawRepresentation.base64URL, "--state-dir",
             path + "/state", "--home", home,
-        ]
+        ] + (user.map { ["--user", $0.name] } ?? [])
     }
+
+    /// What the Sidekick has logged, line by line.
+    var log: [String] {
+        String(decoding: FileManager.default.contents(atPath: path + "/log") ?? Data(), as: UTF8.self)
+            .split(separator: "\n").map(String.init)
+    }
+    var errors: [String] { log.filter { $0.contains(#""level":"error""#) } }
 
     /// The executable beside the test bundle.
     static var executable: String {
@@ -46,14 +60,23 @@ final class SidekickPlace: Sendable {
         return own.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/sidekick"
     }
 
+    /// It ended without having been ready.
+    struct NotReady: Error {}
+
     /// Starts the real executable, runs `body` once it is ready, then ends it with `signal`.
+    /// - Parameter wrapper: a command that executes the Sidekick, in place of its start as it is.
     @discardableResult
     func run(
-        ending signal: Subprocess.Signal = .terminate, _ body: @escaping @Sendable (SidekickPlace) async throws -> Void
+        ending signal: Subprocess.Signal = .terminate, under wrapper: [String] = [],
+        _ body: @escaping @Sendable (SidekickPlace) async throws -> Void
     ) async throws -> TerminationStatus {
+        let command = wrapper + [Self.executable] + arguments
+        let log = try FileDescriptor.open(
+            FilePath(path + "/log"), .writeOnly, options: [.create, .append], permissions: .ownerReadWrite)
         let outcome = try await Subprocess.run(
-            .path(FilePath(Self.executable)), arguments: Arguments(arguments),
-            environment: .custom(["PATH": "/usr/bin:/bin"]), input: .none, output: .sequence, error: .discarded
+            .path(FilePath(command[0])), arguments: Arguments(Array(command.dropFirst())),
+            environment: .custom(["PATH": "/usr/bin:/bin", "PRIVATE_SETTING": "of the Sidekick"]), input: .none,
+            output: .sequence, error: .fileDescriptor(log, closeAfterSpawningProcess: true)
         ) { execution in
             var failure: (any Error)?
             var lines = 0
@@ -64,6 +87,7 @@ final class SidekickPlace: Sendable {
                 do { try await body(self) } catch { failure = error }
                 try execution.send(signal: signal)
             }
+            if lines == 0 { throw NotReady() }
             #expect(lines == 1, "exactly one line on stdout")
             if let failure { throw failure }
         }
@@ -74,12 +98,7 @@ final class SidekickPlace: Sendable {
         let status: Int
         let headers: HTTPHeaders
         let body: String
-        var json: [String: JSONValue] {
-            guard case .object(let object) = try? JSONDecoder().decode(JSONValue.self, from: Data(body.utf8)) else {
-                return [:]
-            }
-            return object
-        }
+        var json: [String: JSONValue] { JSONValue.members(of: body) }
         func text(_ name: String) -> String? {
             guard case .string(let text) = json[name] else { return nil }
             return text
@@ -137,5 +156,26 @@ final class SidekickPlace: Sendable {
         return try await send(
             .POST, "/internal/claim", body: String(decoding: body, as: UTF8.self) + (otherBody ? " " : ""),
             to: internalListen, headers: [ClaimCredential.header: try credential.signed(with: key)])
+    }
+}
+
+extension JSONValue {
+    /// The members of the object that the text is; none when it is something else.
+    static func members(of text: String) -> [String: JSONValue] {
+        (try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)))?.members ?? [:]
+    }
+
+    var members: [String: JSONValue] {
+        guard case .object(let members) = self else { return [:] }
+        return members
+    }
+
+    var text: String? {
+        guard case .string(let text) = self else { return nil }
+        return text
+    }
+
+    var line: String {
+        (try? JSONEncoder().encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 }

@@ -44,11 +44,28 @@ enum AnswerWriter {
         return ByteBuffer(bytes: try encoder.encode(document))
     }
 
-    /// What a handler's error becomes. Only a `Problem` was meant for the client; the rest is logged.
-    static func problem(_ error: any Error, _ id: RequestID) -> Problem {
+    /// Answers what a handler threw, as long as there is somebody to answer. A client that goes is nothing special: its
+    /// request is cancelled or its body ends early, and the server closes the connection when it gets the error back.
+    static func write(failure error: any Error, to exchange: HTTPExchange, _ id: RequestID) async throws {
+        let isGone = Task.isCancelled || (error as? HTTPServingError)?.code == .connectionClosed
+        guard !isGone, !exchange.responseStarted else { throw error }
+        try await write(problem(error, id), to: exchange, id)
+    }
+
+    /// What a handler's error becomes. Only a `Problem` was meant for the client, and what the client itself did to the
+    /// connection is for it to know; the rest is logged.
+    private static func problem(_ error: any Error, _ id: RequestID) -> Problem {
         if let problem = error as? Problem { return problem }
-        SidekickLog.write(.error, "request failed", ["requestId": id.rawValue, "reason": "\(error)"])
-        return Problem(status: 500, code: .internalError, message: "the Sidekick failed to answer")
+        switch (error as? HTTPServingError)?.code {
+        case .malformed?:
+            return Problem(status: 400, code: .invalidRequest, message: "the request body breaks the rules of HTTP")
+        case .notUpgradable?:
+            return Problem(
+                status: 400, code: .invalidRequest, message: "the upgrade is not one to a WebSocket of version 13")
+        default:
+            SidekickLog.write(.error, "request failed", ["requestId": id.rawValue, "reason": "\(error)"])
+            return Problem(status: 500, code: .internalError, message: "the Sidekick failed to answer")
+        }
     }
 }
 

@@ -23,8 +23,7 @@ struct InternalHandler: HTTPHandler {
             default: throw Problem.notFound("there is nothing at this path")
             }
         } catch {
-            guard !exchange.responseStarted else { throw error }
-            try await AnswerWriter.write(AnswerWriter.problem(error, id), to: exchange, id)
+            try await AnswerWriter.write(failure: error, to: exchange, id)
         }
     }
 

@@ -15,8 +15,7 @@ struct PublicHandler: HTTPHandler {
         do {
             try await answer(exchange, id)
         } catch {
-            guard !exchange.responseStarted else { throw error }
-            try await AnswerWriter.write(AnswerWriter.problem(error, id), to: exchange, id)
+            try await AnswerWriter.write(failure: error, to: exchange, id)
         }
     }
 
