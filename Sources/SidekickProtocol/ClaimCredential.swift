@@ -39,7 +39,8 @@ package struct ClaimCredential: Hashable, Sendable {
         _ text: String, key: Curve25519.Signing.PublicKey, member: MemberName, body: some DataProtocol, now: WallTime
     ) throws(Refusal) -> (computeID: ComputeID, generation: Generation) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, let payload = [UInt8](base64URL: parts[0]), let signature = [UInt8](base64URL: parts[1]),
+        guard parts.count == 2, let payload = [UInt8](base64URL: parts[0]),
+            let signature = [UInt8](base64URL: parts[1]),
             key.isValidSignature(signature, for: payload)
         else { throw .badSignature }
         let lines = String(decoding: payload, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
