@@ -189,6 +189,6 @@ let package = Package(
             ]),
         tests(
             "CompositionTests",
-            ["Composition", "APIContract", "ComputeCore", asyncHTTPClient, logging, subprocess]),
+            ["Composition", "ServiceHost", "APIContract", "ComputeCore", asyncHTTPClient, logging, subprocess]),
     ]
 )

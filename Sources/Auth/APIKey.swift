@@ -1,3 +1,4 @@
+import ComputeCore
 import Crypto
 
 /// An API key as a client presents it. Only its hash is kept.
@@ -69,13 +70,6 @@ extension APIKey: CustomStringConvertible, CustomDebugStringConvertible, CustomR
     package var description: String { "\(prefix)…" }
     package var debugDescription: String { description }
     package var customMirror: Mirror { Mirror(self, children: ["prefix": prefix]) }
-}
-
-extension Sequence<UInt8> {
-    var hex: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
 }
 
 extension UInt8 {

@@ -1,3 +1,4 @@
+import ComputeCore
 package import Crypto
 import FoundationEssentials
 
@@ -35,34 +36,4 @@ package struct TokenPublicKey: Hashable, Sendable {
 
     package static func == (a: Self, b: Self) -> Bool { a.rawRepresentation == b.rawRepresentation }
     package func hash(into hasher: inout Hasher) { hasher.combine(rawRepresentation) }
-}
-
-extension [UInt8] {
-    var base64URL: String {
-        String(
-            Data(self).base64EncodedString().compactMap { character -> Character? in
-                switch character {
-                case "+": "-"
-                case "/": "_"
-                case "=": nil
-                default: character
-                }
-            })
-    }
-
-    /// nil for anything but unpadded base64url.
-    init?(base64URL text: some StringProtocol) {
-        var standard = ""
-        for character in text {
-            switch character {
-            case "-": standard.append("+")
-            case "_": standard.append("/")
-            case "+", "/", "=": return nil
-            default: standard.append(character)
-            }
-        }
-        standard += String(repeating: "=", count: (4 - standard.utf8.count % 4) % 4)
-        guard let bytes = Data(base64Encoded: standard) else { return nil }
-        self = Array(bytes)
-    }
 }

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import ComputeCore
 
 /// Cursors travel as base64url of: a byte for the list they belong to, a byte for the layout, the place. The first two
 /// make a cursor of another list, or of a version that packed it differently, an error instead of a wrong page.
@@ -9,34 +9,14 @@ extension Cursor {
     }
 
     package init(kind: Kind, version: UInt8, payload: [UInt8]) {
-        let text = Data([kind.rawValue, version] + payload).base64EncodedString()
-        self.init(
-            rawValue: String(
-                text.compactMap { character -> Character? in
-                    switch character {
-                    case "+": "-"
-                    case "/": "_"
-                    case "=": nil
-                    default: character
-                    }
-                }))
+        self.init(rawValue: ([kind.rawValue, version] + payload).base64URL)
     }
 
     /// - Throws: `.badCursor` for anything that `init(kind:version:payload:)` did not make.
     package func payload(kind: Kind, version: UInt8) throws(EventStoreError) -> [UInt8] {
         // The longest cursor is far below this; a client's megabyte is not worth decoding.
         guard rawValue.utf8.count <= 256 else { throw Self.refused }
-        var text = ""
-        for character in rawValue {
-            switch character {
-            case "-": text.append("+")
-            case "_": text.append("/")
-            case "+", "/", "=": throw Self.refused
-            default: text.append(character)
-            }
-        }
-        text += String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
-        guard let bytes = Data(base64Encoded: text), bytes.starts(with: [kind.rawValue, version]) else {
+        guard let bytes = [UInt8](base64URL: rawValue), bytes.starts(with: [kind.rawValue, version]) else {
             throw Self.refused
         }
         return Array(bytes.dropFirst(2))

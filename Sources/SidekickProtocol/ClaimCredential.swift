@@ -29,8 +29,8 @@ package struct ClaimCredential: Hashable, Sendable {
     }
 
     package func signed(with key: Curve25519.Signing.PrivateKey) throws -> String {
-        let payload = Data(lines.joined(separator: "\n").utf8)
-        return payload.base64URL + "." + Data(try key.signature(for: payload)).base64URL
+        let payload = Array(lines.joined(separator: "\n").utf8)
+        return payload.base64URL + "." + (try key.signature(for: payload)).base64URL
     }
 
     /// Checks signature, member, expiry and body, in that order.
@@ -39,7 +39,8 @@ package struct ClaimCredential: Hashable, Sendable {
         _ text: String, key: Curve25519.Signing.PublicKey, member: MemberName, body: some DataProtocol, now: WallTime
     ) throws(Refusal) -> (computeID: ComputeID, generation: Generation) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, let payload = Data(base64URL: parts[0]), let signature = Data(base64URL: parts[1]),
+        guard parts.count == 2, let payload = [UInt8](base64URL: parts[0]),
+            let signature = [UInt8](base64URL: parts[1]),
             key.isValidSignature(signature, for: payload)
         else { throw .badSignature }
         let lines = String(decoding: payload, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
@@ -61,40 +62,5 @@ package struct ClaimCredential: Hashable, Sendable {
             member.rawValue, computeID.rawValue, String(generation.rawValue), String(expiresAt.milliseconds),
             bodySHA256,
         ]
-    }
-}
-
-extension Digest {
-    /// Lower-case hexadecimal.
-    package var hex: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-}
-
-extension Data {
-    /// RFC 4648 §5, without padding.
-    package var base64URL: String {
-        let bytes = base64EncodedData().compactMap { byte -> UInt8? in
-            switch byte {
-            case UInt8(ascii: "+"): UInt8(ascii: "-")
-            case UInt8(ascii: "/"): UInt8(ascii: "_")
-            case UInt8(ascii: "="): nil
-            default: byte
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
-    package init?(base64URL text: some StringProtocol) {
-        var standard = text.utf8.map { byte -> UInt8 in
-            switch byte {
-            case UInt8(ascii: "-"): UInt8(ascii: "+")
-            case UInt8(ascii: "_"): UInt8(ascii: "/")
-            default: byte
-            }
-        }
-        standard += Array(repeating: UInt8(ascii: "="), count: (4 - standard.count % 4) % 4)
-        self.init(base64Encoded: Data(standard))
     }
 }

@@ -9,6 +9,6 @@ package enum SidekickSecret {
     package static func derive(from key: SymmetricKey, computeID: ComputeID, generation: Generation) -> String {
         let info = Data("computesdk sidekick secret\n\(computeID)\n\(generation)".utf8)
         let derived = HKDF<SHA256>.deriveKey(inputKeyMaterial: key, info: info, outputByteCount: 32)
-        return derived.withUnsafeBytes { Data($0) }.base64URL
+        return derived.withUnsafeBytes { $0.base64URL }
     }
 }

@@ -95,7 +95,7 @@ package struct SidekickSettings: Sendable {
         }
 
         let keyText = try required("claim-key")
-        guard let keyBytes = Data(base64URL: keyText), keyBytes.count == 32,
+        guard let keyBytes = [UInt8](base64URL: keyText), keyBytes.count == 32,
             let key = try? Curve25519.Signing.PublicKey(rawRepresentation: keyBytes)
         else { throw Refusal("--claim-key must be the 32 bytes of an Ed25519 public key in base64url") }
         return .run(

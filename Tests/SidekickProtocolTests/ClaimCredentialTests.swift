@@ -47,11 +47,8 @@ import Testing
             changed[index] = changed[index] == UInt8(ascii: "A") ? UInt8(ascii: "B") : UInt8(ascii: "A")
             let cut = String(decoding: text[..<index], as: UTF8.self)
             #expect(throws: ClaimCredential.Refusal.badSignature) { try verify(cut) }
-            // The last character of a base64url text may hold unused bits; every other change must break it.
-            if index + 1 < text.count {
-                #expect(throws: ClaimCredential.Refusal.badSignature, "byte \(index)") {
-                    try verify(String(decoding: changed, as: UTF8.self))
-                }
+            #expect(throws: ClaimCredential.Refusal.badSignature, "byte \(index)") {
+                try verify(String(decoding: changed, as: UTF8.self))
             }
         }
     }

@@ -118,7 +118,8 @@ struct SidekickExecutableTests {
     }
 
     static let garbage: [(String, String?)] = [
-        ("{", nil), ("[]", nil), ("\"x\"", nil), ("{}", "path"), (#"{"path":5}"#, "path"), (#"{"path":""}"#, "path"),
+        ("{", nil), (#"{"a":1,}"#, nil), (#"{"path":"x","path":"y"}"#, "path"),
+        ("[]", nil), ("\"x\"", nil), ("{}", "path"), (#"{"path":5}"#, "path"), (#"{"path":""}"#, "path"),
         (#"{"path":"../x"}"#, "path"), (#"{"path":"a\u0000b"}"#, "path"), (#"{"path":"x","content":1}"#, "content"),
         (#"{"path":"x","content":"%","encoding":"base64"}"#, "content"),
         (#"{"path":"x","encoding":"utf-16"}"#, "encoding"), (String(repeating: "[", count: 5000), nil),

@@ -7,6 +7,7 @@ import NIOCore
 import NIOHTTP1
 import SidekickProtocol
 import Subprocess
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -17,10 +18,15 @@ final class SidekickPlace: Sendable {
     let key = Curve25519.Signing.PrivateKey()
     let computeID = ComputeID.random()
     let secret = "test-secret-0123456789"
+    /// nil: as an ordinary process of this machine.
+    let sandbox: Runsc?
     /// Who user code runs as; nil: as the Sidekick.
     let user: TestAccount?
+    /// Where it listens, as it said itself; ports are free ones.
+    private let bound = Mutex<Ready?>(nil)
 
-    init(user: TestAccount? = nil) throws {
+    init(in sandbox: Runsc? = nil, user: TestAccount? = nil) throws {
+        self.sandbox = sandbox
         self.user = user
         // Short: a socket's path has room for 107 bytes.
         path = "/tmp/sk-\(getpid())-\(UInt32.random(in: 0 ... .max))"
@@ -34,12 +40,24 @@ final class SidekickPlace: Sendable {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     var home: String { path + "/home" }
-    var listen: Endpoint { .unix(path: path + "/public.sock") }
-    var internalListen: Endpoint { .unix(path: path + "/internal.sock") }
+    var listen: Endpoint { bound.withLock { $0?.listen } ?? asked.listen }
+    var internalListen: Endpoint { bound.withLock { $0?.internal } ?? asked.internal }
+
+    private struct Ready: Decodable {
+        let ready: Bool
+        let listen: Endpoint
+        let `internal`: Endpoint
+    }
+
+    /// A socket that is made inside a sandbox is not there outside; the loopback of the host's network is.
+    private var asked: (listen: Endpoint, internal: Endpoint) {
+        guard sandbox == nil else { return (.tcp(host: "127.0.0.1", port: 0), .tcp(host: "127.0.0.1", port: 0)) }
+        return (.unix(path: path + "/public.sock"), .unix(path: path + "/internal.sock"))
+    }
 
     var arguments: [String] {
         [
-            "--listen", listen.description, "--internal-listen", internalListen.description, "--member",
+            "--listen", asked.listen.description, "--internal-listen", asked.internal.description, "--member",
             member.rawValue, "--claim-key", key.publicKey.rawRepresentation.base64URL, "--state-dir",
             path + "/state", "--home", home,
         ] + (user.map { ["--user", $0.name] } ?? [])
@@ -70,7 +88,9 @@ final class SidekickPlace: Sendable {
         ending signal: Subprocess.Signal = .terminate, under wrapper: [String] = [],
         _ body: @escaping @Sendable (SidekickPlace) async throws -> Void
     ) async throws -> TerminationStatus {
-        let command = wrapper + [Self.executable] + arguments
+        let command =
+            try wrapper
+            + (sandbox?.command(running: Self.executable, arguments, in: path) ?? [Self.executable] + arguments)
         let log = try FileDescriptor.open(
             FilePath(path + "/log"), .writeOnly, options: [.create, .append], permissions: .ownerReadWrite)
         let outcome = try await Subprocess.run(
@@ -83,9 +103,18 @@ final class SidekickPlace: Sendable {
             for try await line in execution.standardOutput.strings(bufferingPolicy: .maxLineLength(1 << 16)) {
                 lines += 1
                 guard lines == 1 else { continue }
-                #expect(line.contains("\"ready\":true"))
-                do { try await body(self) } catch { failure = error }
-                try execution.send(signal: signal)
+                do {
+                    let ready = try JSONDecoder().decode(Ready.self, from: Data(line.utf8))
+                    #expect(ready.ready)
+                    bound.withLock { $0 = ready }
+                    try await body(self)
+                } catch { failure = error }
+                if let sandbox {
+                    // `runsc run` does not pass signals on.
+                    try await sandbox.kill(signal, in: path)
+                } else {
+                    try execution.send(signal: signal)
+                }
             }
             if lines == 0 { throw NotReady() }
             #expect(lines == 1, "exactly one line on stdout")

@@ -192,7 +192,7 @@ struct TerminalSocketTests {
         }
     }
 
-    @Test func terminationClosesSocketsWith1001AndEndsInTwoSeconds() async throws {
+    @Test func terminationClosesSocketsWith1001AndWaitsForNobody() async throws {
         struct Left {
             var socket: SidekickSocket?
             var answer: Task<CommandAnswer, any Error>?
@@ -213,7 +213,8 @@ struct TerminalSocketTests {
         let end = ContinuousClock.now
         let seen = left.withLock { $0 }
         #expect(status == .exited(0))
-        #expect(end - seen.signalled < .seconds(2))
+        // Far below the sleeps and the silence it must not wait for; how fast it is, a busy machine cannot say.
+        #expect(end - seen.signalled < .seconds(15))
         // This client never answers the close, and is not waited for.
         #expect(try await seen.socket?.closeCode() == 1001)
         await seen.socket?.close()

@@ -1,5 +1,4 @@
 package import ComputeCore
-import FoundationEssentials
 import HTTPServing
 package import NIOCore
 
@@ -7,57 +6,11 @@ package import NIOCore
 package enum RequestBody {
     /// Room for a 12 MiB file in base64, or a 16 MiB one in text with few escapes.
     package static let maxBytes = 16 << 20
-    /// Far above any real request; keeps a recursive decoder from running out of stack.
-    package static let maxDepth = 64
 
-    /// An empty body reads as `{}`: clients send a JSON content type on everything.
+    /// - Throws: a 400 for what is not one JSON object. An empty body reads as `{}`: clients send a JSON content type on
+    ///   everything.
     package static func parse(_ bytes: some Collection<UInt8>) throws(Problem) -> FieldReader {
-        let bytes = Array(bytes)
-        if bytes.allSatisfy({ [0x20, 0x09, 0x0a, 0x0d].contains($0) }) { return FieldReader([:]) }
-        guard String(validating: bytes, as: UTF8.self) != nil else {
-            throw Problem(status: 400, code: .invalidRequest, message: "the request body is not valid UTF-8")
-        }
-        guard depth(of: bytes) <= maxDepth else {
-            throw Problem(
-                status: 400, code: .invalidRequest,
-                message: "the request body is nested more than \(maxDepth) levels deep")
-        }
-        let document: JSONValue
-        do {
-            document = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
-        } catch {
-            throw Problem(status: 400, code: .invalidRequest, message: "the request body is not valid JSON")
-        }
-        return try FieldReader(document)
-    }
-
-    /// How deep brackets nest outside strings. Meaningless for what is not JSON, which the decoder refuses.
-    static func depth(of bytes: [UInt8]) -> Int {
-        var depth = 0
-        var deepest = 0
-        var inString = false
-        var escaped = false
-        for byte in bytes {
-            if inString {
-                if escaped {
-                    escaped = false
-                } else if byte == UInt8(ascii: "\\") {
-                    escaped = true
-                } else if byte == UInt8(ascii: "\"") {
-                    inString = false
-                }
-                continue
-            }
-            switch byte {
-            case UInt8(ascii: "\""): inString = true
-            case UInt8(ascii: "["), UInt8(ascii: "{"):
-                depth += 1
-                deepest = max(deepest, depth)
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
-            default: break
-            }
-        }
-        return deepest
+        try FieldReader(try JSONDocument.parse(Array(bytes)))
     }
 }
 

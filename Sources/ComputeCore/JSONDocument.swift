@@ -1,5 +1,3 @@
-package import ComputeCore
-
 /// Reads one JSON document (RFC 8259) strictly: what two parsers could read differently is an error.
 ///
 /// The general decoder is not used for bodies from outside, because it takes the last of two equal keys in silence
@@ -120,15 +118,16 @@ private struct JSONReader {
     mutating func string() throws(Problem) -> String {
         index += 1
         var text: [UInt8] = []
-        while let byte = next {
-            index += 1
-            switch byte {
-            case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
-            case UInt8(ascii: "\\"): text.append(contentsOf: try escape())
-            case 0..<0x20: throw unexpected("a raw control character in a string")
-            default: text.append(byte)
-            }
+        while true {
+            // Whole runs at once: a file's content may be megabytes of one string.
+            let start = index
+            while let byte = next, byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") { index += 1 }
+            text.append(contentsOf: bytes[start..<index])
+            if skip(UInt8(ascii: "\"")) { return String(decoding: text, as: UTF8.self) }
+            guard skip(UInt8(ascii: "\\")) else { break }
+            text.append(contentsOf: try escape())
         }
+        guard isAtEnd else { throw unexpected("a raw control character in a string") }
         throw unexpected("a string without an end")
     }
 

@@ -1,4 +1,3 @@
-import APIContract
 import ComputeCore
 import Testing
 
