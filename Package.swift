@@ -189,6 +189,9 @@ let package = Package(
             ]),
         tests(
             "CompositionTests",
-            ["Composition", "ServiceHost", "APIContract", "ComputeCore", asyncHTTPClient, logging, subprocess]),
+            [
+                "Composition", "ServiceHost", "APIContract", "ComputeCore", asyncHTTPClient, logging, subprocess,
+                nio("NIOCore"), nio("NIOHTTP1"),
+            ]),
     ]
 )

@@ -31,8 +31,14 @@ package struct APIKeys: Sendable {
     ///
     /// A unique row says whether there is one: two processes that start at once make one key. With a preset, that
     /// key is made valid if it is not yet, besides those that exist.
-    /// - Returns: the key in plain when it was newly made here, to be shown once; nil otherwise.
-    package func bootstrap(preset: String?) async throws(APIKeysError) -> String? {
+    /// - Parameter keep: puts a new key where its owner finds it. Called before the key becomes valid: the other way
+    ///   round, a crash in between would leave a system whose only key nobody knows. A key that was kept and never
+    ///   became valid is followed by another one at the next start.
+    /// - Returns: the key in plain when it was newly made here, to be shown once; nil otherwise, also for a preset,
+    ///   which its owner has.
+    package func bootstrap(
+        preset: String?, keep: (String) throws -> Void = { _ in }
+    ) async throws(APIKeysError) -> String? {
         let group = GroupID.default
         if let preset {
             guard let key = APIKey(preset) else {
@@ -46,15 +52,19 @@ package struct APIKeys: Sendable {
                 // The hash names the stream, cut to a length that identifies it and can prove nothing.
                 let keyID = "p" + key.hash.prefix(16)
                 let isFirst = try await store.holder(of: first(group).key) == nil
-                return try await create(key, keyID: keyID, label: "preset", takes: isFirst ? [first(group)] : [], group)
+                try await create(key, keyID: keyID, label: "preset", takes: isFirst ? [first(group)] : [], group)
+                return nil
             } catch {
                 throw APIKeysError("the preset API key could not be stored", cause: error)
             }
         }
         do {
             guard try await store.holder(of: first(group).key) == nil else { return nil }
-            return try await create(
-                .random(), keyID: String.randomLabel(length: 12), label: "first", takes: [first(group)], group)
+            let key = APIKey.random()
+            try keep(key.text)
+            let isMade = try await create(
+                key, keyID: String.randomLabel(length: 12), label: "first", takes: [first(group)], group)
+            return isMade ? key.text : nil
         } catch {
             throw APIKeysError("the first API key could not be made", cause: error)
         }
@@ -64,9 +74,11 @@ package struct APIKeys: Sendable {
         UniqueHold(key: UniqueKey(group: group, scope: "api_key", key: "first"), owner: "bootstrap")
     }
 
+    /// - Returns: false when another process was first.
+    @discardableResult
     private func create(
         _ key: APIKey, keyID: String, label: String, takes: [UniqueHold], _ group: GroupID
-    ) async throws(EventStoreError) -> String? {
+    ) async throws(EventStoreError) -> Bool {
         let event = APIKeyEvent.created(keyID: keyID, label: label, prefix: key.prefix)
         let outcome = try await store.commit(
             Commit(
@@ -76,8 +88,8 @@ package struct APIKeys: Sendable {
                 takes: takes, privateRows: [.apiKey(hash: key.hash, keyID: keyID, in: group)], metadata: .system,
                 occurredAt: clock.now()))
         switch outcome {
-        case .committed: return key.text
-        case .versionConflict, .taken, .overLimit: return nil
+        case .committed: return true
+        case .versionConflict, .taken, .overLimit: return false
         }
     }
 }

@@ -96,18 +96,29 @@ package final class ComputeService: Sendable {
         }
     }
 
-    /// Ends everything that lives, for a shutdown that leaves nothing.
+    /// Ends everything that lives, for a shutdown that leaves nothing. A page at a time, all of a page at once: one
+    /// place whose processes do not want to end must not hold up the others.
     package func endAll(_ reason: EndReason) async {
         var last: ComputeID?
         do {
             while true {
-                let page = try await ports.summaries.unended(after: last, limit: 100)
-                for summary in page { _ = try await end(summary.id, in: summary.group, reason, metadata: .system) }
+                let page = try await ports.summaries.unended(after: last, limit: 8)
+                await withDiscardingTaskGroup { group in
+                    for summary in page { group.addTask { await self.endOne(of: summary, reason) } }
+                }
                 guard let id = page.last?.id else { return }
                 last = id
             }
         } catch {
             logger.failure("ending all sandboxes failed", error)
+        }
+    }
+
+    private func endOne(of summary: ComputeSummary, _ reason: EndReason) async {
+        do throws(Problem) {
+            _ = try await end(summary.id, in: summary.group, reason, metadata: .system)
+        } catch {
+            logger.failure("a sandbox could not be ended", error, ["compute.id": "\(summary.id)"])
         }
     }
 

@@ -39,7 +39,6 @@ struct APIComposition {
         self.logger = logger
         keepOnShutdown = settings.keepOnShutdown
 
-        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: HTTPSidekickAgent.httpConfiguration)
         let clock = SystemWallClock()
         let startedAt = clock.now()
         runtime = try ProcessRuntime(
@@ -48,31 +47,47 @@ struct APIComposition {
                 claimKey: keys.claimSigning.publicKey.rawRepresentation.base64URL, poolSize: settings.poolSize),
             logger: logger)
         let store = try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: startedAt)
+        let keyFile = "api-key"
+        let fresh = try await APIKeys(store: store, clock: clock).bootstrap(preset: settings.apiKey) {
+            try directory.write(Data(($0 + "\n").utf8), to: keyFile)
+        }
+        key =
+            if let fresh {
+                .new(fresh, file: directory.file(keyFile))
+            } else {
+                settings.apiKey == nil ? .keptIn(file: directory.file(keyFile)) : .preset
+            }
+
         var apiSettings = APISettings(
             listen: settings.apiEndpoint, internalListen: settings.internalEndpoint,
             urls: await PublicURLs.under(settings, publicEndpoint: publicEndpoint))
         apiSettings.computesPerGroup = Int64(settings.maxComputes)
+        // Made when nothing can fail any more: it has to be shut down by whoever made it.
+        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: HTTPSidekickAgent.httpConfiguration)
         server = APIServer(
             ports: APIPorts(
                 store: store, summaries: store, runtime: runtime,
                 sidekicks: HTTPSidekickAgent(http: http, key: keys.claimSigning), clock: clock,
                 tokens: TokenSigner(keys.tokenSigning), sidekickKey: keys.sidekick),
             settings: apiSettings, startedAt: startedAt, logger: logger)
-
-        let keyFile = "api-key"
-        if let fresh = try await server.keys.bootstrap(preset: settings.apiKey) {
-            try directory.write(Data((fresh + "\n").utf8), to: keyFile)
-            key = .new(fresh, file: directory.file(keyFile))
-        } else {
-            key = settings.apiKey == nil ? .keptIn(file: directory.file(keyFile)) : .preset
-        }
     }
 
     /// In the order in which they start; they stop in the reverse order.
     var services: [any Service] { [RuntimeService(runtime: runtime)] + server.services }
 
-    /// What is left to do when all services have stopped.
-    func finish() async {
+    /// Runs the services and cleans up behind them, however they ended: a service that failed leaves as little
+    /// behind as a stop.
+    func finishing(_ run: () async throws -> Void) async throws {
+        do {
+            try await run()
+        } catch {
+            await finish()
+            throw error
+        }
+        await finish()
+    }
+
+    private func finish() async {
         if !keepOnShutdown { await server.compute.endAll(.shutdown) }
         await runtime.shutdown(keep: keepOnShutdown)
         try? await http.shutdown()

@@ -1,6 +1,7 @@
 package import ArgumentParser
 import Foundation
 import ServiceHost
+import UnixSignals
 
 /// `computesdk`: the embedded default and, later, the command line client.
 package struct ComputeSDKCommand: AsyncParsableCommand {
@@ -15,7 +16,7 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve", abstract: "API, Gateway and local runtime in one process.")
     @OptionGroup var flags: SettingFlags
 
-    func run() async throws { try await start(flags) { try await serve($0) } }
+    func run() async throws { try await start(flags) { try await serve($0, until: $1) } }
 }
 
 /// `api`: the API alone, with its runtime.
@@ -25,7 +26,7 @@ package struct APICommand: AsyncParsableCommand {
     @OptionGroup var flags: SettingFlags
     package init() {}
 
-    package func run() async throws { try await start(flags) { try await runAPI($0) } }
+    package func run() async throws { try await start(flags) { try await runAPI($0, until: $1) } }
 }
 
 /// `gateway`: the Gateway alone, beside an API.
@@ -36,7 +37,7 @@ package struct GatewayCommand: AsyncParsableCommand {
     @OptionGroup var flags: SettingFlags
     package init() {}
 
-    package func run() async throws { try await start(flags) { try await runGateway($0) } }
+    package func run() async throws { try await start(flags) { try await runGateway($0, until: $1) } }
 }
 
 /// Every setting as a flag. The names are the table's; `values` maps them back to it.
@@ -75,13 +76,18 @@ struct SettingFlags: ParsableArguments {
 }
 
 /// Reads the settings and runs the service; what keeps it from starting is one line on standard error and exit 1.
-private func start(_ flags: SettingFlags, _ run: (ServiceSettings) async throws -> Void) async throws {
+private func start(
+    _ flags: SettingFlags, _ run: (ServiceSettings, UnixSignalsSequence) async throws -> Void
+) async throws {
+    // From the first moment to the last: a signal during the set-up or the cleaning up would end us where we stand.
+    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+    defer { withExtendedLifetime(signals) {} }
     do {
         let executable = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let settings = try ServiceSettings(
             flags: flags.values, environment: ProcessInfo.processInfo.environment,
             executableDirectory: (executable as NSString).deletingLastPathComponent)
-        try await run(settings)
+        try await run(settings, signals)
     } catch {
         FileHandle.standardError.write(Data("computesdk: \(error)\n".utf8))
         throw ExitCode.failure

@@ -7,54 +7,59 @@ import NIOCore
 import NIOHTTP1
 import ServiceHost
 import ServiceLifecycle
-import UnixSignals
+package import UnixSignals
 
 /// The embedded default: API, Gateway and local runtime in one process, composed as they are in a cluster. The
 /// Gateway reaches the API over its two sockets in the data folder, by the same path as from another machine.
-package func serve(_ settings: ServiceSettings) async throws {
+package func serve(_ settings: ServiceSettings, until signals: UnixSignalsSequence) async throws {
     let logger = makeLogger("serve", settings)
     try settings.requireUsableIsolation(logger)
     let directory = try DataDirectory(path: settings.dataDirectory)
     let keys = try ServiceKeys(in: directory)
 
     // The Gateway takes its address first: the URLs of computes hold its port, which may be any free one.
-    let gateway = Gateway(settings: GatewaySettings(settings), sidekickKey: keys.sidekick, logger: logger)
+    var gatewaySettings = GatewaySettings(settings)
+    // A terminal or a long command is no reason to wait: its compute ends a moment later with us.
+    gatewaySettings.drainLimit = .seconds(2)
+    let gateway = Gateway(settings: gatewaySettings, sidekickKey: keys.sidekick, logger: logger)
     let endpoint = try await gateway.bind()
     let api = try await APIComposition(
         settings, directory: directory, keys: keys, publicEndpoint: endpoint, logger: logger)
     let announcement = Announcement(
         endpoint: endpoint, key: api.key, isolationWarning: settings.isolation == .process)
-    try await run(api.services + [gateway, announcement], logger: logger)
-    await api.finish()
+    try await api.finishing { try await run(api.services + [gateway, announcement], until: signals, logger: logger) }
 }
 
 /// The API and its runtime alone; a `gateway` process stands in front of it.
-package func runAPI(_ settings: ServiceSettings) async throws {
+package func runAPI(_ settings: ServiceSettings, until signals: UnixSignalsSequence) async throws {
     let logger = makeLogger("api", settings)
     try settings.requireUsableIsolation(logger)
     let directory = try DataDirectory(path: settings.dataDirectory)
     let api = try await APIComposition(
         settings, directory: directory, keys: ServiceKeys(in: directory), publicEndpoint: settings.listen,
         logger: logger)
-    try await run(api.services, logger: logger)
-    await api.finish()
+    try await api.finishing { try await run(api.services, until: signals, logger: logger) }
 }
 
 /// The Gateway alone: it needs the API's two endpoints and the sidekick key in the data folder.
-package func runGateway(_ settings: ServiceSettings) async throws {
+package func runGateway(_ settings: ServiceSettings, until signals: UnixSignalsSequence) async throws {
     let logger = makeLogger("gateway", settings)
     let gateway = Gateway(
         settings: GatewaySettings(settings),
         sidekickKey: try ServiceKeys.sidekickKey(inDirectory: settings.dataDirectory), logger: logger)
-    try await run([gateway], logger: logger)
+    try await run([gateway], until: signals, logger: logger)
 }
 
-private func run(_ services: [any Service], logger: Logger) async throws {
+private func run(_ services: [any Service], until signals: UnixSignalsSequence, logger: Logger) async throws {
     // Children and clients close pipes and sockets at any time; that is an error of a write, not the end of us.
     signal(SIGPIPE, SIG_IGN)
-    try await ServiceGroup(
-        services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
-    ).run()
+    let group = ServiceGroup(services: services, logger: logger)
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+        // One that came during the set-up was kept, and stops the group as soon as it starts.
+        tasks.addTask { for await _ in signals { await group.triggerGracefulShutdown() } }
+        defer { tasks.cancelAll() }
+        try await group.run()
+    }
 }
 
 private func makeLogger(_ label: String, _ settings: ServiceSettings) -> Logger {
@@ -93,15 +98,17 @@ private struct Announcement: Service {
     func run() async throws {
         try await cancelWhenGracefulShutdown {
             let url = "http://\(endpoint)"
-            while try await !isReady(url) { try await Task.sleep(for: .milliseconds(20)) }
+            // A stop before it is ready is no failure: nothing is thrown.
+            while await !isReady(url) {
+                guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
+            }
             let text = Banner(url: url, key: key, isolationWarning: isolationWarning).text
             try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
         }
         try? await gracefulShutdown()
     }
 
-    private func isReady(_ url: String) async throws -> Bool {
-        try Task.checkCancellation()
+    private func isReady(_ url: String) async -> Bool {
         let response = try? await HTTPClient.shared.execute(
             HTTPClientRequest(url: "\(url)/ready"), timeout: .seconds(5))
         return response?.status == .ok

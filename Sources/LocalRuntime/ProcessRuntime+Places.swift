@@ -17,6 +17,9 @@ extension ProcessRuntime {
                 guard !state.starting.contains(name) else { return nil }
                 let standing: Place.Standing =
                     state.pool.isIdle(name) ? .idle : state.takenAt[name].map { .taken(at: $0) } ?? .leftover
+                // A record without a process was read while the start was under way, which it is not any more: the
+                // member may be a create's by now, and must not look dead to the sweep.
+                let isAlive = isAlive || (record?.process == nil && state.running.contains(name))
                 return Place(
                     member: directory.member, isAlive: isAlive, standing: standing,
                     startedAt: record?.startedAt ?? WallTime(milliseconds: 0))
@@ -75,5 +78,5 @@ extension ProcessRuntime {
     }
 
     /// Also pauses in a cancelled task, which is where a shutdown runs.
-    private func pause() async { await Task.detached { try? await Task.sleep(for: .milliseconds(5)) }.value }
+    func pause() async { await Task.detached { try? await Task.sleep(for: .milliseconds(5)) }.value }
 }

@@ -79,9 +79,20 @@ extension ProcessRuntime {
             return directory.member
         } catch {
             let log = String(decoding: (readSmallFile(directory.log) ?? []).suffix(500), as: UTF8.self)
-            try? await remove(name)
+            await endStart(of: name)
             throw log.isEmpty ? error : RuntimeError(error.code, "\(error.message); it said: \(log)", cause: error)
         }
+    }
+
+    /// Removes what a start that was given up has made so far. Its process may not be there yet when it is looked for
+    /// (a child between fork and exec is nobody's), and come a moment later: so again until its task has ended.
+    private func endStart(of name: MemberName) async {
+        let giveUp = ContinuousClock.now + MemberRemoval.killDeadline
+        repeat {
+            try? await remove(name)
+            guard state.withLock({ $0.running.contains(name) }) else { return }
+            await pause()
+        } while ContinuousClock.now < giveUp
     }
 
     private func launch(

@@ -130,10 +130,21 @@ struct RepairTests {
         #expect(try await keys.bootstrap(preset: nil) == nil)
         #expect(try await keys.bearer(of: made)?.group == .default)
         let preset = "a-preset-key-of-length"
-        #expect(try await keys.bootstrap(preset: preset) == preset)
+        #expect(try await keys.bootstrap(preset: preset) == nil, "its owner has it: nothing to show")
         #expect(try await keys.bootstrap(preset: preset) == nil)
         #expect(try await keys.bearer(of: preset) != nil)
         #expect(try await keys.bearer(of: made) != nil)
         await #expect(throws: APIKeysError.self) { try await keys.bootstrap(preset: "short") }
+    }
+
+    @Test func theFirstKeyIsValidOnlyAfterItWasKept() async throws {
+        struct DiskFull: Error {}
+        let keys = World().server.keys
+        await #expect(throws: APIKeysError.self) {
+            try await keys.bootstrap(preset: nil) { _ in throw DiskFull() }
+        }
+        var kept: String?
+        let made = try await keys.bootstrap(preset: nil) { kept = $0 }
+        #expect(made != nil && kept == made, "a start that failed before must not have used up the first key")
     }
 }

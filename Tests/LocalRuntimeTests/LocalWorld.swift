@@ -107,6 +107,15 @@ struct LocalWorld: Sendable {
         }
     }
 
+    /// Processes with that text anywhere in their arguments.
+    static func processes(mentioning text: String) -> [Int32] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { Int32($0) }.filter { pid in
+            let bytes = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
+            return pid != getpid() && !isZombie(pid) && bytes.firstRange(of: Array(text.utf8)) != nil
+        }
+    }
+
     static func processes(withArgument argument: String) -> [Int32] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return names.compactMap { Int32($0) }.filter { pid in

@@ -11,6 +11,39 @@ import Testing
 
 /// The local runtime with real Sidekicks, as processes of this machine.
 @Suite(.serialized) struct LocalRuntimeTests {
+    /// The moment moves through the whole start: before the fork, between fork and exec, before the first line.
+    @Test(.timeLimit(.minutes(2)), arguments: [0, 5, 10, 20, 30, 45])
+    func aStopDuringAStartLeavesNoProcess(afterMilliseconds delay: Int) async throws {
+        let world = LocalWorld()
+        defer { world.removeDataDirectory() }
+        let runtime = try world.runtime(poolSize: 2)
+        let run = Task { try await runtime.run() }
+        try await Task.sleep(for: .milliseconds(delay))
+        run.cancel()
+        try await run.value
+        await runtime.shutdown(keep: false)
+        #expect(LocalWorld.processes(mentioning: world.dataDirectory) == [])
+        // Nor does one come later.
+        try await Task.sleep(for: .milliseconds(150))
+        #expect(LocalWorld.processes(mentioning: world.dataDirectory) == [])
+    }
+
+    /// The sweep removes what is dead, and looks at any moment.
+    @Test(.timeLimit(.minutes(2))) func noMemberLooksDeadWhileMembersStart() async throws {
+        let world = LocalWorld()
+        defer { world.removeDataDirectory() }
+        let runtime = try world.runtime(poolSize: 6)
+        try await world.withRunning(runtime) {
+            var dead: Set<MemberName> = []
+            try await eventually {
+                dead.formUnion(try await runtime.places().filter { !$0.isAlive }.map(\.member.name))
+                return runtime.idleCount == 6
+            }
+            #expect(dead == [])
+            await runtime.shutdown(keep: false)
+        }
+    }
+
     @Test(.timeLimit(.minutes(2))) func keepsTheContract() async throws {
         let world = LocalWorld()
         defer { world.removeDataDirectory() }
