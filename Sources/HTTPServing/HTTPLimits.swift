@@ -15,11 +15,17 @@ package struct HTTPLimits: Sendable {
     package var maxDrainBytes: Int
     /// How long a refused peer may take to read our last answer before the socket closes under it.
     package var lingerTimeout: Duration
+    /// How long one write may wait for a peer that does not read, in answers, tunnels and WebSockets alike. Writes are
+    /// small (a part of a stream, some 64 KiB at most), so this bounds standstill and not slowness.
+    package var stallTimeout: Duration
+
+    /// As long as the contract lets an answer take to begin. A download that somebody paused for minutes goes on.
+    package static let defaultStallTimeout: Duration = .seconds(300)
 
     package init(
         maxHeaderBytes: Int = 64 * 1024, maxHeaderFields: Int = 256, headerTimeout: Duration = .seconds(10),
         idleTimeout: Duration = .seconds(120), maxConnections: Int = 10_000, maxDrainBytes: Int = 256 * 1024,
-        lingerTimeout: Duration = .seconds(2)
+        lingerTimeout: Duration = .seconds(2), stallTimeout: Duration = HTTPLimits.defaultStallTimeout
     ) {
         self.maxHeaderBytes = maxHeaderBytes
         self.maxHeaderFields = maxHeaderFields
@@ -28,5 +34,6 @@ package struct HTTPLimits: Sendable {
         self.maxConnections = maxConnections
         self.maxDrainBytes = maxDrainBytes
         self.lingerTimeout = lingerTimeout
+        self.stallTimeout = stallTimeout
     }
 }

@@ -52,7 +52,7 @@ final class ServerConnection: Sendable {
             }
         }
         try channel.pipeline.syncOperations.addHandlers(gate, decoder, receiver)
-        self.line = Line(channel: channel, inbound: inbound)
+        self.line = Line(channel: channel, inbound: inbound, stallTimeout: limits.stallTimeout)
         self.limits = limits
         self.remoteAddress = channel.remoteAddress?.ipAddress
         self.localEndpoint = localEndpoint
