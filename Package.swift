@@ -185,7 +185,8 @@ let package = Package(
             "GatewayServiceTests",
             [
                 "GatewayService", "HTTPServing", "APIContract", "SidekickProtocol", "Auth", "ComputeCore",
-                asyncHTTPClient, logging, crypto, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"), nio("NIOWebSocket"),
+                asyncHTTPClient, logging, lifecycle, crypto, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"),
+                nio("NIOWebSocket"),
             ]),
         tests(
             "CompositionTests",

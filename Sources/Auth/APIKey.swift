@@ -20,10 +20,10 @@ package struct APIKey: Sendable {
     /// Longer ones are no keys, and are not worth hashing.
     package static let maximumLength = 256
 
-    private static let ownPrefix = "csdk_"
+    static let ownPrefix = "csdk_"
     /// Clients of the E2B kind insist on this spelling; it is the same key over the same hex digits.
     private static let prefixes = [ownPrefix, "e2b_"]
-    private static let hexLength = 40
+    static let hexLength = 40
     /// Hashes of keys shall equal no other hash of the same text.
     private static let domain = "computesdk api key v1"
 
@@ -73,7 +73,7 @@ extension APIKey: CustomStringConvertible, CustomDebugStringConvertible, CustomR
 }
 
 extension UInt8 {
-    fileprivate var isLowercaseHexDigit: Bool {
+    var isLowercaseHexDigit: Bool {
         (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(self)
     }
 }

@@ -80,15 +80,16 @@ struct GatewayHandler: HTTPHandler {
                 owner: .compute(id, route.generation), endpoint: sidekick,
                 head: request.head(target: target, headers: headers),
                 unreachable: Problem(status: 502, code: .badGateway, message: "the sandbox does not answer"),
-                isOurServer: true, polish: request.polish))
+                isOurServer: true, isCurrent: { directory.isCurrent(route) }, polish: request.polish))
     }
 
     private func toPort(_ request: GatewayRequest, _ id: ComputeID, _ port: Int, _ child: String?) async throws {
-        let target = QueryToken.cut(from: request.resolution.target).target
+        let target = OwnCredential.cut(from: request.resolution.target)
         let route = try await directory.route(for: id)
-        let endpoint = try PortDial.endpoint(for: route, port: port, listener: request.exchange.localEndpoint)
+        let own = [request.exchange.localEndpoint, settings.api].compactMap(\.self)
+        let endpoint = try PortDial.endpoint(for: route, port: port, own: own)
         var headers = request.headersForUserCode(child: child)
-        if try await carriesOurToken(request.exchange.head.headers) { headers.remove(name: "authorization") }
+        OwnCredential.removeAuthorization(from: &headers)
         try await proxy.forward(
             request.exchange,
             to: Upstream(
@@ -96,7 +97,7 @@ struct GatewayHandler: HTTPHandler {
                 head: request.head(target: target, headers: headers),
                 unreachable: Problem(
                     status: 502, code: .badGateway, message: "nothing listens on port \(port) of this sandbox"),
-                isOurServer: false, polish: request.polish))
+                isOurServer: false, isCurrent: { directory.isCurrent(route) }, polish: request.polish))
     }
 
     // MARK: - Tokens
@@ -115,19 +116,5 @@ struct GatewayHandler: HTTPHandler {
             }
         }
         throw objection
-    }
-
-    /// Whether `Authorization` on a port host is our credential, which user code must not see, and not its own.
-    private func carriesOurToken(_ headers: HTTPHeaders) async throws -> Bool {
-        for value in headers["authorization"] {
-            guard let token = SidekickAccess.bearer(value) else { continue }
-            switch await keys.verdict(on: token) {
-            // Signed by us, whatever it is good for now.
-            case .valid, .refused(.expired), .refused(.wrongIssuer): return true
-            case .refused: continue
-            case .noKeys: throw Problem.unavailable("tokens cannot be checked at the moment")
-            }
-        }
-        return false
     }
 }

@@ -47,7 +47,8 @@ package final class HTTPClientConnection: Sendable {
                         let inbound = BoundedQueue<InboundPart> { channel.read() }
                         let pipeline = try ClientPipeline.install(on: channel, inbound: inbound)
                         return HTTPClientConnection(
-                            line: Line(channel: channel, inbound: inbound),
+                            line: Line(
+                                channel: channel, inbound: inbound, stallTimeout: HTTPLimits.defaultStallTimeout),
                             pipeline: NIOLoopBound(pipeline, eventLoop: channel.eventLoop))
                     }
                 }
@@ -183,7 +184,12 @@ package final class HTTPClientConnection: Sendable {
         }
     }
 
-    package func close() async { await line.close() }
+    /// Whoever still reads gets an error: the end of the connection must not pass for the end of an answer without
+    /// length, or of a tunnel's stream.
+    package func close() async {
+        line.inbound.finish(throwing: HTTPServingError(.connectionClosed, "closed on this side"))
+        await line.close()
+    }
 
     private func next() async throws -> InboundPart? {
         do {

@@ -18,11 +18,18 @@ package struct HTTPLimits: Sendable {
     /// What a cancelled handler gets for its last words, before the connection closes under it. Longer than writing a
     /// close frame takes, and short, because a shutdown waits for it after its deadline.
     package var goodbyeTimeout: Duration
+    /// How long one write may wait for a peer that does not read, in answers, tunnels and WebSockets alike. Writes are
+    /// small (a part of a stream, some 64 KiB at most), so this bounds standstill and not slowness.
+    package var stallTimeout: Duration
+
+    /// As long as the contract lets an answer take to begin. A download that somebody paused for minutes goes on.
+    package static let defaultStallTimeout: Duration = .seconds(300)
 
     package init(
         maxHeaderBytes: Int = 64 * 1024, maxHeaderFields: Int = 256, headerTimeout: Duration = .seconds(10),
         idleTimeout: Duration = .seconds(120), maxConnections: Int = 10_000, maxDrainBytes: Int = 256 * 1024,
-        lingerTimeout: Duration = .seconds(2), goodbyeTimeout: Duration = .milliseconds(250)
+        lingerTimeout: Duration = .seconds(2), goodbyeTimeout: Duration = .milliseconds(250),
+        stallTimeout: Duration = HTTPLimits.defaultStallTimeout
     ) {
         self.maxHeaderBytes = maxHeaderBytes
         self.maxHeaderFields = maxHeaderFields
@@ -32,5 +39,6 @@ package struct HTTPLimits: Sendable {
         self.maxDrainBytes = maxDrainBytes
         self.lingerTimeout = lingerTimeout
         self.goodbyeTimeout = goodbyeTimeout
+        self.stallTimeout = stallTimeout
     }
 }

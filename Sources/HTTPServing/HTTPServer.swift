@@ -72,6 +72,8 @@ package final class HTTPServer: Sendable {
                 var local = listen
                 if case .tcp(let host, let port) = listen {
                     try channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+                    // A tunnel may be silent for days; only this finds out that the client's machine is gone.
+                    try channel.syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
                     local = .tcp(
                         host: channel.localAddress?.ipAddress ?? host, port: channel.localAddress?.port ?? port)
                 }

@@ -15,10 +15,14 @@ enum InboundPart: Sendable {
 final class Line: Sendable {
     let channel: any Channel
     let inbound: BoundedQueue<InboundPart>
+    /// A write that the kernel has not taken by then closes the connection: the peer has stopped reading, and would
+    /// otherwise hold both ends of a proxied stream for as long as it likes.
+    private let stallTimeout: TimeAmount
 
-    init(channel: any Channel, inbound: BoundedQueue<InboundPart>) {
+    init(channel: any Channel, inbound: BoundedQueue<InboundPart>, stallTimeout: Duration) {
         self.channel = channel
         self.inbound = inbound
+        self.stallTimeout = TimeAmount(stallTimeout)
     }
 
     /// Writes the buffers in one go and suspends until the kernel took them: that is the back-pressure.
@@ -30,9 +34,18 @@ final class Line: Sendable {
     func write<Part: Sendable>(parts: [Part]) async throws {
         guard let last = parts.last else { return }
         let promise = channel.eventLoop.makePromise(of: Void.self)
-        channel.eventLoop.execute { [channel] in
+        channel.eventLoop.execute { [channel, stallTimeout] in
             for part in parts.dropLast() { channel.write(part, promise: nil) }
             channel.writeAndFlush(last, promise: promise)
+            // Nearly every write is taken at once and needs no timer.
+            let outcome = promise.futureResult.assumeIsolated()
+            var isTaken = false
+            outcome.whenComplete { _ in isTaken = true }
+            guard !isTaken else { return }
+            let timer = channel.eventLoop.assumeIsolated().scheduleTask(in: stallTimeout) {
+                channel.close(promise: nil)
+            }
+            outcome.whenComplete { _ in timer.cancel() }
         }
         do {
             try await withTaskCancellationHandler {

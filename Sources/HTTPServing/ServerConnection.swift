@@ -35,21 +35,24 @@ final class ServerConnection: Sendable {
         let gate = InboundGate(headTimeout: TimeAmount(limits.headerTimeout))
         let decoder = ByteToMessageHandler(
             HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: decoding))
+        var asksForAnotherProtocol = false
         let receiver = PartReceiver<HTTPServerRequestPart>(inbound: inbound, endsCleanly: false) { receiver, part in
             switch part {
             case .head(let head):
                 gate.headArrived()
-                // What follows an upgrade request is not HTTP, and the parser would keep all of it.
-                if MessageRules.upgrade(head) != nil || head.method == .CONNECT { receiver.pauseReads() }
+                asksForAnotherProtocol = MessageRules.upgrade(head) != nil || head.method == .CONNECT
                 return (.request(head), 512 + head.uri.utf8.count)
             case .body(let bytes): return (.bytes(bytes), bytes.readableBytes)
             case .end(let trailers):
                 gate.messageEnded()
+                // What follows an upgrade request is not HTTP, and the parser would keep all of it. Its own body comes
+                // first: Java's client asks for h2c with every kind of request.
+                if asksForAnotherProtocol { receiver.pauseReads() }
                 return (.end(trailers), 64)
             }
         }
         try channel.pipeline.syncOperations.addHandlers(gate, decoder, receiver)
-        self.line = Line(channel: channel, inbound: inbound)
+        self.line = Line(channel: channel, inbound: inbound, stallTimeout: limits.stallTimeout)
         self.limits = limits
         self.remoteAddress = channel.remoteAddress?.ipAddress
         self.localEndpoint = localEndpoint

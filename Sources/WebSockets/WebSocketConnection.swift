@@ -69,13 +69,14 @@ package final class WebSocketConnection: Sendable {
 
     /// Closes with a handshake: at most two seconds, then the connection is closed anyway. Later calls do nothing.
     package func close(code: UInt16, reason: String) async {
+        // The reading task sees the peer's answer and closes; a peer that does not answer, or does not even read, is
+        // not waited for.
+        let timer = frames.eventLoop.scheduleTask(in: Self.closeTimeout) { [frames] in frames.abort() }
+        defer { timer.cancel() }
         guard await sendClose(code, reason) else { return }
         // Messages are dropped from now on, so the reading task can go on to the peer's answer.
         drained.openForGood()
-        // The reading task sees the peer's answer and closes; a peer that does not answer is not waited for.
-        let timer = frames.eventLoop.scheduleTask(in: Self.closeTimeout) { [frames] in frames.abort() }
         await frames.waitUntilClosed()
-        timer.cancel()
     }
 
     // MARK: - Reading
@@ -173,7 +174,10 @@ package final class WebSocketConnection: Sendable {
         switch keepAlive.withLock({ $0.intervalPassed(readingPaused: frames.isInboundWaiting) }) {
         case .ping: try? await frames.write(WebSocketFrame(fin: true, opcode: .ping, data: ByteBuffer()))
         case .giveUp:
+            // The peer may have stopped reading, too: then the close frame never leaves, and must not be waited for.
+            let timer = frames.eventLoop.scheduleTask(in: Self.closeTimeout) { [frames] in frames.abort() }
             await sendClose(1011, "no answer to pings")
+            timer.cancel()
             frames.abort()
         }
     }

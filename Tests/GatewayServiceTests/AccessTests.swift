@@ -107,16 +107,46 @@ private let id = ComputeID("abcdefgh12345678wxyz")!
 
     // MARK: - The boundary to user code
 
+    /// A JWT whose claims are `{"iss":"computesdk"}`.
+    private let ours = "e30.eyJpc3MiOiJjb21wdXRlc2RrIn0.c2ln"
+
+    @Test func ourCredentialsAreKnownByTheirShape() {
+        #expect(OwnCredential.isOne(ours))
+        #expect(OwnCredential.isOne("csdk_" + String(repeating: "0f", count: 20)))
+        for other in [
+            "", "x", "..", "e30.e30.c2ln", "e30.eyJpc3MiOiJvdGhlciJ9.c2ln", "e30.eyJpc3MiOiJjb21wdXRlc2RrIn0",
+            "csdk_", "csdk_" + String(repeating: "0F", count: 20), "csdk_" + String(repeating: "0f", count: 21),
+        ] { #expect(!OwnCredential.isOne(other)) }
+    }
+
+    @Test func onlyOurCredentialIsTakenFromAnAppsRequest() {
+        #expect(OwnCredential.cut(from: "/x?token=app&a=1&token=\(ours)") == "/x?token=app&a=1")
+        #expect(OwnCredential.cut(from: "/x?token=app%2F&b") == "/x?token=app%2F&b")
+        #expect(OwnCredential.cut(from: "/x?token=" + ours.replacing(".", with: "%2e")) == "/x")
+        for value in ["Bearer \(ours)", "bearer  \(ours)", ours, "Bearer csdk_" + String(repeating: "0", count: 40)] {
+            var headers: HTTPHeaders = ["Authorization": value]
+            OwnCredential.removeAuthorization(from: &headers)
+            #expect(headers.isEmpty)
+        }
+        for value in ["Bearer app", "Basic eDp5", "Bearer e30.e30.c2ln"] {
+            var headers: HTTPHeaders = ["Authorization": value]
+            OwnCredential.removeAuthorization(from: &headers)
+            #expect(headers["authorization"] == [value])
+        }
+    }
+
     @Test func ourCredentialsStayOut() {
         var headers: HTTPHeaders = [
             "Cookie": "a=1; computesdk_session=s; b=2;__Host-computesdk=x", "X-ComputeSDK-Token": "t",
-            "X-ComputeSDK-API-Key": "k", "Referer": "http://h/?token=t&x=1", "Authorization": "Basic app",
+            "X-ComputeSDK-API-Key": "k", "Referer": "http://h/?token=\(ours)&token=theirs",
+            "Authorization": "Basic app",
         ]
         UserCodeBoundary.clean(request: &headers, form: .host)
         #expect(
-            headers == ["Cookie": "a=1; b=2", "Referer": "http://h/?x=1", "Authorization": "Basic app"] as HTTPHeaders
+            headers == ["Cookie": "a=1; b=2", "Referer": "http://h/?token=theirs", "Authorization": "Basic app"]
+                as HTTPHeaders
                 || Set(headers.map { "\($0.name): \($0.value)" })
-                    == ["Cookie: a=1; b=2", "Referer: http://h/?x=1", "Authorization: Basic app"]
+                    == ["Cookie: a=1; b=2", "Referer: http://h/?token=theirs", "Authorization: Basic app"]
         )
         var path: HTTPHeaders = ["Cookie": "a=1"]
         UserCodeBoundary.clean(request: &path, form: .path)

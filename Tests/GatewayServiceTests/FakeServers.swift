@@ -40,8 +40,10 @@ final class FakeInternalAPI: Sendable {
         var routes: [ComputeID: RouteRecord] = [:]
         var lookups: [ComputeID: Int] = [:]
         var signals: [AsyncStream<Void>.Continuation] = []
-        var feedIsBroken = false
+        var feedTrouble: FeedTrouble?
+        var feedRequests = 0
     }
+    enum FeedTrouble { case broken, forgetsCursors }
     let state = Mutex(State())
     let keys: TokenKeys
 
@@ -59,6 +61,17 @@ final class FakeInternalAPI: Sendable {
         }
         for signal in signals { signal.yield() }
     }
+
+    /// Ends the feeds that are open, and spoils those to come.
+    func breakFeed(_ trouble: FeedTrouble?) {
+        let signals = state.withLock { state in
+            state.feedTrouble = trouble
+            return state.signals
+        }
+        for signal in signals { signal.yield() }
+    }
+
+    var feedRequests: Int { state.withLock { $0.feedRequests } }
 
     func lookups(of id: ComputeID) -> Int { state.withLock { $0.lookups[id] ?? 0 } }
 
@@ -94,10 +107,23 @@ final class FakeInternalAPI: Sendable {
         var sent = query.first { $0.name == "after" }?.value.flatMap { Int($0.dropFirst()) } ?? 0
         let wait = query.first { $0.name == "wait" }?.value.flatMap { Int($0) } ?? 0
         let (stream, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        state.withLock { $0.signals.append(signal) }
+        let trouble = state.withLock { state in
+            state.signals.append(signal)
+            state.feedRequests += 1
+            return state.feedTrouble
+        }
+        switch trouble {
+        case .broken: return try await exchange.respond(status: .internalServerError)
+        case .forgetsCursors where sent > 0: return try await exchange.respond(status: .gone)
+        case .forgetsCursors, nil: break
+        }
         let writer = try await exchange.startResponse(status: .ok)
         while true {
             let lines = state.withLock { Array($0.lines.dropFirst(sent)) }
+            // The connection breaks in the middle of the answer.
+            guard wait == 0 || state.withLock({ $0.feedTrouble == nil }) else {
+                throw GatewayError(.internalAPI, "broken")
+            }
             sent += lines.count
             for line in lines {
                 try await writer.write(ByteBuffer(bytes: try JSONEncoder().encode(line) + [UInt8(ascii: "\n")]))

@@ -131,7 +131,44 @@ import Testing
     }
 
     @Test func endOfAComputeClosesItsTunnels() async throws {
+        let ended = Mutex(false)
         try await GatewayWorld.run(
+            sidekick: { exchange in
+                let tunnel = try await exchange.upgradeToBytes(
+                    status: .switchingProtocols, headers: ["Connection": "Upgrade", "Upgrade": "websocket"])
+                for try await _ in tunnel.inbound {}
+                ended.withLock { $0 = true }
+            }
+        ) { world in
+            let tunnel = try await world.openTunnel(try await world.token(world.id))
+            world.internalAPI.tell(world.record(world.id, .ended))
+            #expect(try await within { await tunnel.isOver() })
+            #expect(try await eventually { ended.withLock { $0 } })
+            await tunnel.close()
+        }
+    }
+
+    @Test func tunnelThatOneSideLeftEndsInSilence() async throws {
+        try await GatewayWorld.run(
+            headerTimeout: .seconds(2),
+            sidekick: { exchange in
+                let tunnel = try await exchange.upgradeToBytes(
+                    status: .switchingProtocols, headers: ["Connection": "Upgrade", "Upgrade": "websocket"])
+                for try await _ in tunnel.inbound {}
+                // Does not care for the end, and says nothing more.
+                try await Task.sleep(for: .seconds(60))
+            }
+        ) { world in
+            let tunnel = try await world.openTunnel(try await world.token(world.id))
+            await tunnel.closeOutput()
+            #expect(try await within(.seconds(20)) { await tunnel.isOver() })
+            await tunnel.close()
+        }
+    }
+
+    @Test func openTunnelsDoNotHoldUpAShutdown() async throws {
+        try await GatewayWorld.run(
+            drainLimit: .milliseconds(200),
             sidekick: { exchange in
                 let tunnel = try await exchange.upgradeToBytes(
                     status: .switchingProtocols, headers: ["Connection": "Upgrade", "Upgrade": "websocket"])
@@ -139,10 +176,43 @@ import Testing
             }
         ) { world in
             let tunnel = try await world.openTunnel(try await world.token(world.id))
-            world.internalAPI.tell(world.record(world.id, .ended))
-            var inbound = tunnel.inbound.makeAsyncIterator()
-            _ = try? await inbound.next()
+            await world.stop()
+            #expect(try await within { await tunnel.isOver() })
+            await #expect(throws: HTTPServingError.self) { _ = try await world.connect() }
             await tunnel.close()
+        }
+    }
+
+    @Test func answerThatTheEndOfAComputeCutsIsNotWhole() async throws {
+        // Without a length, only the connection's end tells the end of the answer.
+        try await ScriptedServer.run(script: { _, _ in .answer("HTTP/1.1 200 OK\r\n\r\npart") }) { _, port in
+            try await GatewayWorld.run { world in
+                let connection = try await world.connect()
+                try await connection.sendHead(
+                    HTTPRequestHead(
+                        version: .http1_1, method: .GET, uri: "/",
+                        headers: ["Host": world.host("\(world.id)-\(port)")]))
+                try await connection.finish()
+                #expect(try await connection.receiveHead().status == .ok)
+                var parts = connection.body.makeAsyncIterator()
+                #expect(try await parts.next() == ByteBuffer(string: "part"))
+                world.internalAPI.tell(world.record(world.id, .ended))
+                await #expect(throws: HTTPServingError.self) { _ = try await parts.next() }
+                await connection.close()
+            }
+        }
+    }
+
+    @Test func stalledUploadIs408() async throws {
+        try await GatewayWorld.run(headerTimeout: .milliseconds(200)) { world in
+            let connection = try await world.connect()
+            try await connection.sendHead(
+                HTTPRequestHead(
+                    version: .http1_1, method: .POST, uri: "/",
+                    headers: ["Host": world.host("\(world.id)-\(world.appPort)"), "Content-Length": "10"]))
+            try await connection.sendBody(ByteBuffer(string: "x"))
+            #expect(try await connection.receiveHead().status == .requestTimeout)
+            await connection.close()
         }
     }
 
@@ -168,20 +238,43 @@ import Testing
         }
     }
 
-    @Test func connectionsAreReusedWithinACompute() async throws {
-        try await GatewayWorld.run { world in
-            let connection = try await world.connect()
-            for _ in 0..<5 {
-                try await connection.sendHead(
-                    HTTPRequestHead(
-                        version: .http1_1, method: .GET, uri: "/health",
-                        headers: ["Host": world.host("\(world.id)")]))
-                try await connection.finish()
-                #expect(try await connection.receiveHead().status == .ok)
-                #expect(String(buffer: try await connection.body.collect(upTo: 100)) == "sidekick")
-                #expect(connection.isReusable)
+    @Test func connectionsAreReusedWithinAComputeOnly() async throws {
+        try await ScriptedServer.run(script: { _, _ in .answer(ScriptedServer.ok) }) { server, port in
+            try await GatewayWorld.run { world async throws in
+                for _ in 0..<3 {
+                    #expect(try await world.send(host: world.host("\(world.id)-\(port)")).body == "ok")
+                }
+                #expect(server.connections == 1)
+                let other = ComputeID.random()
+                world.internalAPI.tell(world.record(other))
+                #expect(try await world.send(host: world.host("\(other)-\(port)")).body == "ok")
+                #expect(server.connections == 2)
+                // What cannot be repeated takes no connection that a user's server may be closing.
+                #expect(try await world.send(.POST, host: world.host("\(world.id)-\(port)")).body == "ok")
+                #expect(server.connections == 3)
             }
-            await connection.close()
+        }
+    }
+
+    @Test func requestOnADeadConnectionIsRepeatedOnANewOne() async throws {
+        try await ScriptedServer.run(script: { connection, request in
+            connection == 1 && request == 2 ? .hangUp : .answer(ScriptedServer.ok)
+        }) { server, port in
+            try await GatewayWorld.run { world async throws in
+                for _ in 0..<2 { #expect(try await world.send(host: world.host("\(world.id)-\(port)")).status == 200) }
+                #expect(server.connections == 2 && server.requests == 3)
+            }
+        }
+    }
+
+    @Test func requestOnANewConnectionIsNeverRepeated() async throws {
+        try await ScriptedServer.run(script: { _, _ in .hangUp }) { server, port in
+            try await GatewayWorld.run { world async throws in
+                for method in [HTTPMethod.GET, .POST] {
+                    #expect(try await world.send(method, host: world.host("\(world.id)-\(port)")).status == 502)
+                }
+                #expect(server.requests == 2)
+            }
         }
     }
 
@@ -216,5 +309,29 @@ extension GatewayWorld {
             throw HTTPServingError(.notUpgradable, "the gateway answered \(head.status.code)")
         }
         return try await connection.becomeTunnel()
+    }
+}
+
+extension ByteTunnel {
+    /// Waits for the end, whichever it is.
+    func isOver() async -> Bool {
+        do { for try await _ in inbound {} } catch is CancellationError { return false } catch {}
+        return true
+    }
+}
+
+/// - Throws: when `perform` takes longer, which is then cancelled.
+func within<T: Sendable>(
+    _ limit: Duration = .seconds(5), _ perform: @escaping @Sendable () async throws -> T
+) async throws -> T {
+    try await withThrowingTaskGroup(of: T.self) { group in
+        group.addTask { try await perform() }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            throw CancellationError()
+        }
+        defer { group.cancelAll() }
+        guard let first = try await group.next() else { throw CancellationError() }
+        return first
     }
 }

@@ -1,5 +1,7 @@
 import APIContract
+import Auth
 import ComputeCore
+import Crypto
 import Foundation
 import GatewayService
 import HTTPServing
@@ -149,6 +151,25 @@ import Testing
                 let seen = try #require(world.app.last)
                 #expect(seen.uri == "/x?y")
                 #expect(seen.headers["cookie"] == ["app=1"])
+                #expect(!seen.headers.contains { $0.value.contains(token) })
+            }
+            // Not good any more, or never: it still is a credential and stays out.
+            let foreign = TokenSigner(Curve25519.Signing.PrivateKey())
+            let now = SystemWallClock().now()
+            let spoilt = [
+                try await world.token(world.id, life: .seconds(-60)),
+                try await foreign.sign(
+                    AccessToken(
+                        computeID: world.id, group: .default, kind: .session, tokenID: "t", issuedAt: now,
+                        expiresAt: now + .seconds(60))),
+                "csdk_" + String(repeating: "0a", count: 20),
+            ]
+            for token in spoilt {
+                let headers: HTTPHeaders = ["Authorization": "Bearer \(token)", "Referer": "http://x/?token=\(token)"]
+                _ = try await world.send(
+                    host: world.host("\(world.id)-\(world.appPort)"), "/x?token=\(token)&token=app", headers)
+                let seen = try #require(world.app.last)
+                #expect(seen.uri == "/x?token=app")
                 #expect(!seen.headers.contains { $0.value.contains(token) })
             }
             _ = try await world.send(

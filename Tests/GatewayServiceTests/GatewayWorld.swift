@@ -8,6 +8,7 @@ import HTTPServing
 import Logging
 import NIOCore
 import NIOHTTP1
+import ServiceLifecycle
 import SidekickProtocol
 import Testing
 
@@ -23,6 +24,10 @@ struct GatewayWorld: Sendable {
     let sidekickEndpoint: Endpoint
     let appPort: Int
     let id = ComputeID.random()
+    private let services: ServiceGroup
+
+    /// Begins a graceful shutdown of the Gateway.
+    func stop() async { await services.triggerGracefulShutdown() }
 
     func record(_ id: ComputeID, _ state: RouteState = .running, generation: Generation = .first) -> RouteRecord {
         RouteRecord(
@@ -47,6 +52,7 @@ struct GatewayWorld: Sendable {
     /// Runs `test` against a world whose compute `id` is running.
     static func run(
         startingLimit: Duration = .seconds(5), headerTimeout: Duration = .seconds(5),
+        drainLimit: Duration = .seconds(5),
         sidekick: @escaping @Sendable (HTTPExchange) async throws -> Void = { try await answerOK($0, "sidekick") },
         app: @escaping @Sendable (HTTPExchange) async throws -> Void = { try await answerOK($0, "app") },
         _ test: @escaping @Sendable (GatewayWorld) async throws -> Void
@@ -91,16 +97,17 @@ struct GatewayWorld: Sendable {
         let gateway = Gateway(
             settings: GatewaySettings(
                 listen: .tcp(host: "127.0.0.1", port: 0), api: socket("api.sock"),
-                internalAPI: socket("internal.sock"), startingLimit: startingLimit, headerTimeout: headerTimeout),
+                internalAPI: socket("internal.sock"), startingLimit: startingLimit, headerTimeout: headerTimeout,
+                drainLimit: drainLimit),
             sidekickKey: key, logger: logger)
         let world = GatewayWorld(
             gateway: try await gateway.bind(), api: recorders.api, sidekick: recorders.sidekick, app: recorders.app,
             internalAPI: internalAPI, signer: signer, sidekickKey: key, sidekickEndpoint: socket("sidekick.sock"),
-            appPort: appPort)
+            appPort: appPort, services: ServiceGroup(services: [gateway], logger: logger))
         internalAPI.tell(world.record(world.id))
         try await withThrowingTaskGroup(of: Void.self) { group in
             for server in servers { group.addTask { try await server.run() } }
-            group.addTask { try await gateway.run() }
+            group.addTask { try await world.services.run() }
             defer { group.cancelAll() }
             try await test(world)
         }
@@ -108,7 +115,8 @@ struct GatewayWorld: Sendable {
 
     private init(
         gateway: Endpoint, api: Recorder, sidekick: Recorder, app: Recorder, internalAPI: FakeInternalAPI,
-        signer: TokenSigner, sidekickKey: SymmetricKey, sidekickEndpoint: Endpoint, appPort: Int
+        signer: TokenSigner, sidekickKey: SymmetricKey, sidekickEndpoint: Endpoint, appPort: Int,
+        services: ServiceGroup
     ) {
         self.gateway = gateway
         self.api = api
@@ -119,6 +127,7 @@ struct GatewayWorld: Sendable {
         self.sidekickKey = sidekickKey
         self.sidekickEndpoint = sidekickEndpoint
         self.appPort = appPort
+        self.services = services
     }
 }
 

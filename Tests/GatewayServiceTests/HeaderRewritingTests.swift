@@ -63,6 +63,16 @@ import Testing
         #expect(HeaderRewriting.requestID(of: ["X-Request-Id": given]).rawValue != given)
     }
 
+    @Test func trailersSayNothingThatTheHeadDecides() {
+        let trailers: HTTPHeaders = [
+            "Content-Length": "3", "Transfer-Encoding": "chunked", "Host": "x", "Authorization": "Bearer x",
+            "Cookie": "a=1", "X-Compute-Child": "x", "X_Forwarded_For": "1.1.1.1", "Grpc-Status": "0",
+        ]
+        #expect(HeaderRewriting.trailers(trailers) == ["Grpc-Status": "0"])
+        #expect(HeaderRewriting.trailers(["Host": "x"]) == nil)
+        #expect(HeaderRewriting.trailers(nil) == nil)
+    }
+
     @Test func usableRequestIDIsKept() {
         #expect(HeaderRewriting.requestID(of: ["X-Request-Id": "ab-1_2.c"]).rawValue == "ab-1_2.c")
         #expect(HeaderRewriting.requestID(of: [:]) != HeaderRewriting.requestID(of: [:]))
@@ -77,7 +87,7 @@ import Testing
             for: RouteRecord(
                 computeId: ComputeID("abcdefgh12345678wxyz")!, group: .default, state: .running, generation: .first,
                 sidekick: sidekick, portHost: host),
-            port: port, listener: .tcp(host: "127.0.0.1", port: own))
+            port: port, own: [.tcp(host: "127.0.0.1", port: own), .tcp(host: "127.0.0.1", port: 9000)])
     }
 
     @Test func portsOfTheComputeAreDialled() throws {
@@ -86,8 +96,9 @@ import Testing
     }
 
     @Test(arguments: ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
-    func gatewayDoesNotDialItself(_ host: String) {
+    func gatewayDialsNeitherItselfNorTheAPIAsAPort(_ host: String) {
         #expect { try dial(host, 8080) } throws: { ($0 as? Problem)?.status == 403 }
+        #expect { try dial(host, 9000) } throws: { ($0 as? Problem)?.status == 403 }
     }
 
     @Test func sidekickIsNotAPort() {

@@ -29,6 +29,23 @@ import Testing
         }
     }
 
+    @Test func bodyOfAnUpgradeRequestMayComeLater() async throws {
+        try await withServer({ exchange in
+            try await exchange.respond(status: .ok, body: try await exchange.collectBody(upTo: 1 << 20))
+        }) { endpoint, _ in
+            let peer = try await RawPeer.connect(endpoint)
+            try await peer.send(
+                "POST / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+                    + "HTTP2-Settings: AAMAAABkAAQAAP__\r\nExpect: 100-continue\r\nContent-Length: 200004\r\n\r\n")
+            // The server has the head and waits: the body is certainly not in the same read.
+            _ = try await peer.read(through: "HTTP/1.1 100 Continue\r\n\r\n")
+            try await peer.send(String(repeating: "x", count: 200_000))
+            try await peer.send("done")
+            let answer = try await peer.readToEnd()
+            #expect(answer.hasPrefix("HTTP/1.1 200 ") && answer.hasSuffix("xdone"))
+        }
+    }
+
     @Test func tunnelsAreByteExactUnderBackPressure() async throws {
         try await withServer(Self.tunnelEcho) { endpoint, _ in
             let client = try await HTTPClientConnection.connect(to: endpoint, timeout: .seconds(10))

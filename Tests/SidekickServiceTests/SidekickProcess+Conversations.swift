@@ -6,23 +6,6 @@ import NIOHTTP1
 import Testing
 
 extension SidekickPlace {
-    struct CommandEnd: Sendable {
-        let exitCode: Int
-        let stdout: String
-        let stderr: String
-    }
-
-    /// `POST /run/command`
-    func command(_ command: String) async throws -> CommandEnd {
-        let body = try JSONEncoder().encode(["command": command])
-        let answer = try await authorized(.POST, "/run/command", body: String(decoding: body, as: UTF8.self))
-        guard case .object(let data)? = answer.json["data"], case .int(let code)? = data["exit_code"] else {
-            throw Problem(status: answer.status, code: .internalError, message: answer.body)
-        }
-        return CommandEnd(
-            exitCode: Int(code), stdout: answer.data("stdout") ?? "", stderr: answer.data("stderr") ?? "")
-    }
-
     /// A WebSocket with this target, as a client that says short texts.
     func webSocket(_ target: String, _ body: (WebSocketPeer) async throws -> Void) async throws {
         let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(5))

@@ -1,15 +1,19 @@
-/// Takes our credential out of a target's query: every pair named exactly `token`, and nothing else. What
-/// remains keeps its bytes and order; a name that only decodes to `token` is the upstream's business.
+/// Takes our credential out of a target's query: pairs named exactly `token`, and nothing else. What remains keeps its
+/// bytes and order; a name that only decodes to `token` is the upstream's business.
 package enum QueryToken {
-    /// - Returns: the target without the pairs, and their percent-decoded values in order.
-    package static func cut(from target: String) -> (target: String, tokens: [String]) {
+    /// - Parameter isOurs: whether a pair with this percent-decoded value goes.
+    /// - Returns: the target without those pairs, and their values in order.
+    package static func cut(
+        from target: String, where isOurs: (String) -> Bool = { _ in true }
+    ) -> (target: String, tokens: [String]) {
         guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return (target, []) }
         var tokens: [String] = []
         var kept: [Substring] = []
         let query = target.utf8[target.utf8.index(after: mark)...]
         for pair in query.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
-            if pair.starts(with: "token=".utf8) {
-                tokens.append(percentDecoded(pair.dropFirst(6)))
+            let value = pair.starts(with: "token=".utf8) ? percentDecoded(pair.dropFirst(6)) : nil
+            if let value, isOurs(value) {
+                tokens.append(value)
             } else {
                 kept.append(Substring(pair))
             }

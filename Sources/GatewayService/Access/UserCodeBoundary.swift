@@ -9,7 +9,7 @@ package enum UserCodeBoundary {
         for name in ["x-computesdk-token", "x-computesdk-api-key"] { headers.remove(name: name) }
         // A page that was opened with ?token= names its own address in every request it makes.
         if let referer = headers.first(name: "referer") {
-            headers.replaceOrAdd(name: "Referer", value: QueryToken.cut(from: referer).target)
+            headers.replaceOrAdd(name: "Referer", value: OwnCredential.cut(from: referer))
         }
         switch form {
         case .host: Cookies.removeOurs(from: &headers)

@@ -38,6 +38,10 @@ package enum HeaderRewriting {
         "x-forwarded-server", "x-forwarded-prefix", "x-real-ip", "x-compute-child", "x-request-id",
     ]
 
+    private static let credentials: Set<String> = [
+        "authorization", "cookie", "set-cookie", "x-computesdk-token", "x-computesdk-api-key",
+    ]
+
     /// The request's headers for the upstream. Credentials are the caller's matter.
     package static func request(_ headers: HTTPHeaders, facts: ClientFacts) -> HTTPHeaders {
         var result = endToEnd(headers)
@@ -72,6 +76,18 @@ package enum HeaderRewriting {
 
     /// The answer's headers for the client.
     package static func response(_ headers: HTTPHeaders) -> HTTPHeaders { endToEnd(headers) }
+
+    /// Trailers of either side. Some servers merge them into the headers, where they would say again, unchecked, what
+    /// was decided from the head (RFC 9110 §6.5.1).
+    package static func trailers(_ trailers: HTTPHeaders?) -> HTTPHeaders? {
+        guard let trailers else { return nil }
+        let kept = trailers.filter { name, _ in
+            let name = name.lowercased().replacing("_", with: "-")
+            return !hopByHop.contains(name) && !notDroppable.contains(name) && !ours.contains(name)
+                && !credentials.contains(name)
+        }
+        return kept.isEmpty ? nil : HTTPHeaders(kept)
+    }
 
     private static func endToEnd(_ headers: HTTPHeaders) -> HTTPHeaders {
         var result = headers

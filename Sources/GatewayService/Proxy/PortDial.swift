@@ -4,13 +4,13 @@ package import ComputeCore
 /// Which address a port of a compute is dialled at, and which are refused: a user names the port, so it must
 /// not lead to anything but his own code.
 package enum PortDial {
-    /// - Parameter listener: where the Gateway itself listens.
-    package static func endpoint(for route: RouteRecord, port: Int, listener: Endpoint?) throws(Problem) -> Endpoint {
+    /// - Parameter own: where the Gateway itself and the API behind it listen.
+    package static func endpoint(for route: RouteRecord, port: Int, own: [Endpoint]) throws(Problem) -> Endpoint {
         guard let host = route.portHost else {
             throw .unavailable("the sandbox has no address for ports yet")
         }
-        if case .tcp(_, let own)? = listener, own == port, Endpoint.tcp(host: host, port: port).isLoopback {
-            throw Problem(status: 403, code: .forbidden, message: "port \(port) is the gateway's own")
+        for case .tcp(_, port) in own where Endpoint.tcp(host: host, port: port).isLoopback {
+            throw Problem(status: 403, code: .forbidden, message: "port \(port) is not the sandbox's")
         }
         // A Sidekick obeys whoever reaches it with its secret, and must not be reached around the token check.
         if case .tcp(_, let sidekick)? = route.sidekick, sidekick == port {

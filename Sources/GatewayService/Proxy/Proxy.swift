@@ -26,7 +26,13 @@ struct Proxy: Sendable {
 
     private func dial(_ upstream: Upstream, mayReuse: Bool) async throws -> UpstreamPool.Lease {
         do {
-            return try await lease(upstream, mayReuse: mayReuse)
+            let lease = try await lease(upstream, mayReuse: mayReuse)
+            // Asked only now that the pool knows the connection: whatever ends the route later closes it.
+            guard upstream.isCurrent() else {
+                await pool.discard(lease)
+                throw Problem.unavailable("the sandbox has just moved or ended")
+            }
+            return lease
         } catch let error as HTTPServingError where error.code == .connectTimeout {
             throw Problem(status: 504, code: .gatewayTimeout, message: "connecting to the sandbox took too long")
         } catch is HTTPServingError {
@@ -75,7 +81,9 @@ struct Proxy: Sendable {
             defer { group.cancelAll() }
             let head = try await answerHead(connection, upload)
             if head.status == .switchingProtocols {
-                guard let protocolName = head.headers.first(name: "upgrade"), exchange.upgrade != nil else {
+                guard let protocolName = head.headers.first(name: "upgrade"),
+                    upstream.head.headers.contains(name: "upgrade")
+                else {
                     throw upstream.broken
                 }
                 try await group.waitForAll()
@@ -87,12 +95,12 @@ struct Proxy: Sendable {
             let writer = try await exchange.startResponse(status: head.status, headers: headers)
             let body = connection.body
             for try await part in body { try await writer.write(part) }
-            try await writer.finish(trailers: body.trailers)
+            try await writer.finish(trailers: HeaderRewriting.trailers(body.trailers))
             return upload.isComplete
         }
     }
 
-    /// The answer's head, or 504 when the upstream has been silent for too long since the request last moved.
+    /// The answer's head. When nothing moved for too long: 408 if it was the client's turn, 504 if the upstream's.
     private func answerHead(_ connection: HTTPClientConnection, _ upload: Upload) async throws -> HTTPResponseHead {
         try await withThrowingTaskGroup(of: HTTPResponseHead?.self) { group in
             defer { group.cancelAll() }
@@ -105,6 +113,10 @@ struct Proxy: Sendable {
                 }
             }
             guard let head = try await group.next() ?? nil else {
+                guard !upload.waitsForClient else {
+                    throw Problem(
+                        status: 408, code: .requestTimeout, message: "the request's body did not arrive in time")
+                }
                 throw Problem(
                     status: 504, code: .gatewayTimeout, message: "the sandbox did not answer in time")
             }
@@ -112,7 +124,7 @@ struct Proxy: Sendable {
         }
     }
 
-    /// After an upgrade: bytes both ways, with neither a limit of time nor knowledge of the protocol.
+    /// After an upgrade: bytes both ways, without knowledge of the protocol.
     private func tunnel(
         _ exchange: HTTPExchange, _ upstream: Upstream, _ connection: HTTPClientConnection, _ head: HTTPResponseHead,
         _ protocolName: String
@@ -123,26 +135,6 @@ struct Proxy: Sendable {
         headers.add(name: "Upgrade", value: protocolName)
         let server = try await connection.becomeTunnel()
         let client = try await exchange.upgradeToBytes(headers: headers)
-        await withTaskGroup(of: Bool.self) { group in
-            group.addTask { await Self.copy(client, to: server) }
-            group.addTask { await Self.copy(server, to: client) }
-            // A clean end of one direction leaves the other open; a broken one ends both.
-            while let clean = await group.next() {
-                guard !clean || Task.isCancelled else { continue }
-                await client.close()
-                await server.close()
-            }
-        }
-    }
-
-    /// - Returns: false when it ended otherwise than by the sender's EOF.
-    private static func copy(_ from: ByteTunnel, to target: ByteTunnel) async -> Bool {
-        do {
-            for try await part in from.inbound { try await target.write(part) }
-            await target.closeOutput()
-            return !Task.isCancelled
-        } catch {
-            return false
-        }
+        await TunnelCopy(client: client, server: server, halfClosedLimit: headerTimeout).run()
     }
 }

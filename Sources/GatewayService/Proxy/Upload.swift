@@ -7,6 +7,7 @@ final class Upload: Sendable {
     private struct State {
         var lastMove = ContinuousClock.now
         var isComplete = false
+        var waitsForClient = true
         var clientError: (any Error)?
     }
     private let state = Mutex(State())
@@ -14,6 +15,8 @@ final class Upload: Sendable {
     /// When a part of the request was last taken by the upstream.
     var lastMove: ContinuousClock.Instant { state.withLock { $0.lastMove } }
     var isComplete: Bool { state.withLock { $0.isComplete } }
+    /// The upstream took everything so far, and it is the client who does not go on.
+    var waitsForClient: Bool { state.withLock { $0.waitsForClient } }
     /// Why the client's body ended before its end.
     var clientError: (any Error)? { state.withLock { $0.clientError } }
 
@@ -23,9 +26,14 @@ final class Upload: Sendable {
         var parts = body.makeAsyncIterator()
         while true {
             do {
-                guard let part = try await parts.next() else { break }
+                let part = try await parts.next()
+                state.withLock { $0.waitsForClient = false }
+                guard let part else { break }
                 do { try await connection.sendBody(part) } catch { return }
-                state.withLock { $0.lastMove = .now }
+                state.withLock {
+                    $0.lastMove = .now
+                    $0.waitsForClient = true
+                }
             } catch {
                 // Cancelled: the answer is complete, or the client is gone and everything ends anyway.
                 guard !Task.isCancelled else { return }
@@ -35,7 +43,7 @@ final class Upload: Sendable {
                 return
             }
         }
-        do { try await connection.finish(trailers: body.trailers) } catch { return }
+        do { try await connection.finish(trailers: HeaderRewriting.trailers(body.trailers)) } catch { return }
         state.withLock {
             $0.lastMove = .now
             $0.isComplete = true

@@ -11,6 +11,8 @@ struct Upstream: Sendable {
     /// Our own servers keep an idle connection far longer than we do; a user's may close one at any moment, so
     /// only a request that can be repeated goes over a used connection to it.
     var isOurServer: Bool
+    /// Whether the endpoint is still this owner's. Addresses are reused.
+    var isCurrent: @Sendable () -> Bool = { true }
     /// Applied to the answer's headers before they go to the client.
     var polish: @Sendable (inout HTTPHeaders) -> Void
 

@@ -70,6 +70,9 @@ final class RouteDirectory: Sendable {
         }
     }
 
+    /// False once the compute has ended or runs as another generation.
+    func isCurrent(_ route: RouteRecord) -> Bool { state.withLock { $0.table.isCurrent(route) } }
+
     private static func firstSignal(of stream: AsyncStream<Void>, until deadline: ContinuousClock.Instant) async -> Bool
     {
         await withTaskGroup(of: Bool.self) { group in

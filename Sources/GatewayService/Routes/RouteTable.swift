@@ -82,6 +82,12 @@ package struct RouteTable: Sendable {
         return .lookUp
     }
 
+    /// False once something newer than the record is known of its compute.
+    package func isCurrent(_ record: RouteRecord) -> Bool {
+        guard !ended.contains(record.computeId) else { return false }
+        return entries[record.computeId].map { $0.record.generation == record.generation } ?? true
+    }
+
     /// A route event of the feed.
     package mutating func happened(_ record: RouteRecord) -> Order {
         if record.state == .ended { lookups[record.computeId]?.sawEnd = true }
