@@ -7,7 +7,7 @@ import Subprocess
 import Testing
 
 /// The real executable as init process of a gVisor sandbox: another kernel, with calls missing and others refused.
-@Suite(.enabled(Runsc.absence) { await Runsc.found != nil }, .serialized, .timeLimit(.minutes(1)))
+@Suite(.enabled(Runsc.absence) { await Runsc.found != nil }, .serialized, .timeLimit(.minutes(3)))
 struct GVisorTests {
     private func sidekick(
         user: String? = nil, _ body: @escaping @Sendable (SidekickPlace) async throws -> Void
