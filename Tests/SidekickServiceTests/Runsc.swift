@@ -72,8 +72,10 @@ struct Runsc: Sendable {
         ).terminationStatus
     }
 
-    /// One sandbox per folder, so that one name is enough.
-    private static let id = "sidekick"
+    /// The folder's name, which is unique: builds of 2022 name a socket of the whole machine after it, whatever `--root`.
+    private static func id(_ folder: String) -> String {
+        folder.split(separator: "/").last.map(String.init) ?? "sidekick"
+    }
 
     /// Writes an OCI bundle into `folder`, which is there at the same path inside, and returns what to execute.
     func command(running executable: String, _ arguments: [String], in folder: String) throws -> [String] {
@@ -84,11 +86,11 @@ struct Runsc: Sendable {
         guard FileManager.default.createFile(atPath: bundle + "/config.json", contents: config) else {
             throw CocoaError(.fileWriteUnknown)
         }
-        return [path] + flags(root: folder + "/runsc") + ["run", "-bundle", bundle, Self.id]
+        return [path] + flags(root: folder + "/runsc") + ["run", "-bundle", bundle, Self.id(folder)]
     }
 
     func kill(_ signal: Subprocess.Signal, in folder: String) async throws {
-        try await call(["kill", Self.id, "\(signal.rawValue)"], root: folder + "/runsc")
+        try await call(["kill", Self.id(folder), "\(signal.rawValue)"], root: folder + "/runsc")
     }
 
     /// What the Kubernetes container is given too: without the first two an identity change fails.
