@@ -19,7 +19,8 @@ package struct TokenVerifier: Sendable {
         guard token.utf8.count <= Self.maximumLength else { throw .malformed }
         let parts = token.split(separator: ".", omittingEmptySubsequences: false)
         // Strictly base64url, so that one token has one spelling.
-        guard parts.count == 3, let header = [UInt8](base64URL: parts[0]), [UInt8](base64URL: parts[1]) != nil,
+        guard parts.count == 3, !parts[0].isEmpty, let header = [UInt8](base64URL: parts[0]),
+            [UInt8](base64URL: parts[1]) != nil,
             [UInt8](base64URL: parts[2]) != nil,
             case .object(let fields)? = try? JSONDocument.parse(header)
         else { throw .malformed }

@@ -65,9 +65,12 @@ struct GVisorTests {
                 .POST, "/files", body: #"{"path":"dir/a b","content":"h\u00e9llo"}"#)
             #expect(written.status == 201, "\(written.body)")
             #expect(try await place.authorized(.GET, "/files/dir/a%20b?content=true").text("content") == "héllo")
-            #expect(try await place.command("stat -c %u 'dir/a b'; cat 'dir/a b'").stdout == "65534\nhéllo")
+            // By the shell itself: this gVisor refuses the statx of newer coreutils.
+            let seen = try await place.command("test -O 'dir/a b' && cat 'dir/a b'")
+            #expect(seen.stdout == "héllo", "\(seen)")
             #expect(try await place.authorized(.PUT, "/files/dir/a%20b", body: #"{"content":"2"}"#).status == 200)
-            #expect(try await place.command("cat 'dir/a b'; ls -A dir | wc -l").stdout == "21\n")
+            let replaced = try await place.command("cat 'dir/a b'; cd dir; set -- .[!.]* *; echo \" $*\"")
+            #expect(replaced.stdout == "2 .[!.]* a b\n", "\(replaced)")
             let listed = try await place.authorized(.GET, "/files?path=dir")
             #expect(listed.body.contains("a b"))
 
