@@ -1,3 +1,4 @@
+import ComputeCore
 import FoundationEssentials
 
 // What a credential of ours looks like, whether or not it is any good. Where code that is not ours would see it, that
