@@ -34,9 +34,9 @@ import Testing
 
     enum Style: String, CaseIterable { case auto, host, path }
 
-    @Test func aChoiceListsWhatIsPossible() {
+    @Test func aChoiceListsWhatIsPossible() throws {
         let style = Setting("url-style", "…")
-        #expect(try! reader(["COMPUTESDK_URL_STYLE": "path"]).choice(style, Style.self) == .path)
+        #expect(try reader(["COMPUTESDK_URL_STYLE": "path"]).choice(style, Style.self) == .path)
         let error = #expect(throws: SettingError.self) {
             try reader(["COMPUTESDK_URL_STYLE": "Path"]).choice(style, Style.self)
         }
