@@ -8,6 +8,7 @@ package enum SidekickMain {
     /// signals whatever its mask says, and SIGTERM would end the process there and then.
     package static func run() -> Never {
         TerminationSignals.block()
+        // Detached, because a plain task here would belong to the main actor, whose thread only waits from now on.
         Task.detached { await start() }
         while true { pause() }
     }
