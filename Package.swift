@@ -109,7 +109,11 @@ let package = Package(
 
         // T3: adapters
         library("SQLStore", ["ComputeDomain", "EventSourcing", "ComputeCore", grdb, logging]),
-        library("LocalRuntime", ["ComputeRuntime", "ComputeCore", subprocess, systemPackage, logging]),
+        library(
+            "LocalRuntime",
+            [
+                "LinuxHost", "GVisor", "OCIImages", "ComputeRuntime", "ComputeCore", subprocess, systemPackage, logging,
+            ]),
         library(
             "SidekickClient",
             [
@@ -121,6 +125,9 @@ let package = Package(
         library("HTTPServing", ["ComputeCore", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
         library("WebSockets", ["HTTPServing", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
         library("LinuxSystem", ["CLinux"]),
+        library("LinuxHost", ["ComputeCore", crypto, subprocess, systemPackage]),
+        library("GVisor", ["LinuxHost", "ComputeCore", subprocess, systemPackage]),
+        library("OCIImages", ["LinuxHost", "ComputeCore", crypto]),
         library("ServiceHost", [logging, lifecycle, configuration]),
 
         // T1: vocabulary
@@ -157,6 +164,9 @@ let package = Package(
                 nio("NIOWebSocket"), nio("NIOEmbedded"),
             ]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
+        tests("LinuxHostTests", ["LinuxHost", "ComputeCore"]),
+        tests("GVisorTests", ["GVisor", "LinuxHost", "ComputeCore"]),
+        tests("OCIImagesTests", ["OCIImages", "LinuxHost", "ComputeCore", crypto]),
         tests("ServiceHostTests", ["ServiceHost", logging]),
         tests(
             "SQLStoreTests",
@@ -164,8 +174,9 @@ let package = Package(
         tests(
             "LocalRuntimeTests",
             [
-                "LocalRuntime", "SidekickClient", "SidekickProtocol", "ComputeRuntime", "TestSupport", "ComputeCore",
-                asyncHTTPClient, crypto, logging, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOFoundationCompat"),
+                "LocalRuntime", "LinuxHost", "GVisor", "OCIImages", "SidekickClient", "SidekickProtocol",
+                "ComputeRuntime", "TestSupport", "ComputeCore", asyncHTTPClient, crypto, logging, nio("NIOCore"),
+                nio("NIOHTTP1"), nio("NIOFoundationCompat"),
             ]),
         tests(
             "SidekickServiceTests",

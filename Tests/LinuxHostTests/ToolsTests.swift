@@ -1,0 +1,37 @@
+import Glibc
+import LinuxHost
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ToolsTests {
+    private let tools = Tools.ofThisProcess
+
+    @Test func outputAndInputPassThrough() async throws {
+        let output = try await tools.run("sh", ["-c", "cat; echo oops >&2"], input: "hello")
+        #expect(output.standardOutput == "hello")
+        #expect(output.standardError == "oops\n")
+    }
+
+    @Test func failuresNameTheToolAndWhatItSaid() async throws {
+        let error = await #expect(throws: ToolError.self) { try await tools.run("sh", ["-c", "echo bad >&2; exit 3"]) }
+        #expect(error?.code == .failed)
+        #expect(error?.description.contains("bad") == true)
+        let missing = await #expect(throws: ToolError.self) { try await tools.run("no-such-program", []) }
+        #expect(missing?.code == .missing)
+    }
+
+    @Test func aHangingToolIsKilledWithItsChildren() async throws {
+        let marker = "3\(UInt32.random(in: 100_000...999_999))"
+        let error = await #expect(throws: ToolError.self) {
+            try await tools.run("sh", ["-c", "sleep \(marker) & sleep \(marker)"], deadline: .milliseconds(200))
+        }
+        #expect(error?.code == .deadlineExceeded)
+        let left = try? await tools.run("pgrep", ["-f", "sleep \(marker)"])
+        #expect(left == nil)
+    }
+
+    @Test func nothingOfOurEnvironmentIsHandedOn() async throws {
+        let output = try await tools.run("env", [])
+        let names = Set(output.standardOutput.split(separator: "\n").compactMap { $0.split(separator: "=").first })
+        #expect(names.isSubset(of: ["PATH", "LC_ALL", "PWD", "SHLVL", "_"]))
+    }
+}
