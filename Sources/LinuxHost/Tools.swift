@@ -64,8 +64,8 @@ package struct Tools: Sendable {
                         output: .string(limit: Self.maximumOutputBytes),
                         error: .string(limit: Self.maximumOutputBytes))
                     let output = Output(
-                        standardOutput: result.standardOutput ?? "",
-                        standardError: String((result.standardError ?? "").suffix(4096)))
+                        standardOutput: result.standardOutput,
+                        standardError: String(result.standardError.suffix(4096)))
                     guard result.terminationStatus == .exited(0) else {
                         let said = output.standardError.isEmpty ? output.standardOutput : output.standardError
                         return .failed(
