@@ -138,7 +138,14 @@ package struct ExtendSandbox: Hashable, Sendable {
     package var duration: Duration
 
     package init(_ document: JSONValue) throws(Problem) {
-        let milliseconds = try FieldReader(document).integer("duration", in: CreateSandbox.timeoutRange)
+        let fields = FieldReader(document)
+        // The field of a create: ignoring it would extend by the default in silence.
+        guard fields.value("timeout") == nil else {
+            throw Problem(
+                status: 400, code: .unsupportedField, message: "extend takes duration (milliseconds), not timeout",
+                field: "timeout")
+        }
+        let milliseconds = try fields.integer("duration", in: CreateSandbox.timeoutRange)
         duration = milliseconds.map { .milliseconds($0) } ?? Self.defaultDuration
     }
 }

@@ -69,5 +69,6 @@ struct CreateSandboxTests {
         #expect(try ExtendSandbox(.object([:])).duration == .seconds(900))
         #expect(try ExtendSandbox(.object(["duration": .double(2000)])).duration == .seconds(2))
         #expect(throws: Problem.self) { try ExtendSandbox(.object(["duration": .int(-1)])) }
+        #expect(throws: Problem.self) { try ExtendSandbox(.object(["timeout": .int(2000)])) }
     }
 }
