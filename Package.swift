@@ -125,7 +125,7 @@ let package = Package(
         library("HTTPServing", ["ComputeCore", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
         library("WebSockets", ["HTTPServing", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
         library("LinuxSystem", ["CLinux"]),
-        library("LinuxHost", ["ComputeCore", crypto, subprocess, systemPackage]),
+        library("LinuxHost", ["CLinux", "ComputeCore", crypto, subprocess, systemPackage]),
         library("GVisor", ["LinuxHost", "ComputeCore", subprocess, systemPackage]),
         library("OCIImages", ["LinuxHost", "ComputeCore", crypto]),
         library("ServiceHost", [logging, lifecycle, configuration]),

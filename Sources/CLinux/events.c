@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int clinux_event_open(void) {
@@ -53,3 +54,8 @@ int clinux_pipe(int *read_end, int *write_end) {
 }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int clinux_pidfd_open(pid_t process) {
+    int descriptor = (int)syscall(SYS_pidfd_open, process, 0u);
+    return descriptor >= 0 ? descriptor : -errno;
+}

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/types.h>
 
 // Calls that the Swift overlay of the C library leaves out.
 
@@ -24,3 +25,7 @@ int clinux_pipe(int *read_end, int *write_end);
 
 /// At most 15 characters.
 void clinux_name_thread(const char *name);
+
+/// A descriptor of a process, close-on-exec, that reads as ready once the process has ended. Returns it or -errno:
+/// ESRCH when there is none, ENOSYS where the kernel is older than 5.3 or is gVisor.
+int clinux_pidfd_open(pid_t process);
