@@ -1,6 +1,6 @@
 import Glibc
 import Subprocess
-import SystemPackage
+package import SystemPackage
 
 /// Runs programs of this machine to their end: `ip`, `mount`, `nft`, CNI plugins, `runsc`, `skopeo`.
 ///
@@ -50,48 +50,77 @@ package struct Tools: Sendable {
         guard let executable = path(of: name) else { throw ToolError(.missing, tool: name) }
         let words = Arguments(arguments)
         let variables = customEnvironment(environment)
-        let outcome = await withTaskGroup(of: Outcome.self) { group in
-            group.addTask {
-                do {
-                    var options = PlatformOptions()
-                    options.createSession = true
-                    options.teardownSequence = [
-                        .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100))
-                    ]
-                    let result = try await Subprocess.run(
-                        .path(FilePath(executable)), arguments: words, environment: variables,
-                        platformOptions: options, input: .string(input),
-                        output: .string(limit: Self.maximumOutputBytes),
-                        error: .string(limit: Self.maximumOutputBytes))
-                    let output = Output(
-                        standardOutput: result.standardOutput,
-                        standardError: String(result.standardError.suffix(4096)))
-                    guard result.terminationStatus == .exited(0) else {
-                        let said = output.standardError.isEmpty ? output.standardOutput : output.standardError
-                        return .failed(
-                            ToolError(.failed, tool: name, detail: "\(result.terminationStatus): \(said.suffix(1000))"))
-                    }
-                    return .ended(output)
-                } catch {
-                    return .failed(ToolError(.cannotRun, tool: name, detail: "\(error)"))
-                }
+        return try await bounded(name, deadline) {
+            let result = try await Subprocess.run(
+                .path(FilePath(executable)), arguments: words, environment: variables,
+                platformOptions: Self.ownSession, input: .string(input),
+                output: .string(limit: Self.maximumOutputBytes), error: .string(limit: Self.maximumOutputBytes))
+            let output = Output(
+                standardOutput: result.standardOutput, standardError: String(result.standardError.suffix(4096)))
+            guard result.terminationStatus == .exited(0) else {
+                let said = output.standardError.isEmpty ? output.standardOutput : output.standardError
+                throw ToolError(.failed, tool: name, detail: "\(result.terminationStatus): \(said.suffix(1000))")
             }
-            group.addTask {
-                do { try await Task.sleep(for: deadline) } catch { return .failed(ToolError(.cancelled, tool: name)) }
-                return .failed(ToolError(.deadlineExceeded, tool: name, detail: "after \(deadline)"))
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? .failed(ToolError(.cancelled, tool: name))
-        }
-        switch outcome {
-        case .ended(let output): return output
-        case .failed(let error): throw error
+            return output
         }
     }
 
-    private enum Outcome: Sendable {
-        case ended(Output)
-        case failed(ToolError)
+    /// Runs `name` with files as its output. For programs that leave others behind which keep it open: nothing here
+    /// waits for its end.
+    package func run(
+        _ name: String, _ arguments: [String], environment: [String: String] = [:],
+        standardOutput: FileDescriptor, standardError: FileDescriptor, deadline: Duration = .seconds(20)
+    ) async throws(ToolError) {
+        guard let executable = path(of: name) else { throw ToolError(.missing, tool: name) }
+        let words = Arguments(arguments)
+        let variables = customEnvironment(environment)
+        try await bounded(name, deadline) {
+            let result = try await Subprocess.run(
+                .path(FilePath(executable)), arguments: words, environment: variables,
+                platformOptions: Self.ownSession, input: .none,
+                output: .fileDescriptor(standardOutput, closeAfterSpawningProcess: false),
+                error: .fileDescriptor(standardError, closeAfterSpawningProcess: false))
+            guard result.terminationStatus == .exited(0) else {
+                throw ToolError(.failed, tool: name, detail: "\(result.terminationStatus): ")
+            }
+        }
+    }
+
+    private static var ownSession: PlatformOptions {
+        var options = PlatformOptions()
+        options.createSession = true
+        options.teardownSequence = [
+            .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100))
+        ]
+        return options
+    }
+
+    /// Cancels `work` at the deadline.
+    private func bounded<Value: Sendable>(
+        _ name: String, _ deadline: Duration, _ work: @escaping @Sendable () async throws -> Value
+    ) async throws(ToolError) -> Value {
+        let outcome = await withTaskGroup(of: Result<Value, ToolError>.self) { group in
+            group.addTask {
+                do {
+                    return .success(try await work())
+                } catch let error as ToolError {
+                    return .failure(error)
+                } catch {
+                    return .failure(ToolError(.cannotRun, tool: name, detail: "\(error)"))
+                }
+            }
+            group.addTask {
+                do {
+                    try await Task.sleep(for: deadline)
+                } catch {
+                    return .failure(ToolError(.cancelled, tool: name))
+                }
+                return .failure(ToolError(.deadlineExceeded, tool: name, detail: "after \(deadline)"))
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? .failure(ToolError(.cancelled, tool: name))
+        }
+        return try outcome.get()
     }
 
     private func customEnvironment(_ extra: [String: String]) -> Environment {

@@ -1,0 +1,93 @@
+package import ComputeCore
+import Glibc
+
+/// What an OCI runtime is told of one container: a folder with a `config.json` (OCI runtime specification 1.0).
+///
+/// What it has no word for cannot be asked for: no host path, no device, no privilege, no namespace of another
+/// process but the network's. The root file system and the network namespace are all that a container gets of the host.
+package struct ContainerBundle: Hashable, Sendable {
+    /// A folder on the host.
+    package var rootfs: String
+    package var arguments: [String]
+    package var environment: [String: String]
+    package var workingDirectory: String
+    package var hostname: String
+    /// Nil makes a new one with a loopback interface.
+    package var networkNamespacePath: String?
+    package var maxOpenFiles: Int
+
+    package init(
+        rootfs: String, arguments: [String], environment: [String: String] = [:], workingDirectory: String = "/",
+        hostname: String, networkNamespacePath: String?, maxOpenFiles: Int = 65_536
+    ) {
+        self.rootfs = rootfs
+        self.arguments = arguments
+        self.environment = environment
+        self.workingDirectory = workingDirectory
+        self.hostname = hostname
+        self.networkNamespacePath = networkNamespacePath
+        self.maxOpenFiles = maxOpenFiles
+    }
+
+    /// What root may do inside. Each is a right over the container's own files and processes.
+    ///
+    /// Without the first two an identity change fails; the next four let an init serve and end processes of other
+    /// users; the last two are for `sudo` and package managers: `sudo` reports to the audit log, drops bounding rights
+    /// and is installed set-uid. Never SYS_ADMIN, NET_ADMIN, NET_RAW, SYS_PTRACE, MKNOD.
+    package static let capabilities = [
+        "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
+        "CAP_SETPCAP", "CAP_AUDIT_WRITE", "CAP_NET_BIND_SERVICE",
+    ]
+
+    package func configuration() -> JSONValue {
+        let rights = JSONValue.array(Self.capabilities.map(JSONValue.string))
+        return .object([
+            "ociVersion": .string("1.0.2"),
+            "process": .object([
+                "terminal": .bool(false),
+                "user": .object(["uid": .int(0), "gid": .int(0)]),
+                "args": .array(arguments.map(JSONValue.string)),
+                "env": .array(environment.sorted { $0.key < $1.key }.map { .string("\($0.key)=\($0.value)") }),
+                "cwd": .string(workingDirectory),
+                "capabilities": .object([
+                    "bounding": rights, "effective": rights, "permitted": rights,
+                    // Inherited rights would reach the processes of every user.
+                    "inheritable": .array([]), "ambient": .array([]),
+                ]),
+                "rlimits": .array([limit("RLIMIT_NOFILE", maxOpenFiles), limit("RLIMIT_CORE", 0)]),
+                // `sudo` is a set-uid program.
+                "noNewPrivileges": .bool(false),
+            ]),
+            "root": .object(["path": .string(rootfs), "readonly": .bool(false)]),
+            "hostname": .string(hostname),
+            "mounts": .array([
+                mount("/proc", "proc", ["nosuid", "noexec", "nodev"]),
+                mount("/sys", "sysfs", ["nosuid", "noexec", "nodev", "ro"]),
+                mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755"]),
+                mount("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+                mount("/dev/shm", "tmpfs", ["nosuid", "noexec", "nodev", "mode=1777"]),
+            ]),
+            "linux": .object([
+                "namespaces": .array(
+                    ["pid", "mount", "ipc", "uts"].map { .object(["type": .string($0)]) } + [networkNamespace])
+            ]),
+        ])
+    }
+
+    private var networkNamespace: JSONValue {
+        var fields: [String: JSONValue] = ["type": .string("network")]
+        fields["path"] = networkNamespacePath.map(JSONValue.string)
+        return .object(fields)
+    }
+
+    private func limit(_ type: String, _ value: Int) -> JSONValue {
+        .object(["type": .string(type), "soft": .int(Int64(value)), "hard": .int(Int64(value))])
+    }
+
+    private func mount(_ destination: String, _ type: String, _ options: [String]) -> JSONValue {
+        .object([
+            "destination": .string(destination), "type": .string(type), "source": .string(type),
+            "options": .array(options.map(JSONValue.string)),
+        ])
+    }
+}
