@@ -11,7 +11,7 @@ extension ContainerBundle {
         } catch {
             throw RunscError(.failed, "the bundle \(folder) cannot be written: \(error)", cause: error)
         }
-        keepTemporaryFilesOnDisk()
+        if !isReadOnly { keepTemporaryFilesOnDisk() }
     }
 
     /// gVisor hides an empty `/tmp` under a file system in memory, which no disk limit counts. One entry prevents that.

@@ -1,5 +1,4 @@
 package import ComputeCore
-import Glibc
 
 /// What an OCI runtime is told of one container: a folder with a `config.json` (OCI runtime specification 1.0).
 ///
@@ -15,6 +14,7 @@ package struct ContainerBundle: Hashable, Sendable {
     /// Nil makes a new one with a loopback interface.
     package var networkNamespacePath: String?
     package var maxOpenFiles: Int
+    var isReadOnly = false
 
     package init(
         rootfs: String, arguments: [String], environment: [String: String] = [:], workingDirectory: String = "/",
@@ -58,13 +58,14 @@ package struct ContainerBundle: Hashable, Sendable {
                 // `sudo` is a set-uid program.
                 "noNewPrivileges": .bool(false),
             ]),
-            "root": .object(["path": .string(rootfs), "readonly": .bool(false)]),
+            "root": .object(["path": .string(rootfs), "readonly": .bool(isReadOnly)]),
             "hostname": .string(hostname),
             "mounts": .array([
                 mount("/proc", "proc", ["nosuid", "noexec", "nodev"]),
                 mount("/sys", "sysfs", ["nosuid", "noexec", "nodev", "ro"]),
                 mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755"]),
-                mount("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+                mount(
+                    "/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
                 mount("/dev/shm", "tmpfs", ["nosuid", "noexec", "nodev", "mode=1777"]),
             ]),
             "linux": .object([

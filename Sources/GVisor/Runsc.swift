@@ -85,10 +85,12 @@ package struct Runsc: Sendable {
             // A write that fails ends the shell before anything ran outside its groups.
             try await tools.run(
                 "sh",
-                ["-c", #"while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; shift; exec "$@""#, "sh"] + words,
+                ["-c", #"while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; shift; exec "$@""#, "sh"]
+                    + words,
                 standardOutput: standardOutput, standardError: log, deadline: deadline)
         } catch {
             var error = error
+            if error.tool == "sh", error.code != .missing { error.tool = "runsc" }
             error.detail += Self.text(of: standardError, from: end ?? 0)
             throw RunscError("the container \(id) does not start", error)
         }

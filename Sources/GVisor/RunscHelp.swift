@@ -30,7 +30,9 @@ struct RunscHelp: Hashable {
     /// The options that every container is run with, of those that this build knows.
     var flags: [String] {
         var flags: [String] = []
-        func add(_ option: String, _ value: String) { if options.contains(option) { flags.append("--\(option)=\(value)") } }
+        func add(_ option: String, _ value: String) {
+            if options.contains(option) { flags.append("--\(option)=\(value)") }
+        }
         // Groups are ours: runsc only knows some of the layouts, and removes what it did not make.
         add("ignore-cgroups", "true")
         // A layer in memory or in the root file system beside our own would escape the disk limit.

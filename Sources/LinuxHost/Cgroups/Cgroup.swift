@@ -32,7 +32,8 @@ package struct Cgroup: Sendable {
         for controller in CgroupLayout.Controller.allCases {
             let hierarchy = tree.layout.hierarchy(of: controller)
             let settings = hierarchy.map { limits.settings(for: controller, $0.interface) } ?? []
-            guard let hierarchy, settings.contains(where: { ControlFile.exists("\(folder(hierarchy))/\($0.file)") }) else {
+            guard let hierarchy, settings.contains(where: { ControlFile.exists("\(folder(hierarchy))/\($0.file)") })
+            else {
                 if limits.needs(controller) { warnings.append("no cgroup controller limits \(controller.rawValue)") }
                 continue
             }
@@ -55,7 +56,8 @@ package struct Cgroup: Sendable {
         var found: Set<Int32> = []
         for file in joinFiles {
             // 0 stands for a process that our pid namespace cannot see.
-            found.formUnion((ControlFile.read(file) ?? "").split(separator: "\n").compactMap { Int32($0) }.filter { $0 > 0 })
+            found.formUnion(
+                (ControlFile.read(file) ?? "").split(separator: "\n").compactMap { Int32($0) }.filter { $0 > 0 })
         }
         return found.sorted()
     }

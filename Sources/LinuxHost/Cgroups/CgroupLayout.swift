@@ -63,7 +63,8 @@ package struct CgroupLayout: Hashable, Sendable {
         let unified = mounts.filter(\.isUnified)
         for mount in unified {
             let names = unifiedControllers(mount.mountPoint) ?? ""
-            var controllers = Set(names.split(whereSeparator: \.isWhitespace).compactMap { Controller(rawValue: String($0)) })
+            var controllers = Set(
+                names.split(whereSeparator: \.isWhitespace).compactMap { Controller(rawValue: String($0)) })
             // Not a controller there: every group of a v2 tree can be frozen. Beside a v1 freezer it would only be a
             // second group to keep, so it counts only when nothing else freezes.
             controllers.insert(.freezer)
@@ -74,7 +75,9 @@ package struct CgroupLayout: Hashable, Sendable {
             throw HostError(.unavailable, "no control groups are mounted: there is no cgroup in /proc/self/mountinfo")
         }
         guard !hierarchies.isEmpty else {
-            let reason = readOnly.isEmpty ? "none has a controller that is needed" : "\(readOnly.joined(separator: ", ")) is read-only"
+            let reason =
+                readOnly.isEmpty
+                ? "none has a controller that is needed" : "\(readOnly.joined(separator: ", ")) is read-only"
             throw HostError(
                 .notPermitted, "control groups cannot be made: \(reason) (a container without privileges?)")
         }

@@ -28,7 +28,9 @@ package struct CgroupTree: Sendable {
     /// The groups that exist now, in any hierarchy.
     package func names() -> [String] {
         var names: Set<String> = []
-        for hierarchy in layout.hierarchies { names.formUnion(ControlFile.subdirectories(of: hierarchy.mountPoint + path)) }
+        for hierarchy in layout.hierarchies {
+            names.formUnion(ControlFile.subdirectories(of: hierarchy.mountPoint + path))
+        }
         return names.sorted()
     }
 
@@ -55,7 +57,8 @@ package struct CgroupTree: Sendable {
                     let failure = ControlFile.write("\(level)/cgroup.subtree_control", "+\(controller.rawValue)")
                     guard failure != 0 else { continue }
                     let reason = String(cString: strerror(failure))
-                    warnings.append("the cgroup controller \(controller.rawValue) is not handed down by \(level): \(reason)")
+                    warnings.append(
+                        "the cgroup controller \(controller.rawValue) is not handed down by \(level): \(reason)")
                     break
                 }
             }
