@@ -33,7 +33,7 @@ package final class ProcessWatch: Sendable {
     }
 
     /// For kernels without pidfd.
-    static func endedByAsking(_ process: Int32, every pause: Duration = .milliseconds(50)) async {
+    package static func endedByAsking(_ process: Int32, every pause: Duration = .milliseconds(50)) async {
         while isRunning(process) {
             do { try await Task.sleep(for: pause) } catch { return }
         }
