@@ -1,15 +1,15 @@
 /// What a build of `runsc` says of itself. Pure.
-struct RunscHelp: Hashable {
-    var version: String
+package struct RunscHelp: Hashable {
+    package var version: String
     /// Names of the options before the subcommand.
-    var options: Set<String>
+    package var options: Set<String>
     /// As the help of `--platform` lists them.
-    var platforms: [String]
+    package var platforms: [String]
 
     /// - Parameters:
     ///   - version: what `runsc --version` prints: `runsc version 0.0~20240729.0`, then other lines.
     ///   - flags: what `runsc flags` prints: `  -name type`, then the words about it, indented further.
-    init(version: String, flags: String) {
+    package init(version: String, flags: String) {
         let first = version.split(separator: "\n").first ?? ""
         self.version = String(first.split(separator: " ").last ?? "unknown")
         options = []
@@ -28,7 +28,7 @@ struct RunscHelp: Hashable {
     }
 
     /// The options that every container is run with, of those that this build knows.
-    var flags: [String] {
+    package var flags: [String] {
         var flags: [String] = []
         func add(_ option: String, _ value: String) {
             if options.contains(option) { flags.append("--\(option)=\(value)") }
@@ -50,7 +50,7 @@ struct RunscHelp: Hashable {
     /// Which platforms to try, best first.
     /// - Parameter wanted: names with commas between them; nil or `auto` for those that work without hardware help.
     ///   `kvm` is never tried unasked: where it is offered and does not work it hangs.
-    func candidates(_ wanted: String?) -> [String] {
+    package func candidates(_ wanted: String?) -> [String] {
         let names =
             switch wanted {
             case nil, "", "auto": ["systrap", "ptrace"]

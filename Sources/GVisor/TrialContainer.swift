@@ -34,7 +34,7 @@ struct TrialContainer {
     }
 
     /// A cold cache and a busy machine take seconds. kvm either works at once or hangs.
-    private var deadline: Duration { abilities.platform == "kvm" ? .seconds(2) : .seconds(10) }
+    private var deadline: Duration { abilities.platform == "kvm" ? .seconds(2) : .seconds(20) }
 
     /// - Returns: whether the container could also be saved and brought back.
     func run() async throws(RunscError) -> Bool {

@@ -61,7 +61,8 @@ struct CgroupLayoutTests {
     @Test func aV2MachineHasOneTreeThatFreezesByItself() throws {
         let layout = try parse(
             "35 24 0:30 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot",
-            "0::/system.slice/example.service", unified: ["/sys/fs/cgroup": "cpuset cpu io memory hugetlb pids rdma misc"])
+            "0::/system.slice/example.service",
+            unified: ["/sys/fs/cgroup": "cpuset cpu io memory hugetlb pids rdma misc"])
         #expect(layout.version == .v2)
         #expect(layout.hierarchies.map(\.mountPoint) == ["/sys/fs/cgroup"])
         #expect(layout.missing.isEmpty)

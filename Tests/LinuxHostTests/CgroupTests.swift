@@ -27,7 +27,8 @@ import Testing
         let output = try await tools.run(
             "sh",
             [
-                "-c", #"c=$1; shift; for f; do echo 0 >"$f" || exit 1; done; sh -c "$c" >/dev/null 2>&1 & echo $!"#, "sh",
+                "-c", #"c=$1; shift; for f; do echo 0 >"$f" || exit 1; done; sh -c "$c" >/dev/null 2>&1 & echo $!"#,
+                "sh",
                 command,
             ] + group.joinFiles)
         return try #require(Int32(output.standardOutput.split(separator: "\n").first ?? ""))
