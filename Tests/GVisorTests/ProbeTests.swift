@@ -30,7 +30,7 @@ struct ProbeTests {
         // Hangs as kvm does where /dev/kvm leads nowhere: what it started stays after it was killed itself.
         try await withStandIn(
             """
-            case "$*" in *platform=kvm*) setsid sh -c "sleep 1000; : $*" & sleep 1000;; esac
+            case "$*" in *platform=kvm*) setsid sh -c "while :; do sleep 0.05; done; : $*" & sleep 1000;; esac
             """
         ) { executable in
             try await withRoot { root in
@@ -71,7 +71,7 @@ struct ProbeTests {
             try await tools.run("mkdir", ["-p", "\(left)/state", "\(left)/first"])
             try await tools.run("touch", ["\(left)/state/some.state", "\(left)/output"])
             let started = try await tools.run(
-                "sh", ["-c", #"sh -c 'sleep 1000; : "$0"' "$0" >/dev/null 2>&1 & echo $!"#, left])
+                "sh", ["-c", #"sh -c 'while :; do sleep 0.05; done' "$0" >/dev/null 2>&1 & echo $!"#, left])
             let process = try #require(Int32(started.standardOutput.trimmed))
             _ = try await Runsc.probe(
                 executable: Build.executables[0], root: root, platform: nil, tools: tools)

@@ -14,8 +14,8 @@ func removeTree(_ path: String) { try? FileManager.default.removeItem(atPath: pa
 /// Every build on this machine, with every platform that needs no hardware.
 struct Build: Sendable, CustomTestStringConvertible {
     var executable: String
-    var platform: String
-    var testDescription: String { "\(executable) on \(platform)" }
+    var abilities: Runsc.Abilities
+    var testDescription: String { "\(executable) on \(abilities.platform)" }
 
     /// `RUNSC` (names with colons between them) and the ones on the search path.
     static let executables: [String] = {
@@ -33,12 +33,20 @@ struct Build: Sendable, CustomTestStringConvertible {
     static var here: Bool { geteuid() == 0 && !executables.isEmpty }
     static let absence: Comment = "no runsc, or not root: set RUNSC, or install the package"
 
-    static func all() async throws -> [Build] {
+    /// Probed once per test run.
+    static func all() async throws -> [Build] { try await probed.value }
+
+    private static let probed = Task {
+        let tools = Tools.ofThisProcess
+        let root = "/tmp/gvisor-builds-\(UInt64.random(in: .min ... .max))"
+        defer { removeTree(root) }
         var builds: [Build] = []
         for executable in executables {
-            let flags = try await Tools.ofThisProcess.run("sh", ["-c", #"exec "$0" flags 2>&1"#, executable])
-            let help = RunscHelp(version: "", flags: flags.standardOutput)
-            builds += help.candidates("systrap,ptrace").map { Build(executable: executable, platform: $0) }
+            let flags = try await tools.run("sh", ["-c", #"exec "$0" flags 2>&1"#, executable])
+            for platform in RunscHelp(version: "", flags: flags.standardOutput).candidates(nil) {
+                let runsc = try await Runsc.probe(executable: executable, root: root, platform: platform, tools: tools)
+                builds.append(Build(executable: executable, abilities: runsc.abilities))
+            }
         }
         return builds
     }
@@ -97,9 +105,8 @@ final class Place: Sendable {
         return "/run/netns/\(name)"
     }
 
-    func runsc(_ build: Build) async throws -> Runsc {
-        try await Runsc.probe(
-            executable: build.executable, root: "\(folder)/state", platform: build.platform, tools: tools)
+    func runsc(_ build: Build) -> Runsc {
+        Runsc(executable: build.executable, root: "\(folder)/state", abilities: build.abilities, tools: tools)
     }
 }
 
