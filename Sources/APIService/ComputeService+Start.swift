@@ -104,7 +104,7 @@ extension ComputeService {
     private func member(deadline: ContinuousClock.Instant) async throws(Problem) -> Member {
         if let member = ports.runtime.takeIdleMember() { return member }
         do {
-            return try await ports.runtime.startMember(deadline: deadline)
+            return try await ports.runtime.startMember(.fromPool, deadline: deadline)
         } catch {
             logger.failure("a cold start failed", error)
             throw Problem(error)

@@ -20,7 +20,7 @@ struct APIComposition {
     let directory: DataDirectory
     let keys: ServiceKeys
     let server: APIServer
-    let runtime: ProcessRuntime
+    let runtime: MachineRuntime
     /// What the banner says about the API key.
     let key: Banner.Key
     private let http: HTTPClient
@@ -41,8 +41,8 @@ struct APIComposition {
 
         let clock = SystemWallClock()
         let startedAt = clock.now()
-        runtime = try ProcessRuntime(
-            settings: .init(
+        runtime = try MachineRuntime.process(
+            .init(
                 dataDirectory: settings.dataDirectory, sidekick: settings.sidekick,
                 claimKey: keys.claimSigning.publicKey.rawRepresentation.base64URL, poolSize: settings.poolSize),
             logger: logger)

@@ -7,6 +7,9 @@ package import ComputeCore
 package protocol ComputeRuntime: Sendable {
     var abilities: RuntimeAbilities { get }
 
+    /// What an operator wants to know of it, as it is now.
+    func describe() -> RuntimeDescription
+
     /// Keeps the pool full and watches places until cancelled. Places outlive it unless `shutdown` is called.
     func run() async throws
 
@@ -17,10 +20,13 @@ package protocol ComputeRuntime: Sendable {
     /// How many members could be taken now.
     var idleCount: Int { get }
 
-    /// Waits for a member that nobody had before: one that is idle by now, or a fresh one, whose Sidekick listens.
+    /// Waits for a member that nobody had before, whose Sidekick listens. Without an order that is one that is idle by
+    /// now, or the pool's next; with one it is always a fresh one, made as ordered.
     /// The caller owns it. A caller that is cancelled or whose deadline passes leaves nothing behind.
-    /// - Throws: `.outOfCapacity`, `.deadlineExceeded`, `.unavailable`.
-    func startMember(deadline: ContinuousClock.Instant) async throws(RuntimeError) -> Member
+    /// - Throws: `.unsupported` for an order it cannot follow, `.outOfCapacity`, `.deadlineExceeded`, `.unavailable`.
+    func startMember(
+        _ order: MemberOrder, deadline: ContinuousClock.Instant
+    ) async throws(RuntimeError) -> Member
 
     /// Every place there is, also those that an earlier process made, idle or not, alive or not. A place that is
     /// still starting is not listed.
@@ -57,6 +63,19 @@ package struct RuntimeAbilities: OptionSet, Hashable, Sendable {
     package static let volumes = RuntimeAbilities(rawValue: 1 << 3)
     /// Code in a compute cannot reach the host. Absent for `--isolation process`.
     package static let isolated = RuntimeAbilities(rawValue: 1 << 4)
+    /// Members of a size that the caller chooses.
+    package static let resources = RuntimeAbilities(rawValue: 1 << 5)
+    /// Members of an image that the caller chooses.
+    package static let images = RuntimeAbilities(rawValue: 1 << 6)
+
+    /// The names, for people and programs.
+    package var names: [String] {
+        let all: [(RuntimeAbilities, String)] = [
+            (.isolated, "isolated"), (.freeze, "freeze"), (.keepDisk, "keepDisk"), (.checkpoint, "checkpoint"),
+            (.volumes, "volumes"), (.resources, "resources"), (.images, "images"),
+        ]
+        return all.filter { contains($0.0) }.map(\.1)
+    }
 }
 
 /// A started place whose Sidekick listens.

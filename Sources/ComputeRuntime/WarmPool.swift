@@ -147,12 +147,6 @@ package struct WarmPool: ~Copyable, Sendable {
         return orders + startsNeeded()
     }
 
-    /// A member that was found alive and that nobody has: it becomes idle, or is removed when there are enough.
-    package mutating func adopt(_ member: Member) -> [Order] {
-        guard !isIdle(member.name) else { return [] }
-        return settle(Idle(member: member, failuresBefore: 0))
-    }
-
     /// An idle member is removed from outside.
     package mutating func forget(_ name: MemberName) -> [Order] {
         guard let index = idle.firstIndex(where: { $0.member.name == name }) else { return [] }

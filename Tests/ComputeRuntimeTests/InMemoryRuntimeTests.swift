@@ -40,7 +40,7 @@ import Testing
         let runtime = InMemoryRuntime()
         runtime.set { $0.startDelay = .seconds(60) }
         let error = await #expect(throws: RuntimeError.self) {
-            try await runtime.startMember(deadline: .now + .milliseconds(20))
+            try await runtime.startMember(.fromPool, deadline: .now + .milliseconds(20))
         }
         #expect(error?.code == .deadlineExceeded)
     }

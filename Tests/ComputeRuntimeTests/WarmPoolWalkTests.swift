@@ -71,12 +71,8 @@ private struct World: ~Copyable {
             // Sometimes late, sometimes twice.
             guard let timer = timers.randomElement(using: &random) else { return }
             obey(pool.retryDue(timer))
-        case 92..<95:
+        case 92..<96:
             obey(pool.resize(to: Int.random(in: 0...5, using: &random)))
-        case 95..<98:
-            let member = newMember()
-            pooled.insert(member.name)
-            obey(pool.adopt(member))
         default:
             guard let victim = pool.idleMembers.randomElement(using: &random) else { return }
             pooled.remove(victim.name)

@@ -23,9 +23,9 @@ struct LocalWorld: Sendable {
         dataDirectory = "/tmp/rt-\(String.randomLabel(length: 8))"
     }
 
-    func runtime(poolSize: Int) throws -> ProcessRuntime {
-        try ProcessRuntime(
-            settings: .init(
+    func runtime(poolSize: Int) throws -> MachineRuntime {
+        try MachineRuntime.process(
+            .init(
                 dataDirectory: dataDirectory, sidekick: try Self.sidekick,
                 claimKey: key.publicKey.rawRepresentation.base64URL, poolSize: poolSize),
             logger: Self.quiet)
@@ -40,7 +40,7 @@ struct LocalWorld: Sendable {
 
     /// Runs `body` beside the runtime's `run()`, and removes everything afterwards.
     func withRunning<Value: Sendable>(
-        _ runtime: ProcessRuntime, _ body: @Sendable () async throws -> Value
+        _ runtime: MachineRuntime, _ body: @Sendable () async throws -> Value
     ) async throws -> Value {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runtime.run() }

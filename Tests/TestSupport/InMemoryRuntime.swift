@@ -34,6 +34,7 @@ package final class InMemoryRuntime: ComputeRuntime {
         var frozen: Set<MemberName> = []
         var removed: [MemberName] = []
         var coldStarts = 0
+        var orders: [MemberOrder] = []
         var isShutDown = false
     }
 
@@ -75,6 +76,8 @@ package final class InMemoryRuntime: ComputeRuntime {
 
     package var removedNames: [MemberName] { state.withLock { $0.removed } }
     package var coldStarts: Int { state.withLock { $0.coldStarts } }
+    /// What was ordered of the cold starts.
+    package var orders: [MemberOrder] { state.withLock { $0.orders } }
     package func isFrozen(_ name: MemberName) -> Bool { state.withLock { $0.frozen.contains(name) } }
     package func isAlive(_ name: MemberName) -> Bool { state.withLock { $0.places[name]?.isAlive ?? false } }
 
@@ -99,10 +102,20 @@ package final class InMemoryRuntime: ComputeRuntime {
         return member
     }
 
-    package func startMember(deadline: ContinuousClock.Instant) async throws(RuntimeError) -> Member {
-        if let member = takeIdleMember() { return member }
+    package func describe() -> RuntimeDescription {
+        RuntimeDescription(isolation: "memory", abilities: abilities, poolTarget: poolSize, poolIdle: idleCount)
+    }
+
+    package func startMember(
+        _ order: MemberOrder, deadline: ContinuousClock.Instant
+    ) async throws(RuntimeError) -> Member {
+        guard order.resources == nil || abilities.contains(.resources),
+            order.image == nil || abilities.contains(.images)
+        else { throw RuntimeError(.unsupported, "this runtime makes nothing to order") }
+        if order.isEmpty, let member = takeIdleMember() { return member }
         let behaviour = state.withLock { state in
             state.coldStarts += 1
+            state.orders.append(order)
             return state.behaviour
         }
         let ready = ContinuousClock.now + behaviour.startDelay

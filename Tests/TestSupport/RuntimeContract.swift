@@ -40,6 +40,9 @@ package struct RuntimeContract: Sendable {
         try await removeIsIdempotentAndLeavesNothing()
         try await passedDeadlineIsHonoured()
         try await absentAbilitiesAreRefused()
+        try await frozenMembersThaw()
+        try await ordersAreFollowedOrRefused()
+        try await itDescribesItself()
         try await shutdownKeepsOnlyTakenMembersAndStartsNothing()
         try await shutdownLeavesNothing()
     }
@@ -77,7 +80,7 @@ package struct RuntimeContract: Sendable {
         // More than the pool holds, so that at least one starts cold.
         let members = try await withThrowingTaskGroup(of: Member.self) { group in
             for _ in 0..<(poolSize + 2) {
-                group.addTask { try await runtime.startMember(deadline: .now + patience) }
+                group.addTask { try await runtime.startMember(.fromPool, deadline: .now + patience) }
             }
             return try await group.reduce(into: [Member]()) { $0.append($1) }
         }
@@ -87,7 +90,7 @@ package struct RuntimeContract: Sendable {
     }
 
     package func placesListsWhatExists() async throws {
-        let member = try await runtime.startMember(deadline: .now + patience)
+        let member = try await runtime.startMember(.fromPool, deadline: .now + patience)
         try await eventually("the pool fills") { runtime.idleCount == poolSize }
         let places = try await runtime.places()
         try expect(places.count { $0.isIdle } == poolSize, "idle members are listed as idle")
@@ -102,7 +105,7 @@ package struct RuntimeContract: Sendable {
     }
 
     package func removeIsIdempotentAndLeavesNothing() async throws {
-        let member = try await runtime.startMember(deadline: .now + patience)
+        let member = try await runtime.startMember(.fromPool, deadline: .now + patience)
         async let once: Void = runtime.remove(member.name)
         async let again: Void = runtime.remove(member.name)
         _ = try await (once, again)
@@ -117,7 +120,7 @@ package struct RuntimeContract: Sendable {
         var taken: [Member] = []
         for _ in 0..<(poolSize * 2) { if let member = runtime.takeIdleMember() { taken.append(member) } }
         do {
-            let late = try await runtime.startMember(deadline: .now - .seconds(1))
+            let late = try await runtime.startMember(.fromPool, deadline: .now - .seconds(1))
             // Allowed only when one was idle by then.
             taken.append(late)
         } catch {
@@ -128,7 +131,7 @@ package struct RuntimeContract: Sendable {
 
     package func absentAbilitiesAreRefused() async throws {
         guard !runtime.abilities.contains(.freeze) else { return }
-        let member = try await runtime.startMember(deadline: .now + patience)
+        let member = try await runtime.startMember(.fromPool, deadline: .now + patience)
         do {
             try await runtime.freeze(member.name)
             throw Violation(description: "freezing without the ability is refused")
@@ -144,15 +147,59 @@ package struct RuntimeContract: Sendable {
         try await removeAll([member])
     }
 
+    package func frozenMembersThaw() async throws {
+        guard runtime.abilities.contains(.freeze) else { return }
+        let member = try await runtime.startMember(.fromPool, deadline: .now + patience)
+        try await runtime.freeze(member.name)
+        try expect(try await runtime.places().contains { $0.member == member && $0.isAlive }, "a frozen member is alive")
+        try await runtime.freeze(member.name)
+        try await runtime.thaw(member.name)
+        try expect(await listens(member), "a thawed member listens")
+        try await runtime.freeze(member.name)
+        try await removeAll([member])
+        try expect(await !leavesTraces(member), "a frozen member is removed like any other")
+    }
+
+    /// An order is followed, beside the pool, or refused: never answered with something else.
+    package func ordersAreFollowedOrRefused() async throws {
+        let order = MemberOrder(resources: ComputeResources(cpus: 0.5, memoryBytes: 300 << 20))
+        guard runtime.abilities.contains(.resources) else {
+            do {
+                _ = try await runtime.startMember(order, deadline: .now + patience)
+                throw Violation(description: "an order without the ability is refused")
+            } catch let error as RuntimeError {
+                try expect(error.code == .unsupported, "an order without the ability is .unsupported, not \(error)")
+            }
+            return
+        }
+        try await eventually("the pool fills") { runtime.idleCount == poolSize }
+        let idle = try await runtime.places().filter(\.isIdle).map(\.member.name)
+        let member = try await runtime.startMember(order, deadline: .now + patience)
+        try expect(!idle.contains(member.name), "a member that is made to order is a fresh one")
+        try expect(await listens(member), "it listens")
+        guard let place = try await runtime.places().first(where: { $0.member == member }) else {
+            throw Violation(description: "it is listed")
+        }
+        if case .taken = place.standing {} else { throw Violation(description: "it is taken, not \(place.standing)") }
+        try await removeAll([member])
+    }
+
+    package func itDescribesItself() async throws {
+        try await eventually("the pool fills") { runtime.idleCount == poolSize }
+        let description = runtime.describe()
+        try expect(description.abilities == runtime.abilities, "it says its abilities")
+        try expect(description.poolTarget == poolSize && description.poolIdle == poolSize, "it says its pool")
+    }
+
     package func shutdownKeepsOnlyTakenMembersAndStartsNothing() async throws {
-        let kept = try await runtime.startMember(deadline: .now + patience)
+        let kept = try await runtime.startMember(.fromPool, deadline: .now + patience)
         await runtime.shutdown(keep: true)
         try expect(await listens(kept), "a kept member lives on")
         try expect(try await runtime.places().map(\.member) == [kept], "only the kept member is left")
         try expect(runtime.takeIdleMember() == nil, "nothing is idle after the shutdown")
         try expect(await runtime.unreadyReason() != nil, "a runtime that is shut down is not ready")
         do {
-            _ = try await runtime.startMember(deadline: .now + patience)
+            _ = try await runtime.startMember(.fromPool, deadline: .now + patience)
             throw Violation(description: "a runtime that is shut down starts nothing")
         } catch let error as RuntimeError {
             try expect(error.code == .unavailable, "a start after the shutdown is .unavailable, not \(error)")

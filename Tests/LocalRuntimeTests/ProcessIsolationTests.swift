@@ -87,8 +87,8 @@ import Testing
         let (alive, dead) = try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await first.run() }
             let members = (
-                try await first.startMember(deadline: .now + .seconds(15)),
-                try await first.startMember(deadline: .now + .seconds(15))
+                try await first.startMember(.fromPool, deadline: .now + .seconds(15)),
+                try await first.startMember(.fromPool, deadline: .now + .seconds(15))
             )
             // Nothing is shut down: the first runtime simply is no more.
             group.cancelAll()
@@ -122,7 +122,7 @@ import Testing
         defer { world.removeDataDirectory() }
         let runtime = try world.runtime(poolSize: 1)
         try await world.withRunning(runtime) {
-            let taken = try await runtime.startMember(deadline: .now + .seconds(15))
+            let taken = try await runtime.startMember(.fromPool, deadline: .now + .seconds(15))
             try await eventually { runtime.idleCount == 1 }
             let idle = try #require(try await runtime.places().first { $0.isIdle }?.member)
             for member in [taken, idle] {
@@ -142,7 +142,7 @@ import Testing
         defer { world.removeDataDirectory() }
         let runtime = try world.runtime(poolSize: 0)
         try await world.withRunning(runtime) {
-            let member = try await runtime.startMember(deadline: .now + .seconds(15))
+            let member = try await runtime.startMember(.fromPool, deadline: .now + .seconds(15))
             let order = ClaimOrder(
                 computeId: .random(), generation: .first, secret: "a secret of enough characters", env: [:],
                 directory: nil,
@@ -165,7 +165,7 @@ import Testing
         defer { world.removeDataDirectory() }
         let runtime = try world.runtime(poolSize: 0)
         try await world.withRunning(runtime) {
-            let member = try await runtime.startMember(deadline: .now + .seconds(15))
+            let member = try await runtime.startMember(.fromPool, deadline: .now + .seconds(15))
             let home = "\(world.directory(of: member))/home"
             // An orphan as a killed Sidekick leaves it: only its home tells whose it was.
             let marker = "98\(Int.random(in: 100_000...999_999))"

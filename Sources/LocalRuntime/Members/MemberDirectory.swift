@@ -8,10 +8,9 @@ import Glibc
 /// ```
 /// <data dir>/members/<name>/     0700
 ///     member.json                what we know of it, replaced whole
-///     s.sock  i.sock             where its Sidekick listens: for the Gateway, for the API
-///     state/                     the Sidekick's own (the claim)
-///     home/                      the user's files
+///     taken                      somebody took it: after a crash it may be a compute's
 ///     sidekick.log               what the Sidekick complains about
+///     …                          what its isolation keeps there
 /// ```
 struct MemberDirectory: Sendable, Hashable {
     let members: String
@@ -28,34 +27,26 @@ struct MemberDirectory: Sendable, Hashable {
     }
 
     var path: String { "\(members)/\(name)" }
-    var state: String { "\(path)/state" }
-    var home: String { "\(path)/home" }
     var log: String { "\(path)/sidekick.log" }
-    var member: Member {
-        Member(
-            name: name, sidekick: .unix(path: "\(path)/s.sock"), sidekickInternal: .unix(path: "\(path)/i.sock"),
-            portHost: "127.0.0.1")
-    }
-
-    /// `sun_path` holds 108 bytes with the final zero; a longer path fails only when the Sidekick binds it.
-    static func checkSocketPaths(under members: String) throws(RuntimeError) {
-        let longest = "\(members)/\(MemberName.random())/s.sock".utf8.count
-        guard longest <= 107 else {
-            throw RuntimeError(
-                .unavailable,
-                "the data directory's path is \(longest - 107) bytes too long for Unix sockets below it: "
-                    + "choose a shorter COMPUTESDK_DATA_DIR")
-        }
-    }
+    private var takenMark: String { "\(path)/taken" }
 
     /// Makes the directory with a record without a process, so that a start that is cut in the middle leaves
     /// something the next one finds.
-    func create(startedAt: WallTime) throws(RuntimeError) {
-        for directory in [path, state, home] {
+    func create(_ record: MemberRecord, folders: [String] = []) throws(RuntimeError) {
+        for directory in [path] + folders {
             guard mkdir(directory, 0o700) == 0 else { throw .system("cannot make \(directory)") }
         }
-        try write(MemberRecord(member: member, process: nil, startedAt: startedAt))
+        try write(record)
     }
+
+    /// Somebody takes it: from here on it may be claimed, so that only its Sidekick or a record can say what it is.
+    func markTaken() throws(RuntimeError) {
+        let file = open(takenMark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw .system("cannot write \(takenMark)") }
+        close(file)
+    }
+
+    var isTaken: Bool { access(takenMark, F_OK) == 0 }
 
     /// Replaces the record whole. Not synced: after a power cut the process it names is gone as well.
     func write(_ record: MemberRecord) throws(RuntimeError) {

@@ -1,18 +1,14 @@
-package import ComputeCore
+import ComputeCore
 package import ComputeRuntime
 import Glibc
-package import Logging
+import Logging
 import Synchronization
 
-/// Computes on this machine.
-///
-/// Its one isolation so far is *process*: a member is a plain process beside ours, so code in it can read and do
-/// whatever our own user can. That is for development only; the composition chooses it when the setting says so,
-/// never by default.
+/// Computes on this machine: the shell around a pool of members, which an `Isolation` starts and ends.
 ///
 /// A member outlives this process when that is killed. The next one finds it again (`Place.Standing.leftover`);
-/// members that are dead by then are removed at its start.
-package final class ProcessRuntime: ComputeRuntime {
+/// what nobody can use any more by then is removed at its start.
+package final class MachineRuntime: ComputeRuntime {
     package struct Settings: Sendable {
         /// Members live in `members` below it. Made if missing.
         package var dataDirectory: String
@@ -32,29 +28,38 @@ package final class ProcessRuntime: ComputeRuntime {
             self.claimKey = claimKey
             self.poolSize = poolSize
         }
+
+        var members: String { "\(dataDirectory)/members" }
     }
 
-    /// No `freeze`: stopping every process of a tree is no freezer, since a stopped one is seen by its parent and
-    /// can be continued by its siblings.
-    package let abilities: RuntimeAbilities = []
+    package let abilities: RuntimeAbilities
 
     let settings: Settings
-    let members: String
+    let isolation: any Isolation
     let logger: Logger
     let clock: any WallClock
     let state: Mutex<State>
+    /// Members that are made to order start beside the pool, no more at once than the pool's own.
+    let gate: StartGate
     /// What `run()` has to do. Its length is bounded by the pool: one order per start, retry or surplus member.
-    let orders: AsyncStream<WarmPool.Order>
-    let orderQueue: AsyncStream<WarmPool.Order>.Continuation
+    let work: AsyncStream<Work>
+    let workQueue: AsyncStream<Work>.Continuation
+
+    enum Work: Sendable {
+        case obey(WarmPool.Order)
+        /// It became idle.
+        case freeze(MemberName)
+    }
 
     struct State: ~Copyable {
         var pool: WarmPool
         /// Members whose start is under way.
         var starting: Set<MemberName> = []
-        /// Processes that this runtime started and that have not ended.
+        /// Members that this runtime started and that have not ended.
         var running: Set<MemberName> = []
         var startedAt: [MemberName: WallTime] = [:]
         var takenAt: [MemberName: WallTime] = [:]
+        var removals: [MemberName: Task<Result<Void, RuntimeError>, Never>] = [:]
         /// Answers that their waiters have not fetched yet, and how to wake them.
         var answers: [WarmPool.WaiterID: Result<Member, RuntimeError>] = [:]
         var waiters: [WarmPool.WaiterID: AsyncStream<Void>.Continuation] = [:]
@@ -62,25 +67,31 @@ package final class ProcessRuntime: ComputeRuntime {
         var isShutDown = false
     }
 
-    /// - Throws: when the data directory cannot be made or its path is too long for sockets.
-    package init(
-        settings: Settings, logger: Logger, clock: any WallClock = SystemWallClock()
+    init(
+        settings: Settings, isolation: any Isolation, logger: Logger, clock: any WallClock
     ) throws(RuntimeError) {
         self.settings = settings
+        self.isolation = isolation
         self.logger = logger
         self.clock = clock
-        members = "\(settings.dataDirectory)/members"
+        abilities = isolation.abilities
+        gate = StartGate(width: settings.concurrentStarts)
         let pool = WarmPool.Settings(
             target: max(0, settings.poolSize), concurrentStarts: settings.concurrentStarts)
         state = Mutex(State(pool: WarmPool(pool)))
-        (orders, orderQueue) = AsyncStream.makeStream()
-        try MemberDirectory.checkSocketPaths(under: members)
-        for directory in [settings.dataDirectory, members] {
+        (work, workQueue) = AsyncStream.makeStream()
+        for directory in [settings.dataDirectory, settings.members] {
             guard mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw .system("cannot make \(directory)") }
         }
-        guard access(settings.sidekick, X_OK) == 0 else {
-            throw .system("cannot execute the sidekick at \(settings.sidekick)")
+    }
+
+    package func describe() -> RuntimeDescription {
+        var description = isolation.description
+        state.withLock { state in
+            description.poolTarget = state.pool.target
+            description.poolIdle = state.pool.idleCount
         }
+        return description
     }
 
     // MARK: Taking members
@@ -88,18 +99,44 @@ package final class ProcessRuntime: ComputeRuntime {
     package var idleCount: Int { state.withLock { $0.pool.idleCount } }
 
     package func takeIdleMember() -> Member? {
-        let now = clock.now()
-        var member: Member?
-        step { state in
-            let (taken, orders) = state.pool.take()
-            if let taken { state.takenAt[taken.name] = now }
-            member = taken
-            return orders
+        // One that died this moment cannot be taken; the next one can.
+        while true {
+            let now = clock.now()
+            var member: Member?
+            step { state in
+                let (taken, orders) = state.pool.take()
+                if let taken { state.takenAt[taken.name] = now }
+                member = taken
+                return orders
+            }
+            guard let member else { return nil }
+            if take(member) { return member }
         }
-        return member
     }
 
-    package func startMember(deadline: ContinuousClock.Instant) async throws(RuntimeError) -> Member {
+    package func startMember(
+        _ order: MemberOrder, deadline: ContinuousClock.Instant
+    ) async throws(RuntimeError) -> Member {
+        guard order.isEmpty else { return try await startToOrder(order, deadline: deadline) }
+        while true {
+            let member = try await poolsNext(deadline: deadline)
+            if take(member) { return member }
+        }
+    }
+
+    /// - Returns: false when it is of no use any more; it is removed then.
+    private func take(_ member: Member) -> Bool {
+        do {
+            try isolation.take(member.name)
+            return true
+        } catch {
+            logger.error("A member cannot be taken", metadata: ["member": "\(member.name)", "error": "\(error)"])
+            workQueue.yield(.obey(.remove(member.name)))
+            return false
+        }
+    }
+
+    private func poolsNext(deadline: ContinuousClock.Instant) async throws(RuntimeError) -> Member {
         let (wakes, wake) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         var waiter: WarmPool.WaiterID?
         step { state in
@@ -122,15 +159,6 @@ package final class ProcessRuntime: ComputeRuntime {
         }
         guard let answer else { throw RuntimeError(.deadlineExceeded, "no member was ready in time") }
         return try answer.get()
-    }
-
-    // MARK: What is not supported
-
-    package func freeze(_ name: MemberName) async throws(RuntimeError) {
-        throw RuntimeError(.unsupported, "process isolation cannot freeze a compute")
-    }
-    package func thaw(_ name: MemberName) async throws(RuntimeError) {
-        throw RuntimeError(.unsupported, "process isolation cannot freeze a compute")
     }
 
     package func unreadyReason() async -> String? {
@@ -161,6 +189,6 @@ package final class ProcessRuntime: ComputeRuntime {
             return (work, wakes)
         }
         for wake in wakes { wake.yield() }
-        for order in work { orderQueue.yield(order) }
+        for order in work { workQueue.yield(.obey(order)) }
     }
 }

@@ -27,8 +27,8 @@ enum MemberProcess {
         let outcome = try await Subprocess.run(
             .path(FilePath(executable)),
             arguments: Arguments([
-                "--listen", directory.member.sidekick.description,
-                "--internal-listen", directory.member.sidekickInternal.description,
+                "--listen", directory.processMember.sidekick.description,
+                "--internal-listen", directory.processMember.sidekickInternal.description,
                 "--member", directory.name.rawValue,
                 "--claim-key", claimKey,
                 "--state-dir", directory.state,

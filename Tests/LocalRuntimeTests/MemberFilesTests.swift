@@ -46,18 +46,18 @@ import Testing
     }
 
     @Test func aDataDirectoryThatIsTooLongForSocketsIsRefusedByName() throws {
-        var settings = ProcessRuntime.Settings(
+        var settings = MachineRuntime.Settings(
             dataDirectory: "/tmp/" + String(repeating: "x", count: 80), sidekick: "/bin/true", claimKey: "", poolSize: 0
         )
         let error = #expect(throws: RuntimeError.self) {
-            try ProcessRuntime(settings: settings, logger: LocalWorld.quiet)
+            try MachineRuntime.process(settings, logger: LocalWorld.quiet)
         }
         #expect(error?.message.contains("COMPUTESDK_DATA_DIR") == true)
         settings.dataDirectory = "/tmp/rt-\(String.randomLabel(length: 8))"
         settings.sidekick = "/nonexistent/sidekick"
         defer { try? FileManager.default.removeItem(atPath: settings.dataDirectory) }
         let missing = #expect(throws: RuntimeError.self) {
-            try ProcessRuntime(settings: settings, logger: LocalWorld.quiet)
+            try MachineRuntime.process(settings, logger: LocalWorld.quiet)
         }
         #expect(missing?.message.contains("/nonexistent/sidekick") == true)
     }
@@ -65,13 +65,13 @@ import Testing
     @Test(.timeLimit(.minutes(1))) func aSidekickThatEndsAtOnceIsAnHonestReason() async throws {
         let world = LocalWorld()
         defer { world.removeDataDirectory() }
-        let runtime = try ProcessRuntime(
-            settings: .init(dataDirectory: world.dataDirectory, sidekick: "/bin/false", claimKey: "", poolSize: 1),
+        let runtime = try MachineRuntime.process(
+            .init(dataDirectory: world.dataDirectory, sidekick: "/bin/false", claimKey: "", poolSize: 1),
             logger: LocalWorld.quiet)
         try await world.withRunning(runtime) {
             try await eventually { await runtime.unreadyReason()?.contains("ended before it was ready") == true }
             let error = await #expect(throws: RuntimeError.self) {
-                try await runtime.startMember(deadline: .now + .milliseconds(50))
+                try await runtime.startMember(.fromPool, deadline: .now + .milliseconds(50))
             }
             #expect(error?.code == .deadlineExceeded)
             try await eventually { try await runtime.places().isEmpty }

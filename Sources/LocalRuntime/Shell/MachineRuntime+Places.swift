@@ -1,0 +1,103 @@
+package import ComputeCore
+package import ComputeRuntime
+import Logging
+import Synchronization
+
+extension MachineRuntime {
+    package func places() async throws(RuntimeError) -> [Place] {
+        let surveys = await BlockingThreads.run { [isolation] in isolation.survey() }
+        return state.withLock { state in
+            surveys.compactMap { survey in
+                let name = survey.member.name
+                guard !state.starting.contains(name) else { return nil }
+                let standing: Place.Standing =
+                    state.pool.isIdle(name) ? .idle : state.takenAt[name].map { .taken(at: $0) } ?? .leftover
+                // A record without a process was read while the start was under way, which it is not any more: the
+                // member may be a create's by now, and must not look dead to the sweep.
+                let isAlive = survey.isAlive || (survey.process == nil && state.running.contains(name))
+                return Place(member: survey.member, isAlive: isAlive, standing: standing, startedAt: survey.startedAt)
+            }
+        }
+    }
+
+    package func freeze(_ name: MemberName) async throws(RuntimeError) {
+        try await BlockingThreads.run { [isolation] () throws(RuntimeError) in try isolation.freeze(name) }
+    }
+
+    package func thaw(_ name: MemberName) async throws(RuntimeError) {
+        try await BlockingThreads.run { [isolation] () throws(RuntimeError) in try isolation.thaw(name) }
+    }
+
+    /// One removal per member at a time: who asks meanwhile waits for the same one.
+    package func remove(_ name: MemberName) async throws(RuntimeError) {
+        // A name comes from outside and becomes a path.
+        guard MemberDirectory(members: settings.members, name: name) != nil else { return }
+        step { $0.pool.forget(name) }
+        let removal = state.withLock { state in
+            if let removal = state.removals[name] { return removal }
+            // Nobody's child: a removal that was begun ends, also when its caller goes away.
+            let removal = Task { await self.removeAlone(name) }
+            state.removals[name] = removal
+            return removal
+        }
+        try await removal.value.get()
+    }
+
+    private func removeAlone(_ name: MemberName) async -> Result<Void, RuntimeError> {
+        let result: Result<Void, RuntimeError>
+        do throws(RuntimeError) {
+            try await isolation.remove(name)
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        state.withLock { state in
+            state.removals[name] = nil
+            guard case .success = result else { return }
+            state.takenAt[name] = nil
+            state.startedAt[name] = nil
+        }
+        return result
+    }
+
+    package func shutdown(keep: Bool) async {
+        step { state in
+            state.isShutDown = true
+            // Removed below, since `run()` may have ended.
+            return state.pool.drain().filter {
+                if case .remove = $0 { false } else { true }
+            }
+        }
+        // A start that is under way removes its own member; it ends at its deadline at the latest.
+        while state.withLock({ !$0.starting.isEmpty }) { await pause() }
+        let all = await BlockingThreads.run { [isolation] in isolation.names() }
+        // Kept: what somebody took, and what an earlier process left.
+        let removed = state.withLock { state in
+            keep ? all.filter { state.startedAt[$0] != nil && state.takenAt[$0] == nil } : all
+        }
+        await removeAll(removed)
+        let isEmpty = await BlockingThreads.run { [isolation] in isolation.names().isEmpty }
+        if isEmpty { await isolation.tearDown() }
+        workQueue.finish()
+    }
+
+    /// What an earlier process left and no compute can live in.
+    func removeUseless() async {
+        await removeAll(await BlockingThreads.run { [isolation] in isolation.useless() })
+    }
+
+    /// All at once would be hundreds of helpers on a machine that is starting or stopping.
+    private func removeAll(_ names: [MemberName]) async {
+        await withTaskGroup(of: Void.self) { group in
+            for (index, name) in names.enumerated() {
+                if index >= 8 { await group.next() }
+                group.addTask {
+                    do { try await self.remove(name) } catch {
+                        self.logger.error(
+                            "A member could not be removed", metadata: ["member": "\(name)", "error": "\(error)"])
+                    }
+                }
+            }
+        }
+    }
+}

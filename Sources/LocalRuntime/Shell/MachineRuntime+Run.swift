@@ -1,0 +1,155 @@
+import ComputeCore
+import ComputeRuntime
+import Glibc
+import Logging
+import Synchronization
+
+extension MachineRuntime {
+    /// Above this a Sidekick's log starts anew: it is for the last complaint, not for an archive.
+    private static let maximumLogBytes = 1 << 20
+
+    package func run() async throws {
+        await removeUseless()
+        try await isolation.prepare()
+        step { state in
+            state.isRunning = true
+            return state.pool.fill()
+        }
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.boundLogs() }
+            for await item in work {
+                group.addTask {
+                    switch item {
+                    case .obey(let order): await self.perform(order)
+                    case .freeze(let name): await self.freezeIdle(name)
+                    }
+                }
+            }
+            group.cancelAll()
+        }
+        state.withLock { $0.isRunning = false }
+    }
+
+    private func perform(_ order: WarmPool.Order) async {
+        switch order {
+        case .start(let id):
+            do {
+                let member = try await start(.fromPool, deadline: .now + settings.startDeadline)
+                step { state in
+                    // It may have ended before the pool knew of it; nobody would notice later.
+                    state.running.contains(member.name)
+                        ? state.pool.startFinished(id, member)
+                        : state.pool.startFailed(id, reason: "the Sidekick ended at once")
+                }
+                workQueue.yield(.freeze(member.name))
+            } catch {
+                logger.error("A member did not start", metadata: ["error": "\(error)"])
+                step { $0.pool.startFailed(id, reason: error.message) }
+            }
+        case .remove(let name):
+            do { try await remove(name) } catch {
+                logger.error("A member could not be removed", metadata: ["member": "\(name)", "error": "\(error)"])
+            }
+        case .scheduleRetry(let id, let delay):
+            try? await Task.sleep(for: delay)
+            step { $0.pool.retryDue(id) }
+        case .give, .fail:
+            preconditionFailure("step answers waiters itself")
+        }
+    }
+
+    // MARK: Starting
+
+    /// A start that fails or is cancelled leaves nothing.
+    private func start(
+        _ order: MemberOrder, deadline: ContinuousClock.Instant
+    ) async throws(RuntimeError) -> Member {
+        let name = MemberName.random()
+        let startedAt = clock.now()
+        let mayStart = state.withLock { state in
+            guard !state.isShutDown else { return false }
+            state.starting.insert(name)
+            state.running.insert(name)
+            state.startedAt[name] = startedAt
+            return true
+        }
+        guard mayStart else { throw RuntimeError(.unavailable, "the runtime is shutting down") }
+        defer { _ = state.withLock { $0.starting.remove(name) } }
+        do {
+            return try await isolation.start(name, order, startedAt: startedAt, deadline: deadline) { [weak self] in
+                self?.memberEnded(name)
+            }
+        } catch {
+            state.withLock { state in
+                state.running.remove(name)
+                state.startedAt[name] = nil
+            }
+            throw error
+        }
+    }
+
+    /// In the caller's task, beside the pool.
+    func startToOrder(
+        _ order: MemberOrder, deadline: ContinuousClock.Instant
+    ) async throws(RuntimeError) -> Member {
+        guard order.resources == nil || abilities.contains(.resources) else {
+            throw RuntimeError(.unsupported, "\(isolation.description.isolation) isolation has computes of one size")
+        }
+        guard order.image == nil || abilities.contains(.images) else {
+            throw RuntimeError(.unsupported, "\(isolation.description.isolation) isolation has no images")
+        }
+        guard state.withLock({ $0.isRunning && !$0.isShutDown }) else {
+            throw RuntimeError(.unavailable, "the runtime is not running")
+        }
+        return try await gate.pass(deadline: deadline) { () async throws(RuntimeError) in
+            let member = try await start(order, deadline: deadline)
+            let now = clock.now()
+            state.withLock { $0.takenAt[member.name] = now }
+            do throws(RuntimeError) { try isolation.take(member.name) } catch {
+                try? await remove(member.name)
+                throw error
+            }
+            return member
+        }
+    }
+
+    private func memberEnded(_ name: MemberName) {
+        let now = clock.now()
+        step { state in
+            state.running.remove(name)
+            guard state.pool.isIdle(name) else { return [] }
+            return state.pool.idleMemberDied(name, age: now - (state.startedAt[name] ?? now))
+        }
+    }
+
+    // MARK: Idle members
+
+    /// An idle member may be taken while it is being frozen. Its taker thaws it, and so does this afterwards: whoever
+    /// comes last leaves it running.
+    private func freezeIdle(_ name: MemberName) async {
+        guard abilities.contains(.freeze), state.withLock({ $0.pool.isIdle(name) }) else { return }
+        await BlockingThreads.run { [isolation, logger] in
+            do { try isolation.freeze(name) } catch {
+                logger.warning("A member cannot be frozen", metadata: ["member": "\(name)", "error": "\(error)"])
+            }
+            if !self.state.withLock({ $0.pool.isIdle(name) }) { try? isolation.thaw(name) }
+        }
+    }
+
+    private func boundLogs() async {
+        while (try? await Task.sleep(for: .seconds(5))) != nil {
+            await BlockingThreads.run { [settings] in
+                for directory in MemberDirectory.all(under: settings.members) {
+                    directory.boundLog(to: Self.maximumLogBytes)
+                }
+            }
+        }
+    }
+}
+
+/// Also pauses in a cancelled task, which is where a shutdown runs.
+func pause() async { await Task.detached { try? await Task.sleep(for: .milliseconds(5)) }.value }
+
+func requireExecutable(_ sidekick: String) throws(RuntimeError) {
+    guard access(sidekick, X_OK) == 0 else { throw .system("cannot execute the sidekick at \(sidekick)") }
+}
