@@ -8,16 +8,22 @@ package struct CreateSandbox: Hashable, Sendable {
     package var envs: [String: String]
     package var name: SandboxName?
     package var directory: String?
+    /// A reference to an image in a registry; nil: the server's own.
+    package var image: String?
+    /// nil: the server's own size.
+    package var resources: ComputeResources?
 
     package init(
         timeout: Duration? = nil, metadata: [String: JSONValue]? = nil, envs: [String: String] = [:],
-        name: SandboxName? = nil, directory: String? = nil
+        name: SandboxName? = nil, directory: String? = nil, image: String? = nil, resources: ComputeResources? = nil
     ) {
         self.timeout = timeout
         self.metadata = metadata
         self.envs = envs
         self.name = name
         self.directory = directory
+        self.image = image
+        self.resources = resources
     }
 
     /// One second to seven days, in milliseconds.
@@ -31,8 +37,7 @@ package struct CreateSandbox: Hashable, Sendable {
     /// What this version cannot honour. Refused by name when it asks for something: a caller who was given less
     /// than he asked for in silence finds out in production.
     static let unsupportedFields = [
-        "templateId", "template", "image", "snapshotId", "overlays", "servers", "runtime", "resources", "network",
-        "volumes",
+        "templateId", "template", "snapshotId", "overlays", "servers", "runtime", "network", "volumes",
     ]
 
     package init(_ document: JSONValue) throws(Problem) {
@@ -55,6 +60,23 @@ package struct CreateSandbox: Hashable, Sendable {
         name = try SandboxName(fields, nameIsRequired: nameIsRequired)
         directory = try fields.string("directory")
         if let directory { try Self.check(directory: directory) }
+        image = try fields.string("image")
+        if let image { try Self.check(image: image) }
+        let size = try fields.object("resources").map { (size) throws(Problem) in
+            try ComputeResources(size.filter { $0.value != .null }, prefix: "resources")
+        }
+        resources = size == ComputeResources() ? nil : size
+    }
+
+    /// Who may create computes may not name folders of the server. The runtime reads the rest of the reference.
+    private static func check(image: String) throws(Problem) {
+        let bytes = image.utf8
+        let isReference =
+            (1...512).contains(bytes.count) && bytes.first.map(\.isASCIIAlphanumeric) == true
+            && bytes.allSatisfy { $0.isASCIIAlphanumeric || "._-:/@".utf8.contains($0) }
+        guard isReference, !image.hasPrefix("oci:"), !image.contains("://"), !image.contains(":/") else {
+            throw .invalid("image", "image must name an image in a registry, such as python:3.12-slim")
+        }
     }
 
     private static func check(metadata: [String: JSONValue]) throws(Problem) {

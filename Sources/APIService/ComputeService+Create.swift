@@ -18,6 +18,7 @@ extension ComputeService {
     package func create(
         _ request: CreateSandbox, retry: RetryKey? = nil, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
+        try checkOrder(request)
         guard request.name != nil || retry != nil else { return try await createAnonymous(request, for: caller) }
         return try await createUnique(request, retry: retry, finding: false, for: caller)
     }
@@ -25,7 +26,32 @@ extension ComputeService {
     /// The living compute of that name, or a new one; of racing calls one creates and all get the same. It is
     /// repeatable by its name and needs no `Idempotency-Key`.
     package func findOrCreate(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
-        try await createUnique(request, retry: nil, finding: true, for: caller)
+        try checkOrder(request)
+        return try await createUnique(request, retry: nil, finding: true, for: caller)
+    }
+
+    /// What is asked for and can never be had is refused before anything is recorded.
+    private func checkOrder(_ request: CreateSandbox) throws(Problem) {
+        let abilities = ports.runtime.abilities
+        for (field, isAsked, ability) in [
+            ("image", request.image != nil, RuntimeAbilities.images),
+            ("resources", request.resources != nil, .resources),
+        ] where isAsked && !abilities.contains(ability) {
+            throw Problem(
+                status: 400, code: .unsupportedField, message: "\(field) is not supported by this server's runtime",
+                field: field)
+        }
+        guard let resources = request.resources else { return }
+        let maximum = settings.maximumResources
+        if let cpus = resources.cpus, let limit = maximum.cpus, cpus > limit {
+            throw .invalid("resources.cpus", "resources.cpus must be at most \(limit) on this server")
+        }
+        for (field, bytes, limit) in [
+            ("memoryMiB", resources.memoryBytes, maximum.memoryBytes), ("diskMiB", resources.diskBytes, maximum.diskBytes),
+        ] {
+            guard let bytes, let limit, bytes > limit else { continue }
+            throw .invalid("resources.\(field)", "resources.\(field) must be at most \(limit >> 20) on this server")
+        }
     }
 
     private func createUnique(
@@ -131,7 +157,7 @@ extension ComputeService {
         let id = ComputeID.random()
         let outcome = await tasks.create(id) {
             do throws(Problem) {
-                if let compute = try await self.startFromPool(id, request, for: caller) {
+                if request.order.isEmpty, let compute = try await self.startFromPool(id, request, for: caller) {
                     return .success(.running(compute))
                 }
             } catch {
@@ -153,7 +179,8 @@ extension ComputeService {
         ComputeSpec(
             name: request.name?.name, namespace: request.name?.namespace,
             timeout: request.timeout ?? settings.defaultTimeout, metadata: request.metadata ?? [:],
-            envNames: request.envs.keys.sorted(), directory: request.directory)
+            envNames: request.envs.keys.sorted(), directory: request.directory, image: request.image,
+            resources: request.resources)
     }
 
     private func nameTaken(_ name: SandboxName?) -> Problem {

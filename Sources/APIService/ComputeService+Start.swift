@@ -74,7 +74,7 @@ extension ComputeService {
         let order = claimOrder(summary.id, request)
         let deadline = ContinuousClock.now + settings.coldStartDeadline
         for _ in 0..<settings.claimAttempts {
-            let member = try await member(deadline: deadline)
+            let member = try await member(request.order, deadline: deadline)
             guard await claim(member, order) else { continue }
             do throws(Problem) {
                 let now = ports.clock.now()
@@ -101,10 +101,12 @@ extension ComputeService {
         throw .unavailable("no sandbox could be started", retryAfterSeconds: 2)
     }
 
-    private func member(deadline: ContinuousClock.Instant) async throws(Problem) -> Member {
-        if let member = ports.runtime.takeIdleMember() { return member }
+    private func member(
+        _ order: MemberOrder, deadline: ContinuousClock.Instant
+    ) async throws(Problem) -> Member {
+        if order.isEmpty, let member = ports.runtime.takeIdleMember() { return member }
         do {
-            return try await ports.runtime.startMember(.fromPool, deadline: deadline)
+            return try await ports.runtime.startMember(order, deadline: deadline)
         } catch {
             logger.failure("a cold start failed", error)
             throw Problem(error)
@@ -206,6 +208,11 @@ extension ComputeService {
         }
         return summary
     }
+}
+
+extension CreateSandbox {
+    /// What the place has to be like.
+    var order: MemberOrder { MemberOrder(image: image, resources: resources) }
 }
 
 extension Placement {

@@ -8,7 +8,8 @@ package import EventSourcing
 extension SandboxEvent {
     /// What an owner may see. A list of what is shown, so that a new field is hidden until somebody decides.
     private static let shownFields: Set<String> = [
-        "name", "namespace", "timeoutMs", "metadata", "envNames", "directory", "expiresAt", "generation", "reason",
+        "name", "namespace", "timeoutMs", "metadata", "envNames", "directory", "image", "resources", "expiresAt",
+        "generation", "reason",
     ]
 
     /// nil for an event that is not of a compute.

@@ -23,6 +23,8 @@ extension Problem {
             case .outOfCapacity: .unavailable("no room for another sandbox at the moment", retryAfterSeconds: 5)
             case .deadlineExceeded: .unavailable("no sandbox could be started in time", retryAfterSeconds: 2)
             case .unavailable: .unavailable("sandboxes cannot be started at the moment", retryAfterSeconds: 2)
+            // What is wrong with his own image the caller may know.
+            case .badImage: .invalid("image", error.message)
             case .unsupported:
                 Problem(status: 409, code: .unsupported, message: "this server's runtime cannot do that")
             }

@@ -61,6 +61,21 @@ package struct FieldReader: Sendable {
         return number
     }
 
+    /// Whole numbers and others.
+    package func number(_ name: String, in range: ClosedRange<Double>) throws(Problem) -> Double? {
+        guard let value = value(name) else { return nil }
+        let number: Double
+        switch value {
+        case .int(let whole): number = Double(whole)
+        case .double(let real): number = real
+        case .null, .bool, .string, .array, .object: throw wrongType(name, "a number", value)
+        }
+        guard range.contains(number) else {
+            throw .invalid(path(name), "\(path(name)) must be a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
     package func object(_ name: String) throws(Problem) -> [String: JSONValue]? {
         guard let value = value(name) else { return nil }
         guard case .object(let object) = value else { throw wrongType(name, "an object", value) }

@@ -44,6 +44,8 @@ extension ComputeEvent: DomainEvent {
                 "metadata": .object(spec.metadata),
                 "envNames": .array(spec.envNames.map(JSONValue.string)),
                 "directory": spec.directory.map(JSONValue.string),
+                "image": spec.image.map(JSONValue.string),
+                "resources": spec.resources?.document,
                 "requestedAt": .string(at.rfc3339),
             ]
         case .started(let placement, let expiresAt):
@@ -70,7 +72,8 @@ extension ComputeEvent: DomainEvent {
                     name: try reader.fields.string("name"), namespace: try reader.fields.string("namespace"),
                     timeout: .milliseconds(try reader.integer("timeoutMs", in: 0...Int64.max)),
                     metadata: try reader.fields.object("metadata") ?? [:],
-                    envNames: try reader.strings("envNames"), directory: try reader.fields.string("directory"))
+                    envNames: try reader.strings("envNames"), directory: try reader.fields.string("directory"),
+                    image: try reader.fields.string("image"), resources: try reader.resources("resources"))
                 self = .requested(spec, at: try reader.time("requestedAt"))
             case .started:
                 let placement = Placement(
@@ -118,6 +121,17 @@ struct EventDataReader {
             throw .invalid(name, "\(name) must be host:port or unix:/path")
         }
         return endpoint
+    }
+
+    /// Fields of a newer version are tolerated, as everywhere in events.
+    func resources(_ name: String) throws(Problem) -> ComputeResources? {
+        try fields.object(name).map { (size) throws(Problem) in
+            let size = FieldReader(size, prefix: name)
+            return ComputeResources(
+                cpus: try size.number("cpus", in: 0...Double(Int32.max)),
+                memoryBytes: try size.integer("memoryMiB", in: 0...(1 << 40)).map { $0 << 20 },
+                diskBytes: try size.integer("diskMiB", in: 0...(1 << 40)).map { $0 << 20 })
+        }
     }
 
     func strings(_ name: String) throws(Problem) -> [String] {

@@ -13,10 +13,14 @@ package struct ComputeSpec: Hashable, Sendable {
     package var envNames: [String]
     /// The working directory; nil for the image's own.
     package var directory: String?
+    /// nil for the template's own.
+    package var image: String?
+    /// Where it differs from the template's.
+    package var resources: ComputeResources?
 
     package init(
         name: String? = nil, namespace: String? = nil, timeout: Duration, metadata: [String: JSONValue] = [:],
-        envNames: [String] = [], directory: String? = nil
+        envNames: [String] = [], directory: String? = nil, image: String? = nil, resources: ComputeResources? = nil
     ) {
         self.name = name
         self.namespace = name == nil ? namespace : namespace ?? Self.defaultNamespace
@@ -24,6 +28,8 @@ package struct ComputeSpec: Hashable, Sendable {
         self.metadata = metadata
         self.envNames = envNames
         self.directory = directory
+        self.image = image
+        self.resources = resources
     }
 }
 

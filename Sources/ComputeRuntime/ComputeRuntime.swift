@@ -131,6 +131,8 @@ package struct RuntimeError: Error, Sendable, CustomStringConvertible {
         case outOfCapacity
         case deadlineExceeded
         case unsupported
+        /// The image that was ordered is none, is not there, or cannot run here.
+        case badImage
         case unavailable
     }
     package var code: Code

@@ -1,3 +1,5 @@
+package import ComputeCore
+
 /// What a runtime says of itself, for `GET /v1/runtime`.
 package struct RuntimeDescription: Hashable, Sendable {
     /// The gVisor it runs on, and what it found that can do.

@@ -14,12 +14,15 @@ struct CreateSandboxTests {
 
     @Test func everythingIsRead() throws {
         let order = try create(
-            #"{"timeout":1000,"metadata":{"a":[1]},"envs":{"A_1":"v"},"name":"n","namespace":"s","directory":"/w"}"#)
+            #"{"timeout":1000,"metadata":{"a":[1]},"envs":{"A_1":"v"},"name":"n","namespace":"s","directory":"/w","#
+                + #""image":"h:5000/a/b:1","resources":{"cpus":0.5,"memoryMiB":256,"diskMiB":null}}"#)
         #expect(
             order
                 == CreateSandbox(
                     timeout: .seconds(1), metadata: ["a": .array([.int(1)])], envs: ["A_1": "v"],
-                    name: SandboxName(namespace: "s", name: "n"), directory: "/w"))
+                    name: SandboxName(namespace: "s", name: "n"), directory: "/w", image: "h:5000/a/b:1",
+                    resources: ComputeResources(cpus: 0.5, memoryBytes: 256 << 20)))
+        #expect(try create(#"{"resources":{}}"#) == CreateSandbox())
     }
 
     @Test func unknownFieldsRideAlong() throws {
@@ -36,6 +39,14 @@ struct CreateSandboxTests {
         ("name", #"{"name":"é"}"#),
         ("name", #"{"name":5}"#), ("namespace", #"{"name":"a","namespace":"'; drop"}"#),
         ("directory", #"{"directory":""}"#), ("directory", #"{"directory":"../x"}"#),
+        ("image", #"{"image":""}"#), ("image", #"{"image":"oci:/etc"}"#), ("image", #"{"image":"/etc"}"#),
+        ("image", #"{"image":"oci:etc"}"#), ("image", #"{"image":"docker://x"}"#), ("image", #"{"image":"a b"}"#),
+        ("image", #"{"image":"dir:/x"}"#), ("image", #"{"image":"-v"}"#), ("image", #"{"image":7}"#),
+        ("resources", #"{"resources":2}"#), ("resources.cpu", #"{"resources":{"cpu":2}}"#),
+        ("resources.cpus", #"{"resources":{"cpus":0}}"#), ("resources.cpus", #"{"resources":{"cpus":"2"}}"#),
+        ("resources.memoryMiB", #"{"resources":{"memoryMiB":63}}"#),
+        ("resources.memoryMiB", #"{"resources":{"memoryMiB":100.5}}"#),
+        ("resources.diskMiB", #"{"resources":{"diskMiB":-1}}"#),
         ("directory", #"{"directory":"/a/../b"}"#), ("directory", #"{"directory":"a\u0000"}"#),
     ]) func aBadValueIsRefusedByName(_ field: String, _ body: String) {
         let problem = #expect(throws: Problem.self) { try create(body) }
@@ -44,8 +55,8 @@ struct CreateSandboxTests {
     }
 
     @Test(arguments: [
-        ("templateId", #""x""#), ("image", #""x""#), ("snapshotId", #""x""#), ("overlays", "[{}]"), ("servers", "[{}]"),
-        ("runtime", #""node""#), ("resources", #"{"cpu":1}"#), ("network", "false"),
+        ("templateId", #""x""#), ("snapshotId", #""x""#), ("overlays", "[{}]"), ("servers", "[{}]"),
+        ("runtime", #""node""#), ("network", "false"),
     ]) func whatCannotBeHonouredIsRefusedByName(_ field: String, _ value: String) throws {
         let problem = #expect(throws: Problem.self) { try create("{\"\(field)\":\(value)}") }
         #expect(problem?.code == .unsupportedField)

@@ -7,7 +7,12 @@ import Testing
 struct ComputeEventTests {
     static let events: [ComputeEvent] =
         [
-            .requested(spec, at: t0), .requested(ComputeSpec(timeout: .milliseconds(1)), at: t0),
+            .requested(spec, at: t0),
+            .requested(
+                ComputeSpec(
+                    timeout: .seconds(1), image: "python:3.12",
+                    resources: ComputeResources(cpus: 0.5, memoryBytes: 1 << 30, diskBytes: 4 << 30)), at: t0),
+            .requested(ComputeSpec(timeout: .milliseconds(1)), at: t0),
             .started(place(7), expiresAt: t0), .extended(expiresAt: t0),
         ] + EndReason.allCases.map { .ended($0) }
 
@@ -26,7 +31,7 @@ struct ComputeEventTests {
 
     @Test(arguments: events) func everyRequiredFieldIsMissedWithACorruptError(event: ComputeEvent) throws {
         guard case .object(let fields) = event.recorded.data else { return #expect(Bool(false)) }
-        let optional: Set = ["name", "namespace", "metadata", "envNames", "directory"]
+        let optional: Set = ["name", "namespace", "metadata", "envNames", "directory", "image", "resources"]
         for name in fields.keys where !optional.contains(name) {
             var fields = fields
             fields[name] = nil

@@ -1,0 +1,31 @@
+import APIContract
+import ComputeCore
+import ComputeRuntime
+import HTTPTypes
+import Hummingbird
+
+/// `GET /v1/runtime`: what computes run on here.
+struct RuntimeRoutes: Sendable {
+    let runtime: any ComputeRuntime
+
+    func add(to router: some RouterMethods<APIRequestContext>) {
+        RouteHandlers([.get: get]).add("/v1/runtime", to: router)
+    }
+
+    @Sendable func get(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        _ = try context.authenticated()
+        return try Answer.success(RuntimeView(runtime.describe()))
+    }
+}
+
+extension RuntimeView {
+    init(_ description: RuntimeDescription) {
+        self.init(
+            isolation: description.isolation, abilities: description.abilities.names,
+            runsc: description.gvisor.map { Runsc(version: $0.version, platform: $0.platform, network: $0.network) },
+            cgroup: description.cgroup,
+            defaults: Defaults(
+                image: description.defaultImage, resources: description.defaultResources.map(\.document)),
+            pool: Pool(target: description.poolTarget, idle: description.poolIdle))
+    }
+}
