@@ -112,7 +112,8 @@ let package = Package(
         library(
             "LocalRuntime",
             [
-                "LinuxHost", "GVisor", "OCIImages", "ComputeRuntime", "ComputeCore", subprocess, systemPackage, logging,
+                "LinuxHost", "GVisor", "OCIImages", "ComputeRuntime", "ComputeCore", subprocess, systemPackage, crypto,
+                logging,
             ]),
         library(
             "SidekickClient",

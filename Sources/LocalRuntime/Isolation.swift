@@ -13,7 +13,8 @@ protocol Isolation: Sendable {
     /// Makes the machine ready for the first start; repeatable. What cannot be used any more was removed before.
     func prepare() async throws(RuntimeError)
 
-    /// Starts a member and returns once its Sidekick listens. When it throws or its task is cancelled nothing is left.
+    /// Starts a member and returns once its Sidekick listens. When it throws, nothing of it goes on, and its caller
+    /// removes what is left.
     /// - Parameter onEnd: called once, when a member that was started ends, whoever ended it.
     func start(
         _ name: MemberName, _ order: MemberOrder, startedAt: WallTime, deadline: ContinuousClock.Instant,

@@ -32,11 +32,11 @@ struct MemberDirectory: Sendable, Hashable {
 
     /// Makes the directory with a record without a process, so that a start that is cut in the middle leaves
     /// something the next one finds.
-    func create(_ record: MemberRecord, folders: [String] = []) throws(RuntimeError) {
+    func create(_ record: MemberRecord? = nil, folders: [String] = []) throws(RuntimeError) {
         for directory in [path] + folders {
             guard mkdir(directory, 0o700) == 0 else { throw .system("cannot make \(directory)") }
         }
-        try write(record)
+        if let record { try write(record) }
     }
 
     /// Somebody takes it: from here on it may be claimed, so that only its Sidekick or a record can say what it is.

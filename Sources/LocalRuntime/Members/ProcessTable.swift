@@ -89,8 +89,14 @@ enum ProcessTable {
 }
 
 /// Reads a file of at most a mebibyte; `/proc` has no sizes, and what is ours is far smaller.
-func readSmallFile(_ path: String) -> [UInt8]? {
-    let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+/// No link is followed.
+func readSmallFile(_ path: String) -> [UInt8]? { readFile(path, O_NOFOLLOW) }
+
+/// The same for files of the machine's own, which may be links.
+func readFollowing(_ path: String) -> [UInt8] { readFile(path, 0) ?? [] }
+
+private func readFile(_ path: String, _ flags: Int32) -> [UInt8]? {
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags)
     guard file >= 0 else { return nil }
     defer { close(file) }
     var bytes: [UInt8] = []

@@ -86,6 +86,24 @@ extension MachineRuntime {
         await removeAll(await BlockingThreads.run { [isolation] in isolation.useless() })
     }
 
+    /// What no start, no pool and no place answers for: a helper of a process that was killed finished its work only
+    /// after the next one had looked, or a removal failed. Removed when seen twice.
+    /// - Returns: what was seen for the first time.
+    func removeStrays(among suspects: Set<MemberName>) async -> Set<MemberName> {
+        // In this order: what is made after the first look is not in it.
+        let names = await BlockingThreads.run { [isolation] in Set(isolation.names()) }
+        let listed = await BlockingThreads.run { [isolation] in Set(isolation.survey().map(\.member.name)) }
+        let strays = state.withLock { state in
+            names.subtracting(listed).subtracting(state.starting).subtracting(state.running)
+                .subtracting(state.removals.keys)
+        }
+        for name in strays.intersection(suspects) {
+            logger.warning("Removing what was left behind", metadata: ["member": "\(name)"])
+        }
+        await removeAll(Array(strays.intersection(suspects)))
+        return strays.subtracting(suspects)
+    }
+
     /// All at once would be hundreds of helpers on a machine that is starting or stopping.
     private func removeAll(_ names: [MemberName]) async {
         await withTaskGroup(of: Void.self) { group in

@@ -16,7 +16,7 @@ extension MachineRuntime {
             return state.pool.fill()
         }
         await withDiscardingTaskGroup { group in
-            group.addTask { await self.boundLogs() }
+            group.addTask { await self.lookAfter() }
             for await item in work {
                 group.addTask {
                     switch item {
@@ -80,6 +80,8 @@ extension MachineRuntime {
                 self?.memberEnded(name)
             }
         } catch {
+            // What cannot be removed now is a stray, and found again.
+            try? await remove(name)
             state.withLock { state in
                 state.running.remove(name)
                 state.startedAt[name] = nil
@@ -136,8 +138,11 @@ extension MachineRuntime {
         }
     }
 
-    private func boundLogs() async {
+    /// Every few seconds: logs that grow, and strays.
+    private func lookAfter() async {
+        var suspects: Set<MemberName> = []
         while (try? await Task.sleep(for: .seconds(5))) != nil {
+            suspects = await removeStrays(among: suspects)
             await BlockingThreads.run { [settings] in
                 for directory in MemberDirectory.all(under: settings.members) {
                     directory.boundLog(to: Self.maximumLogBytes)

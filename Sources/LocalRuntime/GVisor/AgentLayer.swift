@@ -1,0 +1,107 @@
+import ComputeRuntime
+import Crypto
+import FoundationEssentials
+import Glibc
+
+/// What we lay over an image: the Sidekick, an account for user code where the image has none, and where to ask for
+/// names. One read-only folder per image, shared by all computes on it.
+///
+/// ```
+/// <folder>/sidekick-<key>        the executable, once; layers have hard links of it
+/// <folder>/<key>/computesdk/bin/sidekick
+///                etc/{hosts,hostname,resolv.conf}  (passwd, group)
+///                (home/user)
+/// ```
+struct AgentLayer: Sendable, Hashable {
+    static let sidekick = "/computesdk/bin/sidekick"
+    static let state = "/computesdk/state"
+    static let hostname = "computesdk"
+
+    var folder: String
+    var user: ImageUser
+
+    /// Makes it, or finds it made. Blocks.
+    /// - Parameters:
+    ///   - layers: where all layers are.
+    ///   - rootfs: the image's files. Strangers made them: no link in them is followed.
+    static func make(
+        in layers: String, sidekick: String, image digest: String, rootfs: String, dns: [String]
+    ) throws(RuntimeError) -> AgentLayer {
+        let shell = ["/bin/bash", "/usr/bin/bash"].contains { file($0, in: rootfs) } ? "/bin/bash" : "/bin/sh"
+        let user = ImageUser(
+            passwd: text("passwd", in: rootfs), group: text("group", in: rootfs), shell: shell)
+        var info = stat()
+        guard stat(sidekick, &info) == 0 else { throw .system("cannot find the sidekick at \(sidekick)") }
+        // The executable may be replaced between two starts of ours, while computes of the first live on.
+        let identity = "\(info.st_size) \(info.st_mtim.tv_sec).\(info.st_mtim.tv_nsec) \(sidekick)"
+        let executable = "\(layers)/sidekick-\(key([identity]))"
+        let layer = AgentLayer(folder: "\(layers)/\(key([identity, digest] + dns))", user: user)
+        guard access("\(layer.folder)\(Self.sidekick)", X_OK) != 0 else { return layer }
+
+        let files = FileManager.default
+        let new = "\(layers)/new-\(UInt32.random(in: 0 ... .max))"
+        do {
+            try files.createDirectory(atPath: layers, withIntermediateDirectories: true)
+            if access(executable, X_OK) != 0 {
+                let copy = "\(executable).new"
+                try? files.removeItem(atPath: copy)
+                try files.copyItem(atPath: sidekick, toPath: copy)
+                chmod(copy, 0o755)
+                guard rename(copy, executable) == 0 else { throw RuntimeError.system("cannot place \(executable)") }
+            }
+            for directory in ["", "/computesdk", "/computesdk/bin", "/etc"] {
+                try files.createDirectory(atPath: new + directory, withIntermediateDirectories: false)
+                chmod(new + directory, 0o755)
+            }
+            guard link(executable, new + Self.sidekick) == 0 else { throw RuntimeError.system("cannot link \(executable)") }
+            try write("\(hostname)\n", "\(new)/etc/hostname")
+            try write("127.0.0.1\tlocalhost \(hostname)\n::1\tlocalhost\n", "\(new)/etc/hosts")
+            try write(dns.map { "nameserver \($0)\n" }.joined(), "\(new)/etc/resolv.conf")
+            if let added = user.added {
+                try write(added.passwd, "\(new)/etc/passwd")
+                try write(added.group, "\(new)/etc/group")
+                for (directory, owner) in [("/home", 0), (user.home, ImageUser.uid)] {
+                    try files.createDirectory(atPath: new + directory, withIntermediateDirectories: false)
+                    chmod(new + directory, 0o755)
+                    chown(new + directory, owner, owner)
+                }
+            }
+            try? files.removeItem(atPath: layer.folder)
+            guard rename(new, layer.folder) == 0 else { throw RuntimeError.system("cannot place \(layer.folder)") }
+        } catch {
+            try? files.removeItem(atPath: new)
+            throw RuntimeError(.unavailable, "the layer with the agent cannot be made", cause: error)
+        }
+        return layer
+    }
+
+    private static func key(_ parts: [String]) -> String {
+        let digest = SHA256.hash(data: Data(parts.joined(separator: "\n").utf8))
+        return String(digest.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined().prefix(16))
+    }
+
+    private static func write(_ text: String, _ path: String) throws {
+        try Data(text.utf8).write(to: URL(filePath: path))
+        chmod(path, 0o644)
+    }
+
+    /// A small file of the image's `/etc`; empty when it is missing or anything but a plain file.
+    private static func text(_ name: String, in rootfs: String) -> String {
+        let etc = open("\(rootfs)/etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        guard etc >= 0 else { return "" }
+        defer { close(etc) }
+        let file = openat(etc, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard file >= 0 else { return "" }
+        defer { close(file) }
+        var info = stat()
+        guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG, info.st_size < 1 << 20 else { return "" }
+        var bytes = [UInt8](repeating: 0, count: Int(info.st_size))
+        let count = read(file, &bytes, bytes.count)
+        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+    }
+
+    private static func file(_ path: String, in rootfs: String) -> Bool {
+        var info = stat()
+        return lstat(rootfs + path, &info) == 0
+    }
+}

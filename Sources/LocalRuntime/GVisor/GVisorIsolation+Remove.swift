@@ -1,0 +1,90 @@
+import ComputeCore
+import ComputeRuntime
+import GVisor
+import Glibc
+import LinuxHost
+import Synchronization
+
+// What is there, asked of the machine itself; and how it goes away. Each step finds what it is about by the member's
+// name and succeeds when there is nothing, so a removal may begin anywhere and be repeated.
+extension GVisorIsolation {
+    /// How long killed processes may take: milliseconds, unless the kernel holds them.
+    private static let killDeadline: Duration = .seconds(5)
+
+    func survey() -> [Survey] {
+        let running = running.withLock { $0 }
+        return MemberDirectory.all(under: members).compactMap { directory in
+            guard let record = directory.record(), running.contains(directory.name) || directory.isTaken else {
+                return nil
+            }
+            return Survey(
+                member: record.member, process: record.process, startedAt: record.startedAt,
+                isAlive: record.process?.isAlive ?? false)
+        }
+    }
+
+    func names() -> [MemberName] {
+        var names = Set(MemberDirectory.all(under: members).map(\.name.rawValue))
+        names.formUnion(cgroups.names())
+        names.formUnion(network.names())
+        names.formUnion(runsc.known())
+        let prefix = "\(members)/"
+        for path in OverlayDisk.mounted(below: members) where path.hasPrefix(prefix) {
+            names.insert(String(path.dropFirst(prefix.count).prefix { $0 != "/" }))
+        }
+        return names.map { MemberName($0) }.filter { MemberDirectory(members: members, name: $0) != nil }
+    }
+
+    func useless() -> [MemberName] {
+        names().filter { name in
+            guard let directory = MemberDirectory(members: members, name: name), directory.isTaken,
+                let process = directory.record()?.process
+            else { return true }
+            return !process.isAlive
+        }
+    }
+
+    func remove(_ name: MemberName) async throws(RuntimeError) {
+        let directory = try directory(name)
+        let group = cgroups.group(name.rawValue)
+        do {
+            try await group.killAll(deadline: Self.killDeadline)
+            let network = network
+            let disk = disk(directory)
+            async let unmounted: Void = disk.unmount()
+            async let detached: Void = network.detach(name.rawValue)
+            // Each to its end, whatever becomes of the other.
+            let results = (await Result.of { try await unmounted }, await Result.of { try await detached })
+            try results.0.get()
+            try results.1.get()
+            try await BlockingThreads.run { [runsc] () throws(HostError) in
+                try group.remove()
+                runsc.forget(name.rawValue)
+            }
+            try await BlockingThreads.run { () throws(RuntimeError) in try DirectoryRemoval.remove(directory.path) }
+        } catch let error as RuntimeError {
+            throw error
+        } catch let error as HostError {
+            throw RuntimeError(error)
+        } catch {
+            throw RuntimeError(.unavailable, "member \(name) cannot be removed", cause: error)
+        }
+        _ = running.withLock { $0.remove(name) }
+    }
+
+    func tearDown() async {
+        await network.teardown()
+        cgroups.remove()
+        rmdir(runsc.root)
+        try? await BlockingThreads.run { [dataDirectory] () throws(RuntimeError) in
+            // Small, and made anew in a moment; the next start may bring another Sidekick.
+            try DirectoryRemoval.remove("\(dataDirectory)/agent")
+        }
+    }
+}
+
+extension Result where Failure == any Error {
+    fileprivate static func of(_ work: () async throws -> Success) async -> Self {
+        do { return .success(try await work()) } catch { return .failure(error) }
+    }
+}

@@ -1,0 +1,140 @@
+import ComputeCore
+import ComputeRuntime
+import GVisor
+import Glibc
+import LinuxHost
+import Synchronization
+
+// folder ─► disk ─────┐
+//        └► network ──┴► control group ─► bundle ─► runsc ─► record ─► ready line
+//
+// Whatever is cut off anywhere is found by its name; whoever called `start` removes it.
+extension GVisorIsolation {
+    /// Where the Sidekick listens inside. The Gateway maps neither to a port of a compute.
+    private static let port = 18080
+    private static let internalPort = 18081
+
+    func start(
+        _ name: MemberName, _ order: MemberOrder, startedAt: WallTime, deadline: ContinuousClock.Instant,
+        onEnd: @escaping @Sendable () -> Void
+    ) async throws(RuntimeError) -> Member {
+        let directory = try directory(name)
+        let blueprint = try await blueprint(order, deadline: deadline)
+        do throws(RuntimeError) {
+            return try await within(deadline) { () async throws(RuntimeError) in
+                try await self.build(directory, blueprint, startedAt: startedAt, deadline: deadline, onEnd: onEnd)
+            }
+        } catch {
+            _ = running.withLock { $0.remove(name) }
+            let log = String(decoding: (readSmallFile(directory.log) ?? []).suffix(500), as: UTF8.self)
+            throw log.isEmpty || error.message.contains(log)
+                ? error : RuntimeError(error.code, "\(error.message); it said: \(log)", cause: error)
+        }
+    }
+
+    private func build(
+        _ directory: MemberDirectory, _ blueprint: Blueprint, startedAt: WallTime, deadline: ContinuousClock.Instant,
+        onEnd: @escaping @Sendable () -> Void
+    ) async throws(RuntimeError) -> Member {
+        let name = directory.name
+        let bundle = "\(directory.path)/bundle"
+        try await BlockingThreads.run { () throws(RuntimeError) in try directory.create(folders: [bundle]) }
+        let (attachment, rootfs) = try await ground(directory, blueprint)
+        let group = cgroups.group(name.rawValue)
+        let container = container(name, blueprint, rootfs: rootfs, attachment)
+        let limits = limits(blueprint.resources)
+        try await BlockingThreads.run { () throws(RuntimeError) in
+            do throws(HostError) { _ = try group.create(limits) } catch { throw RuntimeError(error) }
+            do throws(RunscError) { try container.write(to: bundle) } catch { throw RuntimeError(error) }
+        }
+        let pipe = try ReadyPipe()
+        let pid: Int32
+        do throws(RunscError) {
+            pid = try await runsc.run(
+                id: name.rawValue, bundle: bundle, cgroup: group.joinFiles, standardOutput: pipe.writeEnd,
+                standardError: directory.log, pidFile: "\(directory.path)/pid", deadline: deadline - .now)
+        } catch {
+            throw RuntimeError(error)
+        }
+        guard let process = ProcessIdentity(pid: pid) else {
+            throw RuntimeError(.unavailable, "the sandbox ended at once")
+        }
+        let member = Member(
+            name: name, sidekick: .tcp(host: attachment.address, port: Self.port),
+            sidekickInternal: .tcp(host: attachment.address, port: Self.internalPort), portHost: attachment.address)
+        try await BlockingThreads.run { () throws(RuntimeError) in
+            try directory.write(MemberRecord(member: member, process: process, startedAt: startedAt))
+        }
+        _ = running.withLock { $0.insert(name) }
+        try await pipe.waitUntilReady(deadline: deadline)
+        // Nobody's child: it waits for a process that outlives both its starter and `run()`.
+        Task { [watch] in
+            await watch.ended(pid)
+            _ = self.running.withLock { $0.remove(name) }
+            onEnd()
+        }
+        return member
+    }
+
+    /// Disk and network, side by side: they have nothing to do with each other.
+    private func ground(
+        _ directory: MemberDirectory, _ blueprint: Blueprint
+    ) async throws(RuntimeError) -> (HostNetwork.Attachment, String) {
+        let network = network
+        let disk = disk(directory)
+        async let attachment = network.attach(directory.name.rawValue)
+        async let rootfs = disk.mount(
+            lower: [blueprint.layer.folder, blueprint.image.rootfs],
+            sizeBytes: Int(blueprint.resources.diskBytes ?? settings.diskBytes))
+        do {
+            return try await (attachment, rootfs)
+        } catch let error as HostError {
+            throw RuntimeError(error)
+        } catch {
+            throw RuntimeError(.unavailable, "a member's ground cannot be laid", cause: error)
+        }
+    }
+
+    private func container(
+        _ name: MemberName, _ blueprint: Blueprint, rootfs: String, _ attachment: HostNetwork.Attachment
+    ) -> ContainerBundle {
+        let user = blueprint.layer.user
+        var arguments = [
+            AgentLayer.sidekick,
+            "--listen", "0.0.0.0:\(Self.port)", "--internal-listen", "0.0.0.0:\(Self.internalPort)",
+            "--member", name.rawValue, "--claim-key", claimKey, "--state-dir", AgentLayer.state,
+            "--user", user.name, "--home", user.home, "--max-processes", "\(settings.maxProcesses)",
+        ]
+        if let bytes = blueprint.resources.memoryBytes { arguments += ["--memory-limit", "\(bytes)"] }
+        return ContainerBundle(
+            rootfs: rootfs, arguments: arguments,
+            environment: ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+            hostname: AgentLayer.hostname, networkNamespacePath: attachment.namespacePath)
+    }
+
+    /// Cancels `work` at the deadline, and waits until it has ended.
+    private func within<Value: Sendable>(
+        _ deadline: ContinuousClock.Instant, _ work: @escaping @Sendable () async throws(RuntimeError) -> Value
+    ) async throws(RuntimeError) -> Value {
+        let result = await withTaskGroup(of: Result<Value, RuntimeError>?.self) { group in
+            group.addTask {
+                do throws(RuntimeError) { return .success(try await work()) } catch { return .failure(error) }
+            }
+            group.addTask {
+                try? await Task.sleep(until: deadline, clock: .continuous)
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            guard let first else {
+                // It may have made it in the last moment.
+                let late = await group.next() ?? nil
+                if case .success? = late { return late }
+                return .failure(RuntimeError(.deadlineExceeded, "a member was not ready in time"))
+            }
+            return first
+        }
+        guard let result else { throw RuntimeError(.deadlineExceeded, "a member was not ready in time") }
+        return try result.get()
+    }
+}

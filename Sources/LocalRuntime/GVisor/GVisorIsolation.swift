@@ -1,0 +1,218 @@
+import ComputeCore
+import ComputeRuntime
+import Crypto
+import FoundationEssentials
+import GVisor
+import Glibc
+import LinuxHost
+import Logging
+import OCIImages
+import Synchronization
+
+/// Members in gVisor: each a container with its own disk, address and limits.
+///
+/// ```
+///   members/<name>/            record, log, mark, bundle/config.json, pid
+///                  disk/       disk.img ─loop─► layer ─overlay─► rootfs      over  agent layer : image
+///   /computesdk-<tag>/<name>   control group: limits, freezer, and the list of what to end
+///   csdk-<tag>-<name>          network namespace, one address on the bridge csdk<tag>
+/// ```
+/// `tag` stands for the data directory. Several instances on one machine therefore never touch each other's, and what
+/// a crash of ours left is found on the machine itself, by name.
+final class GVisorIsolation: Isolation {
+    /// What a container takes beside its computes' own memory: gVisor's kernel and file server.
+    private static let memoryAllowance: Int64 = 64 << 20
+
+    let members: String
+    let settings: GVisorSettings
+    let sidekick: String
+    let claimKey: String
+    let dns: [String]
+    let tools: Tools
+    let runsc: Runsc
+    let cgroups: CgroupTree
+    let network: HostNetwork
+    let shelf: ImageShelf
+    let dataDirectory: String
+    let watch = ProcessWatch()
+    let logger: Logger
+    /// Members that were started here and have not ended.
+    let running = Mutex<Set<MemberName>>([])
+    private let template = Mutex<Blueprint?>(nil)
+
+    /// What a member is made of.
+    struct Blueprint: Sendable {
+        var image: StoredImage
+        var layer: AgentLayer
+        var resources: ComputeResources
+    }
+
+    init(
+        dataDirectory: String, members: String, sidekick: String, claimKey: String, settings: GVisorSettings,
+        runsc: Runsc, cgroups: CgroupTree, tools: Tools, tag: String, logger: Logger
+    ) throws(RuntimeError) {
+        self.dataDirectory = dataDirectory
+        self.members = members
+        self.sidekick = sidekick
+        self.claimKey = claimKey
+        self.settings = settings
+        self.runsc = runsc
+        self.cgroups = cgroups
+        self.tools = tools
+        self.logger = logger
+        dns = settings.dns.isEmpty ? Resolvers.ofThisMachine : settings.dns
+        network = HostNetwork(
+            settings: .init(
+                tag: tag, stateDirectory: "\(dataDirectory)/network", internet: settings.internet, dns: dns,
+                subnet: settings.subnet), tools: tools)
+        shelf = ImageShelf(store: ImageStore(folder: settings.imageDirectory, tools: tools))
+        try requireExecutable(sidekick)
+    }
+
+    /// Everything of one instance carries it: first digits of a hash of the data directory's real path.
+    static func tag(of dataDirectory: String) -> String {
+        let digest = SHA256.hash(data: Data(dataDirectory.utf8))
+        return digest.prefix(3).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
+
+    var abilities: RuntimeAbilities {
+        var abilities: RuntimeAbilities = [.isolated, .resources, .images]
+        if cgroups.canFreeze { abilities.insert(.freeze) }
+        return abilities
+    }
+
+    var description: RuntimeDescription {
+        RuntimeDescription(
+            isolation: "gvisor", abilities: abilities,
+            gvisor: .init(
+                version: runsc.abilities.version, platform: runsc.abilities.platform, network: runsc.abilities.network),
+            cgroup: cgroups.version, defaultImage: settings.image, defaultResources: settings.resources)
+    }
+
+    // MARK: - Before the first start
+
+    func prepare() async throws(RuntimeError) {
+        for warning in cgroups.warnings { logger.warning("A limit does not hold here", metadata: ["reason": "\(warning)"]) }
+        do throws(HostError) {
+            for warning in try await network.prepare() {
+                logger.warning("The computes' network is not as set", metadata: ["reason": "\(warning)"])
+            }
+        } catch {
+            throw RuntimeError(error)
+        }
+        await endUnreachable()
+        let reference: ImageReference
+        do throws(ImageError) { reference = try ImageReference(settings.image) } catch { throw RuntimeError(error) }
+        let progress = settings.progress
+        let blueprint = try await withTaskCancellationHandler { () async throws(RuntimeError) in
+            try await blueprint(
+                reference, settings.resources, deadline: .now + .seconds(3600),
+                progress: { progress($0.phase, $0.fraction) })
+        } onCancel: {
+            shelf.cancelAll()
+        }
+        do throws(HostError) {
+            try await OverlayDisk.prepareTemplate(
+                sizeBytes: Int(settings.diskBytes), in: diskTemplates, tools: tools)
+        } catch {
+            throw RuntimeError(error)
+        }
+        template.withLock { $0 = blueprint }
+    }
+
+    /// A compute that an earlier process left may have been frozen on its way to its taker, or have lost its network
+    /// to another setting; then nobody will reach it any more, and the sweep shall see that.
+    private func endUnreachable() async {
+        let attached = Set(network.names())
+        for survey in survey() where survey.isAlive {
+            let group = cgroups.group(survey.member.name.rawValue)
+            try? group.thaw()
+            if !attached.contains(survey.member.name.rawValue) { try? await group.killAll(deadline: .seconds(5)) }
+        }
+    }
+
+    func blueprint(_ order: MemberOrder, deadline: ContinuousClock.Instant) async throws(RuntimeError) -> Blueprint {
+        guard let template = template.withLock({ $0 }) else {
+            throw RuntimeError(.unavailable, "the runtime is not prepared")
+        }
+        let resources = order.resources?.over(settings.resources) ?? settings.resources
+        guard let image = order.image else {
+            return Blueprint(image: template.image, layer: template.layer, resources: resources)
+        }
+        let reference: ImageReference
+        do throws(ImageError) { reference = try ImageReference(fromRequest: image) } catch { throw RuntimeError(error) }
+        return try await blueprint(reference, resources, deadline: deadline)
+    }
+
+    private func blueprint(
+        _ reference: ImageReference, _ resources: ComputeResources, deadline: ContinuousClock.Instant,
+        progress: @escaping ImageProgress.Report = { _ in }
+    ) async throws(RuntimeError) -> Blueprint {
+        let image = try await shelf.image(reference, deadline: deadline, progress: progress)
+        let layer = try await BlockingThreads.run { [dataDirectory, sidekick, dns] () throws(RuntimeError) in
+            try AgentLayer.make(
+                in: "\(dataDirectory)/agent", sidekick: sidekick, image: image.digest, rootfs: image.rootfs, dns: dns)
+        }
+        return Blueprint(image: image, layer: layer, resources: resources)
+    }
+
+    // MARK: - Parts
+
+    var diskTemplates: String { "\(dataDirectory)/disks" }
+
+    func limits(_ resources: ComputeResources) -> CgroupLimits {
+        CgroupLimits(
+            memoryBytes: resources.memoryBytes.map { Int($0 + Self.memoryAllowance) }, cpus: resources.cpus,
+            // Each process inside is one or more of the host's; what counts is the limit inside.
+            processes: settings.maxProcesses * 8 + 1024)
+    }
+
+    func disk(_ directory: MemberDirectory) -> OverlayDisk {
+        OverlayDisk(folder: "\(directory.path)/disk", templates: diskTemplates, tools: tools)
+    }
+
+    func directory(_ name: MemberName) throws(RuntimeError) -> MemberDirectory {
+        guard let directory = MemberDirectory(members: members, name: name) else {
+            throw RuntimeError(.unavailable, "\(name) is no member's name")
+        }
+        return directory
+    }
+
+    // MARK: - Freezing
+
+    func take(_ name: MemberName) throws(RuntimeError) {
+        try directory(name).markTaken()
+        try thaw(name)
+    }
+
+    func freeze(_ name: MemberName) throws(RuntimeError) {
+        guard cgroups.canFreeze else { throw RuntimeError(.unsupported, "this machine has no freezer") }
+        do throws(HostError) { try cgroups.group(name.rawValue).freeze() } catch { throw RuntimeError(error) }
+    }
+
+    func thaw(_ name: MemberName) throws(RuntimeError) {
+        guard cgroups.canFreeze else { return }
+        do throws(HostError) { try cgroups.group(name.rawValue).thaw() } catch { throw RuntimeError(error) }
+    }
+}
+
+extension RuntimeError {
+    init(_ error: HostError) {
+        let code: Code =
+            switch error.code {
+            case .exhausted: .outOfCapacity
+            case .deadlineExceeded: .deadlineExceeded
+            default: .unavailable
+            }
+        self.init(code, error.message, cause: error)
+    }
+
+    init(_ error: RunscError) {
+        let code: Code =
+            switch error.code {
+            case .deadlineExceeded: .deadlineExceeded
+            case .unavailable, .cancelled, .failed: .unavailable
+            }
+        self.init(code, error.message, cause: error)
+    }
+}

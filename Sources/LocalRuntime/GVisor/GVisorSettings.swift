@@ -1,0 +1,33 @@
+package import ComputeCore
+
+/// How computes are made that gVisor isolates.
+package struct GVisorSettings: Sendable {
+    /// What a compute runs when nobody asks for anything else: `base`, a registry's, or `oci:/folder`.
+    package var image = "base"
+    /// Where images are kept; several instances may share it.
+    package var imageDirectory: String
+    package var cpus = 1.0
+    package var memoryBytes: Int64 = 512 << 20
+    package var diskBytes: Int64 = 2048 << 20
+    /// Of user code in one compute.
+    package var maxProcesses = 512
+    package var internet = true
+    /// What computes ask for names; empty: what this machine asks, where that can be reached from inside.
+    package var dns: [String] = []
+    /// nil: a block that nothing else here uses.
+    package var subnet: String?
+    /// nil: `runsc` on the search path.
+    package var runsc: String?
+    /// nil: the best that works.
+    package var platform: String?
+    /// Where helper programs are looked for; nil: along our own `$PATH`.
+    package var searchPath: String?
+    /// What the preparation is at, which may take minutes at the first start: words, and 0 to 1 where that is known.
+    package var progress: @Sendable (String, Double?) -> Void = { _, _ in }
+
+    package init(imageDirectory: String) { self.imageDirectory = imageDirectory }
+
+    var resources: ComputeResources {
+        ComputeResources(cpus: cpus, memoryBytes: memoryBytes, diskBytes: diskBytes)
+    }
+}
