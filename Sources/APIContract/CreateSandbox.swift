@@ -160,7 +160,7 @@ package struct ExtendSandbox: Hashable, Sendable {
     package var duration: Duration
 
     package init(_ document: JSONValue) throws(Problem) {
-        let fields = FieldReader(document)
+        let fields = try FieldReader(document)
         // The field of a create: ignoring it would extend by the default in silence.
         guard fields.value("timeout") == nil else {
             throw Problem(
