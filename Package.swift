@@ -112,8 +112,8 @@ let package = Package(
         library(
             "LocalRuntime",
             [
-                "LinuxHost", "GVisor", "OCIImages", "ComputeRuntime", "ComputeCore", subprocess, systemPackage, crypto,
-                logging,
+                "LinuxHost", "GVisor", "OCIImages", "ComputeRuntime", "ComputeCore", "CLinux", subprocess, systemPackage,
+                crypto, logging,
             ]),
         library(
             "SidekickClient",

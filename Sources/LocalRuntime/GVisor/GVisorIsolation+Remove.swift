@@ -51,12 +51,12 @@ extension GVisorIsolation {
             try await group.killAll(deadline: Self.killDeadline)
             let network = network
             let disk = disk(directory)
-            async let unmounted: Void = disk.unmount()
-            async let detached: Void = network.detach(name.rawValue)
             // Each to its end, whatever becomes of the other.
-            let results = (await Result.of { try await unmounted }, await Result.of { try await detached })
-            try results.0.get()
-            try results.1.get()
+            async let unmounted = Self.outcome { () async throws(HostError) in try await disk.unmount() }
+            async let detached = Self.outcome { () async throws(HostError) in try await network.detach(name.rawValue) }
+            let outcomes = await (unmounted, detached)
+            try outcomes.0.get()
+            try outcomes.1.get()
             try await BlockingThreads.run { [runsc] () throws(HostError) in
                 try group.remove()
                 runsc.forget(name.rawValue)
@@ -72,6 +72,12 @@ extension GVisorIsolation {
         _ = running.withLock { $0.remove(name) }
     }
 
+    private static func outcome(
+        of work: @Sendable () async throws(HostError) -> Void
+    ) async -> Result<Void, HostError> {
+        do throws(HostError) { return .success(try await work()) } catch { return .failure(error) }
+    }
+
     func tearDown() async {
         await network.teardown()
         cgroups.remove()
@@ -80,11 +86,5 @@ extension GVisorIsolation {
             // Small, and made anew in a moment; the next start may bring another Sidekick.
             try DirectoryRemoval.remove("\(dataDirectory)/agent")
         }
-    }
-}
-
-extension Result where Failure == any Error {
-    fileprivate static func of(_ work: () async throws -> Success) async -> Self {
-        do { return .success(try await work()) } catch { return .failure(error) }
     }
 }

@@ -3,6 +3,7 @@ import ComputeRuntime
 import GVisor
 import Glibc
 import LinuxHost
+import OCIImages
 import Synchronization
 
 // folder ─► disk ─────┐

@@ -104,20 +104,26 @@ final class GVisorIsolation: Isolation {
         let reference: ImageReference
         do throws(ImageError) { reference = try ImageReference(settings.image) } catch { throw RuntimeError(error) }
         let progress = settings.progress
-        let blueprint = try await withTaskCancellationHandler { () async throws(RuntimeError) in
-            try await blueprint(
-                reference, settings.resources, deadline: .now + .seconds(3600),
-                progress: { progress($0.phase, $0.fraction) })
+        let made = await withTaskCancellationHandler { () async -> Result<Blueprint, RuntimeError> in
+            do throws(RuntimeError) {
+                return .success(
+                    try await blueprint(
+                        reference, settings.resources, deadline: .now + .seconds(3600),
+                        progress: { progress($0.phase, $0.fraction) }))
+            } catch {
+                return .failure(error)
+            }
         } onCancel: {
             shelf.cancelAll()
         }
+        let ready = try made.get()
         do throws(HostError) {
             try await OverlayDisk.prepareTemplate(
                 sizeBytes: Int(settings.diskBytes), in: diskTemplates, tools: tools)
         } catch {
             throw RuntimeError(error)
         }
-        template.withLock { $0 = blueprint }
+        template.withLock { $0 = ready }
     }
 
     /// A compute that an earlier process left may have been frozen on its way to its taker, or have lost its network

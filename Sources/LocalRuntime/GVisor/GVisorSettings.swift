@@ -1,4 +1,4 @@
-package import ComputeCore
+import ComputeCore
 
 /// How computes are made that gVisor isolates.
 package struct GVisorSettings: Sendable {

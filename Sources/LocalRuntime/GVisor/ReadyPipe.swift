@@ -1,3 +1,4 @@
+import CLinux
 import ComputeRuntime
 import FoundationEssentials
 import Glibc
@@ -12,10 +13,11 @@ struct ReadyPipe: ~Copyable {
     private static let maximumLine = 64 << 10
 
     init() throws(RuntimeError) {
-        var ends: [Int32] = [0, 0]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw .system("cannot make a pipe") }
-        readEnd = ends[0]
-        writeEnd = FileDescriptor(rawValue: ends[1])
+        var writeEnd: Int32 = -1
+        var readEnd: Int32 = -1
+        guard clinux_pipe(&readEnd, &writeEnd) == 0 else { throw RuntimeError(.unavailable, "cannot make a pipe") }
+        self.readEnd = readEnd
+        self.writeEnd = FileDescriptor(rawValue: writeEnd)
     }
 
     deinit {
