@@ -26,9 +26,8 @@ help:
 	@echo 'make format   format the Swift sources in place'
 	@echo 'make clean    remove everything that was built'
 
-# Isolation by gVisor is not built yet, so `make run` says out loud what it uses; see docs/configuration.md.
 run: build
-	@COMPUTESDK_ISOLATION="$${COMPUTESDK_ISOLATION:-process}" exec $(RELEASE)/computesdk serve
+	@exec $(RELEASE)/computesdk serve
 
 build:
 	@scripts/install-packages run

@@ -41,11 +41,7 @@ struct APIComposition {
 
         let clock = SystemWallClock()
         let startedAt = clock.now()
-        runtime = try MachineRuntime.process(
-            .init(
-                dataDirectory: settings.dataDirectory, sidekick: settings.sidekick,
-                claimKey: keys.claimSigning.publicKey.rawRepresentation.base64URL, poolSize: settings.poolSize),
-            logger: logger)
+        runtime = try await MachineRuntime.chosen(by: settings, keys, logger: logger)
         let store = try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: startedAt)
         let keyFile = "api-key"
         let fresh = try await APIKeys(store: store, clock: clock).bootstrap(preset: settings.apiKey) {
@@ -61,6 +57,7 @@ struct APIComposition {
         var apiSettings = APISettings(
             listen: settings.apiEndpoint, internalListen: settings.internalEndpoint,
             urls: await PublicURLs.under(settings, publicEndpoint: publicEndpoint))
+        apiSettings.maximumResources = settings.maximumResources
         apiSettings.computesPerGroup = Int64(settings.maxComputes)
         // Made when nothing can fail any more: it has to be shut down by whoever made it.
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: HTTPSidekickAgent.httpConfiguration)

@@ -50,6 +50,19 @@ struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.poolSize)) var poolSize: String?
     @Option(help: help(Settings.isolation)) var isolation: String?
     @Option(help: help(Settings.runsc)) var runsc: String?
+    @Option(help: help(Settings.runscPlatform)) var runscPlatform: String?
+    @Option(help: help(Settings.image)) var image: String?
+    @Option(help: help(Settings.imageDir)) var imageDir: String?
+    @Option(help: help(Settings.memoryMiB)) var memoryMib: String?
+    @Option(help: help(Settings.cpus)) var cpus: String?
+    @Option(help: help(Settings.diskMiB)) var diskMib: String?
+    @Option(help: help(Settings.maxProcesses)) var maxProcesses: String?
+    @Option(help: help(Settings.maxMemoryMiB)) var maxMemoryMib: String?
+    @Option(help: help(Settings.maxCPUs)) var maxCpus: String?
+    @Option(help: help(Settings.maxDiskMiB)) var maxDiskMib: String?
+    @Option(help: help(Settings.internet)) var internet: String?
+    @Option(help: help(Settings.dns)) var dns: String?
+    @Option(help: help(Settings.subnet)) var subnet: String?
     @Option(help: help(Settings.logLevel)) var logLevel: String?
     @Option(help: help(Settings.maxComputes)) var maxComputes: String?
     @Option(help: help(Settings.keepOnShutdown)) var keepOnShutdown: String?
@@ -61,7 +74,11 @@ struct SettingFlags: ParsableArguments {
         let pairs: [(Setting, String?)] = [
             (Settings.listen, listen), (Settings.dataDir, dataDir), (Settings.apiKey, apiKey),
             (Settings.domain, domain), (Settings.urlStyle, urlStyle), (Settings.poolSize, poolSize),
-            (Settings.isolation, isolation), (Settings.runsc, runsc), (Settings.logLevel, logLevel),
+            (Settings.isolation, isolation), (Settings.runsc, runsc), (Settings.runscPlatform, runscPlatform),
+            (Settings.image, image), (Settings.imageDir, imageDir), (Settings.memoryMiB, memoryMib), (Settings.cpus, cpus),
+            (Settings.diskMiB, diskMib), (Settings.maxProcesses, maxProcesses), (Settings.maxMemoryMiB, maxMemoryMib),
+            (Settings.maxCPUs, maxCpus), (Settings.maxDiskMiB, maxDiskMib), (Settings.internet, internet),
+            (Settings.dns, dns), (Settings.subnet, subnet), (Settings.logLevel, logLevel),
             (Settings.maxComputes, maxComputes), (Settings.keepOnShutdown, keepOnShutdown),
             (Settings.sidekick, sidekick), (Settings.apiEndpoint, apiEndpoint),
             (Settings.internalEndpoint, internalEndpoint),

@@ -13,7 +13,6 @@ package import UnixSignals
 /// Gateway reaches the API over its two sockets in the data folder, by the same path as from another machine.
 package func serve(_ settings: ServiceSettings, until signals: UnixSignalsSequence) async throws {
     let logger = makeLogger("serve", settings)
-    try settings.requireUsableIsolation(logger)
     let directory = try DataDirectory(path: settings.dataDirectory)
     let keys = try ServiceKeys(in: directory)
 
@@ -33,7 +32,6 @@ package func serve(_ settings: ServiceSettings, until signals: UnixSignalsSequen
 /// The API and its runtime alone; a `gateway` process stands in front of it.
 package func runAPI(_ settings: ServiceSettings, until signals: UnixSignalsSequence) async throws {
     let logger = makeLogger("api", settings)
-    try settings.requireUsableIsolation(logger)
     let directory = try DataDirectory(path: settings.dataDirectory)
     let api = try await APIComposition(
         settings, directory: directory, keys: ServiceKeys(in: directory), publicEndpoint: settings.listen,
@@ -66,19 +64,6 @@ private func makeLogger(_ label: String, _ settings: ServiceSettings) -> Logger 
     let level = settings.logLevel
     LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
     return Logger(label: label)
-}
-
-extension ServiceSettings {
-    fileprivate func requireUsableIsolation(_ logger: Logger) throws {
-        switch isolation {
-        case .process:
-            logger.warning("isolation is off: code in computes runs as this user on this machine; development only")
-        case .gvisor:
-            throw SettingError(
-                Settings.isolation, prefix: Settings.prefix,
-                "gvisor is not in this version yet; process runs without any isolation, for development only")
-        }
-    }
 }
 
 extension GatewaySettings {

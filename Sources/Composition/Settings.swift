@@ -1,4 +1,5 @@
 package import ComputeCore
+package import LocalRuntime
 package import Logging
 package import ServiceHost
 
@@ -23,8 +24,32 @@ package enum Settings {
     package static let poolSize = Setting("pool-size", fallback: "4", "How many computes are kept started ahead.")
     package static let isolation = Setting(
         "isolation", fallback: "gvisor", "gvisor, or process: no isolation at all, for development only.")
-    package static let runsc = Setting(
-        "runsc", fallback: "runsc in $PATH", "The runsc executable. Used with isolation gvisor.")
+    package static let runsc = Setting("runsc", fallback: "runsc in $PATH", "The runsc executable.")
+    package static let runscPlatform = Setting(
+        "runsc-platform", fallback: "auto", "auto takes the best that boots; else systrap, ptrace or kvm.")
+    package static let image = Setting(
+        "image", fallback: "base",
+        "What computes run: base, built at the first start; a registry's image, such as python:3.12-slim; or oci:/folder[:tag]."
+    )
+    package static let imageDir = Setting(
+        "image-dir", fallback: "<data-dir>/images", "Where images are kept. Several instances may share it.")
+    package static let memoryMiB = Setting("memory-mib", fallback: "512", "The memory of a compute.")
+    package static let cpus = Setting("cpus", fallback: "1", "The processors of a compute; may be a fraction.")
+    package static let diskMiB = Setting("disk-mib", fallback: "2048", "What a compute may write to its disk.")
+    package static let maxProcesses = Setting(
+        "max-processes", fallback: "512", "How many processes and threads user code in one compute may have.")
+    package static let maxMemoryMiB = Setting(
+        "max-memory-mib", fallback: "this machine's memory", "The most memory that a create may ask for.")
+    package static let maxCPUs = Setting(
+        "max-cpus", fallback: "this machine's processors", "The most processors that a create may ask for.")
+    package static let maxDiskMiB = Setting(
+        "max-disk-mib", fallback: "65536", "The largest disk that a create may ask for.")
+    package static let internet = Setting(
+        "internet", fallback: "true", "Whether computes reach the internet. Private addresses they never reach.")
+    package static let dns = Setting(
+        "dns", fallback: "this machine's resolvers", "Whom computes ask for names: IPv4 addresses with commas between.")
+    package static let subnet = Setting(
+        "subnet", fallback: "one that nothing here uses", "The computes' IPv4 subnet, /20 to /29, such as 10.77.0.0/22.")
     package static let logLevel = Setting(
         "log-level", fallback: "info", "trace, debug, info, notice, warning, error or critical.")
     package static let maxComputes = Setting(
@@ -42,12 +67,14 @@ package enum Settings {
         "Where the API's internal listener is, for the Gateway only: unix:/path.")
 
     package static let all = [
-        listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, logLevel, maxComputes, keepOnShutdown,
-        sidekick, apiEndpoint, internalEndpoint,
+        listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
+        memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
+        maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
     ]
 }
 
 package enum URLStyle: String, CaseIterable, Sendable { case auto, host, path }
+package enum RunscPlatform: String, CaseIterable, Sendable { case auto, systrap, ptrace, kvm }
 package enum Isolation: String, CaseIterable, Sendable { case gvisor, process }
 
 /// The settings of one process, read and checked.
@@ -65,6 +92,9 @@ package struct ServiceSettings: Sendable {
     package var sidekick: String
     package var apiEndpoint: Endpoint
     package var internalEndpoint: Endpoint
+    package var gvisor: GVisorSettings
+    /// What a create may ask for.
+    package var maximumResources: ComputeResources
 
     /// - Parameter executableDirectory: where this process's own executable is.
     package init(
@@ -99,6 +129,11 @@ package struct ServiceSettings: Sendable {
         maxComputes = try reader.integer(Settings.maxComputes, in: 1...1_000_000) ?? 100
         keepOnShutdown = try reader.flag(Settings.keepOnShutdown) ?? false
         sidekick = reader.string(Settings.sidekick) ?? "\(executableDirectory)/sidekick"
+        gvisor = try Self.gvisor(reader, dataDirectory: directory)
+        maximumResources = ComputeResources(
+            cpus: try reader.number(Settings.maxCPUs, in: 0.1...1024) ?? Self.processors,
+            memoryBytes: try reader.mebibytes(Settings.maxMemoryMiB) ?? Self.memoryBytes,
+            diskBytes: try reader.mebibytes(Settings.maxDiskMiB) ?? 65536 << 20)
         apiEndpoint =
             try reader.value(Settings.apiEndpoint, Endpoint.self, shape: "host:port or unix:/path")
             ?? .unix(path: "\(directory)/api.sock")

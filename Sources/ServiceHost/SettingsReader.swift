@@ -34,6 +34,15 @@ package struct SettingsReader: Sendable {
         return value
     }
 
+    /// Whole or with a point.
+    package func number(_ setting: Setting, in range: ClosedRange<Double>) throws(SettingError) -> Double? {
+        guard let text = string(setting) else { return nil }
+        guard let value = Double(text), range.contains(value) else {
+            throw error(setting, "must be a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
     package func flag(_ setting: Setting) throws(SettingError) -> Bool? {
         guard let text = string(setting) else { return nil }
         switch text.lowercased() {

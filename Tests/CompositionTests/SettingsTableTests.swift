@@ -19,6 +19,12 @@ import Testing
         #expect(settings.urlStyle == .auto)
         #expect(settings.poolSize == 4)
         #expect(settings.isolation == .gvisor)
+        #expect(settings.gvisor.image == "base")
+        #expect(settings.gvisor.imageDirectory == "/home/somebody/.local/share/computesdk/images")
+        #expect(settings.gvisor.memoryBytes == 512 << 20 && settings.gvisor.diskBytes == 2048 << 20)
+        #expect(settings.gvisor.cpus == 1 && settings.gvisor.maxProcesses == 512 && settings.gvisor.internet)
+        #expect(settings.gvisor.platform == nil && settings.gvisor.subnet == nil && settings.gvisor.dns == [])
+        #expect(settings.maximumResources.diskBytes == 65536 << 20)
         #expect(settings.sidekick == "/opt/bin/sidekick")
         #expect(settings.apiEndpoint.description == "unix:/home/somebody/.local/share/computesdk/api.sock")
     }
@@ -29,7 +35,12 @@ import Testing
         ("COMPUTESDK_URL_STYLE", "Host"), ("COMPUTESDK_POOL_SIZE", "-1"), ("COMPUTESDK_POOL_SIZE", "many"),
         ("COMPUTESDK_ISOLATION", "none"), ("COMPUTESDK_LOG_LEVEL", "loud"), ("COMPUTESDK_MAX_COMPUTES", "0"),
         ("COMPUTESDK_KEEP_ON_SHUTDOWN", "maybe"), ("COMPUTESDK_API_ENDPOINT", "x"),
-        ("COMPUTESDK_INTERNAL_ENDPOINT", "127.0.0.1:1"),
+        ("COMPUTESDK_INTERNAL_ENDPOINT", "127.0.0.1:1"), ("COMPUTESDK_MEMORY_MIB", "63"),
+        ("COMPUTESDK_MEMORY_MIB", "1g"), ("COMPUTESDK_CPUS", "0"), ("COMPUTESDK_CPUS", "nan"),
+        ("COMPUTESDK_DISK_MIB", "-1"), ("COMPUTESDK_MAX_PROCESSES", "1"), ("COMPUTESDK_IMAGE", "oci:relative"),
+        ("COMPUTESDK_IMAGE", "docker://x"), ("COMPUTESDK_IMAGE_DIR", "images"), ("COMPUTESDK_DNS", "dns.example"),
+        ("COMPUTESDK_SUBNET", "10.0.0.0/8"), ("COMPUTESDK_SUBNET", "fd00::/64"), ("COMPUTESDK_INTERNET", "maybe"),
+        ("COMPUTESDK_RUNSC_PLATFORM", "xen"), ("COMPUTESDK_MAX_CPUS", "many"),
     ])
     func aBadValueNamesItsSetting(_ variable: String, _ value: String) {
         let error = #expect(throws: SettingError.self) { try settings([variable: value]) }

@@ -1,4 +1,6 @@
 import ComputeCore
+import LinuxHost
+import OCIImages
 
 /// How computes are made that gVisor isolates.
 package struct GVisorSettings: Sendable {
@@ -26,6 +28,13 @@ package struct GVisorSettings: Sendable {
     package var progress: @Sendable (String, Double?) -> Void = { _, _ in }
 
     package init(imageDirectory: String) { self.imageDirectory = imageDirectory }
+
+    /// Whether these can be set so; what is there is seen only when it is used.
+    package static func isImage(_ text: String) -> Bool { (try? ImageReference(text)) != nil }
+    package static func isAddress(_ text: String) -> Bool { IPv4Network.address(text) != nil }
+    package static func isSubnet(_ text: String) -> Bool {
+        IPv4Network(text).map { (20...29).contains($0.prefix) } ?? false
+    }
 
     var resources: ComputeResources {
         ComputeResources(cpus: cpus, memoryBytes: memoryBytes, diskBytes: diskBytes)

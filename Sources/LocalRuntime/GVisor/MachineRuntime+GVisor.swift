@@ -21,6 +21,9 @@ extension MachineRuntime {
         defer { free(real) }
         var settings = settings
         settings.dataDirectory = String(cString: real)
+        // A start is mostly gVisor's own work on a processor.
+        settings.concurrentStarts = min(8, max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        settings.startDeadline = .seconds(30)
         let tag = GVisorIsolation.tag(of: settings.dataDirectory)
         let tools = gvisor.searchPath.map { Tools(path: $0) } ?? .ofThisProcess
         let runsc: Runsc
