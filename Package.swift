@@ -203,8 +203,8 @@ let package = Package(
         tests(
             "CompositionTests",
             [
-                "Composition", "ServiceHost", "APIContract", "ComputeCore", asyncHTTPClient, logging, subprocess,
-                nio("NIOCore"), nio("NIOHTTP1"),
+                "Composition", "ServiceHost", "SidekickProtocol", "APIContract", "ComputeCore", asyncHTTPClient, logging,
+                subprocess, systemPackage, crypto, nio("NIOCore"), nio("NIOHTTP1"),
             ]),
     ]
 )

@@ -11,9 +11,21 @@ import Testing
 final class ServedSystem: Sendable {
     /// Short: sockets lie below it.
     let dataDirectory = "/tmp/cs-\(String.randomLabel(length: 8))"
-    private let key = "test-key-\(String.randomLabel(length: 16))"
+    static let poolSize = 2
+    let key = "test-key-\(String.randomLabel(length: 16))"
+    private let isolation: ServedIsolation
+    private let settings: [String: String]
+    private var log: String { "\(dataDirectory).log" }
 
-    deinit { try? FileManager.default.removeItem(atPath: dataDirectory) }
+    /// - Parameter settings: environment variables beside those that every test sets.
+    init(_ isolation: ServedIsolation = .process, settings: [String: String] = [:]) {
+        self.isolation = isolation
+        self.settings = settings
+    }
+
+    deinit {
+        for path in [dataDirectory, log] { try? FileManager.default.removeItem(atPath: path) }
+    }
 
     struct Answer: Sendable {
         var status: UInt
@@ -24,19 +36,35 @@ final class ServedSystem: Sendable {
             guard case .object(let data)? = body["data"], case .string(let text)? = data[name] else { return nil }
             return text
         }
+
+        func integer(_ name: String) -> Int? {
+            guard case .object(let data)? = body["data"], case .int(let number)? = data[name] else { return nil }
+            return Int(number)
+        }
     }
 
-    /// Starts it; `body` ends it by a signal.
-    func run(_ body: @escaping @Sendable (Running) async throws -> Void) async throws -> TerminationStatus {
+    /// Starts it with another runsc than at its making, or the same; `body` ends it by a signal.
+    func run(
+        with isolation: ServedIsolation? = nil, _ body: @escaping @Sendable (Running) async throws -> Void
+    ) async throws -> TerminationStatus {
         // Beside the test bundle: both are products of this package.
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let executable = URL(fileURLWithPath: own).deletingLastPathComponent().appending(path: "computesdk")
-        let arguments = ["--data-dir", dataDirectory, "--listen", "127.0.0.1:0", "--url-style", "path"]
+        var environment = [
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "COMPUTESDK_API_KEY": key,
+            "COMPUTESDK_POOL_SIZE": "\(Self.poolSize)",
+        ]
+        environment.merge((isolation ?? self.isolation).settings) { _, new in new }
+        environment.merge(settings) { _, new in new }
+        let errors = try FileDescriptor.open(
+            FilePath(log), .writeOnly, options: [.create, .append, .closeOnExec], permissions: .ownerReadWrite)
         let outcome = try await Subprocess.run(
             .path(FilePath(executable.path)),
-            arguments: Arguments(["serve", "--isolation", "process", "--pool-size", "2"] + arguments),
-            environment: .custom(["PATH": "/usr/bin:/bin", "COMPUTESDK_API_KEY": key]), input: .none,
-            output: .sequence, error: .discarded
+            arguments: ["serve", "--data-dir", dataDirectory, "--listen", "127.0.0.1:0", "--url-style", "path"],
+            environment: .custom(
+                Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })),
+            input: .none, output: .sequence,
+            error: .fileDescriptor(errors, closeAfterSpawningProcess: true)
         ) { execution in
             let (lines, line) = AsyncStream<String>.makeStream()
             let running = Running(pid: execution.processIdentifier.value, system: self, lines: lines)
@@ -57,6 +85,12 @@ final class ServedSystem: Sendable {
         return outcome.terminationStatus
     }
 
+    /// The end of what it logged, for a failure's message.
+    var said: String {
+        let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").suffix(15).joined(separator: "\n")
+    }
+
     /// Processes that have the data folder in their arguments.
     var processes: [Int32] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
@@ -71,16 +105,18 @@ final class ServedSystem: Sendable {
     }
 
     func send(
-        _ method: String, _ url: String, _ body: String? = nil, token: String? = nil
+        _ method: String, _ url: String, _ body: String? = nil, token: String? = nil,
+        timeout: TimeAmount = .seconds(60)
     ) async throws -> Answer {
         var request = HTTPClientRequest(url: url)
         request.method = .init(rawValue: method)
         request.headers.add(name: "authorization", value: "Bearer \(token ?? key)")
         if let body { request.body = .bytes(ByteBuffer(string: body)) }
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(15))
-        let bytes = Data((try await response.body.collect(upTo: 1 << 20)).readableBytesView)
-        let document = try JSONDecoder().decode(JSONValue.self, from: bytes)
-        guard case .object(let fields) = document else { return Answer(status: response.status.code, body: [:]) }
+        let response = try await HTTPClient.shared.execute(request, timeout: timeout)
+        let bytes = Data((try await response.body.collect(upTo: 4 << 20)).readableBytesView)
+        guard case .object(let fields)? = try? JSONDecoder().decode(JSONValue.self, from: bytes) else {
+            return Answer(status: response.status.code, body: [:])
+        }
         return Answer(status: response.status.code, body: fields)
     }
 }
@@ -103,21 +139,22 @@ struct Running: Sendable {
             guard let start = line.range(of: "http://127.0.0.1:") else { continue }
             return "http://127.0.0.1:" + line[start.upperBound...].prefix { $0.isNumber }
         }
-        throw Ended()
+        throw Ended(said: system.said)
     }
 
     func signal(_ number: Int32) { kill(pid, number) }
 
     fileprivate func untilItEnded() async throws {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
             // A zombie's arguments are empty; what is waited for may be a zombie until then.
             let arguments = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline")
             if arguments?.isEmpty ?? true { return }
             try await Task.sleep(for: .milliseconds(5))
         }
-        Issue.record("it does not end")
+        Issue.record("it does not end: \(system.said)")
     }
 
-    struct Ended: Error {}
+    /// It ended before it was ready.
+    struct Ended: Error { var said: String }
 }

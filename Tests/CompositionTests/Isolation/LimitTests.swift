@@ -1,0 +1,82 @@
+import ComputeCore
+import Foundation
+import Testing
+
+extension IsolationTests {
+    @Test(.timeLimit(.minutes(3)), arguments: GVisorPair.available)
+    func aMemoryHogDiesAndTheSidekickAndOtherProcessesLive(_ pair: GVisorPair) async throws {
+        try await SharedSystems.withCompute(on: pair) { compute in
+            let neighbour = try await compute.run("setsid sleep 1000 >/dev/null 2>&1 & echo $!").line
+            let hog = try await compute.python(
+                """
+                held = []
+                while True:
+                    held.append(bytearray(b"x" * (4 << 20)))
+                """, timeout: .seconds(120))
+            #expect(hog.exitCode != 0, "\(hog)")
+            #expect(try await compute.run("kill -0 \(neighbour) && echo alive").line == "alive")
+            // Its memory is there again for the next one.
+            let next = try await compute.python("print(len(bytearray(b'x' * (32 << 20))))")
+            #expect(next.line == "\(32 << 20)", "\(next)")
+        }
+    }
+
+    @Test(.timeLimit(.minutes(3)), arguments: GVisorPair.available)
+    func aForkBombStaysInsideItsLimitAndTheComputeAnswersAfterwards(_ pair: GVisorPair) async throws {
+        try await SharedSystems.withCompute(on: pair) { compute in
+            let bomb = try await compute.python(
+                """
+                import os, signal, time
+                children = []
+                try:
+                    while len(children) < 2000:
+                        child = os.fork()
+                        if child == 0:
+                            time.sleep(600)
+                            os._exit(0)
+                        children.append(child)
+                except OSError as error:
+                    print(error.errno, len(children))
+                for child in children:
+                    os.kill(child, signal.SIGKILL)
+                """, timeout: .seconds(120))
+            let words = bomb.line.split(separator: " ").compactMap { Int($0) }
+            try #require(words.count == 2, "\(bomb)")
+            #expect(words[0] == Int(EAGAIN) && (8...64).contains(words[1]), "\(bomb)")
+            try await eventually("the compute answers") { await compute.answers() }
+
+            // And one that defends itself: the compute goes with it.
+            _ = try? await compute.run("b() { b | b & }; b; sleep 1", timeout: .seconds(20))
+            try await compute.delete()
+            try await SharedSystems.withCompute(on: pair) { #expect(await $0.answers()) }
+        }
+    }
+
+    // `/dev/shm` is memory, and guarded as memory is.
+    @Test(.timeLimit(.minutes(3)), arguments: GVisorPair.available, ["$HOME", "/tmp"])
+    func aFullDiskIsSaidAndTheComputeStaysUsable(_ pair: GVisorPair, _ folder: String) async throws {
+        try await SharedSystems.withCompute(on: pair) { compute in
+            let fill = try await compute.run(
+                "dd if=/dev/zero of=\(folder)/fill bs=1M count=400", timeout: .seconds(120))
+            #expect(fill.exitCode != 0 && fill.stderr.contains("No space left on device"), "\(fill)")
+            #expect(await compute.answers())
+            #expect(try await compute.run("echo more >\(folder)/small || cat /etc/hostname").line != "")
+            let again = try await compute.run("rm \(folder)/fill && echo kept >\(folder)/small && cat \(folder)/small")
+            #expect(again.stdout == "kept\n", "\(again)")
+        }
+    }
+
+    @Test(.timeLimit(.minutes(3)), arguments: GVisorPair.available)
+    func memoryThatLooksLikeFilesIsLimitedToo(_ pair: GVisorPair) async throws {
+        try await SharedSystems.withCompute(on: pair) { compute in
+            _ = try? await compute.run("dd if=/dev/zero of=/dev/shm/fill bs=1M count=2000", timeout: .seconds(60))
+            // Whether the writer was stopped or the whole compute had to go: the machine did not give more.
+            let other = await compute.answers()
+            if other {
+                let held = try await compute.run("stat -c %s /dev/shm/fill")
+                #expect((Int(held.line) ?? 0) <= 330 << 20, "\(held)")
+            }
+            try await SharedSystems.withCompute(on: pair) { #expect(await $0.answers()) }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import ComputeCore
+import Foundation
+import NIOCore
+import Testing
+
+/// One compute, used as a client uses it.
+struct ServedCompute: Sendable {
+    let system: ServedSystem
+    /// Of the system.
+    let url: String
+    let id: String
+    let token: String
+
+    struct Outcome: Sendable, CustomStringConvertible {
+        var exitCode: Int
+        var stdout: String
+        var stderr: String
+        var description: String { "exit code \(exitCode), out: \(stdout.suffix(400)), err: \(stderr.suffix(400))" }
+        /// Without the line's end.
+        var line: String { stdout.trimmingCharacters(in: .whitespacesAndNewlines) }
+    }
+
+    static func create(_ system: ServedSystem, _ url: String, _ body: String = "{}") async throws -> ServedCompute {
+        let made = try await system.send("POST", "\(url)/v1/sandboxes", body)
+        guard made.status == 200, let id = made.text("sandboxId"), let token = made.text("token") else {
+            throw Refused(made, said: system.said)
+        }
+        return ServedCompute(system: system, url: url, id: id, token: token)
+    }
+
+    /// Runs a command of `/bin/sh` as the compute's user.
+    func run(_ command: String, timeout: TimeAmount = .seconds(60)) async throws -> Outcome {
+        let body = String(decoding: try JSONEncoder().encode(["command": command]), as: UTF8.self)
+        let answer = try await system.send("POST", "\(url)/s/\(id)/run/command", body, token: token, timeout: timeout)
+        guard answer.status == 200, let exitCode = answer.integer("exitCode"), let stdout = answer.text("stdout"),
+            let stderr = answer.text("stderr")
+        else { throw Refused(answer, said: system.said) }
+        return Outcome(exitCode: exitCode, stdout: stdout, stderr: stderr)
+    }
+
+    /// Runs Python, which says more exactly than a shell what a call was answered.
+    func python(_ script: String, asRoot: Bool = false, timeout: TimeAmount = .seconds(60)) async throws -> Outcome {
+        try await run("\(asRoot ? "sudo -n " : "")python3 - <<'END'\n\(script)\nEND", timeout: timeout)
+    }
+
+    /// Its address, as the kernel would send from it; nothing is sent.
+    func address() async throws -> String {
+        try await python(
+            """
+            import socket
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.connect(("203.0.113.1", 9))
+            print(s.getsockname()[0])
+            """
+        ).line
+    }
+
+    /// Which of these can be connected to from inside: `address:port`.
+    func reachable(_ targets: [String], asRoot: Bool = false) async throws -> [String] {
+        let outcome = try await python(
+            """
+            import socket, threading
+            def probe(target):
+                host, port = target.rsplit(":", 1)
+                try:
+                    socket.create_connection((host, int(port)), 4).close()
+                    print(target + "\\n", end="", flush=True)
+                except OSError:
+                    pass
+            threads = [threading.Thread(target=probe, args=(t,)) for t in "\(targets.joined(separator: " "))".split()]
+            [t.start() for t in threads]
+            [t.join() for t in threads]
+            """, asRoot: asRoot)
+        #expect(outcome.exitCode == 0, "\(outcome)")
+        return outcome.stdout.split(separator: "\n").map(String.init).sorted()
+    }
+
+    func answers() async -> Bool {
+        guard let outcome = try? await run("echo here") else { return false }
+        return outcome.stdout == "here\n"
+    }
+
+    func delete() async throws {
+        _ = try await system.send("DELETE", "\(url)/v1/sandboxes/\(id)")
+    }
+
+    struct Refused: Error, CustomStringConvertible {
+        var status: UInt
+        var body: String
+        var said = ""
+        var description: String { "\(status) \(body)\n\(said)" }
+
+        init(_ answer: ServedSystem.Answer, said: String = "") {
+            status = answer.status
+            body = "\(answer.body)"
+            self.said = said
+        }
+    }
+}
