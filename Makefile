@@ -12,11 +12,14 @@ RESULTS  := .build/results
 VENV     := .build/clients-venv
 SOURCES  := Package.swift Sources Tests cmd
 
-# Targets that start processes or whole systems: slower, and not needed to see that a change is sound.
-SLOW_TESTS := CompositionTests LocalRuntimeTests SidekickServiceTests
+# Targets that start processes, containers or whole systems: slower, and not needed to see that a change is sound.
+# Each runs in a process of its own, one after the other, so that none starves another one's deadlines.
+SLOW_TESTS := LinuxHostTests GVisorTests OCIImagesTests SidekickServiceTests LocalRuntimeTests CompositionTests
+# The base image that tests run computes from, kept between runs.
+IMAGES   := .build/images
 
 .PHONY: help run build check test format clean
-.PHONY: check-format check-architecture test-build unit-tests swift-tests client-tests
+.PHONY: check-format check-architecture test-build unit-tests slow-tests client-tests base-image
 
 help:
 	@echo 'make run      install what is missing, build release, start the system, print how to use it'
@@ -35,7 +38,7 @@ build:
 
 check: check-format check-architecture test-build unit-tests
 
-test: test-build swift-tests client-tests
+test: test-build unit-tests slow-tests client-tests
 
 format:
 	swift format format -i -r -p $(SOURCES)
@@ -59,17 +62,31 @@ test-build:
 	swift build --build-tests
 
 unit-tests:
-	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit.*
+	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit*
 	swift test --skip-build --disable-xctest --xunit-output $(RESULTS)/unit.xml \
 	    $(addprefix --skip ,$(SLOW_TESTS)) 2>&1 | tee $(RESULTS)/unit.log
 
-swift-tests:
-	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/swift.*
-	swift test --skip-build --disable-xctest --xunit-output $(RESULTS)/swift.xml 2>&1 | tee $(RESULTS)/swift.log
+# All of them, also after one has failed.
+slow-tests: base-image
+	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/slow-*
+	@failed=; for target in $(SLOW_TESTS); do \
+	    echo "swift test: $$target"; \
+	    swift test --skip-build --disable-xctest --xunit-output $(RESULTS)/slow-$$target.xml \
+	        --filter "^$$target\\." 2>&1 | tee $(RESULTS)/slow-$$target.log || failed+=" $$target"; \
+	done; [[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
 
-client-tests: $(VENV)/.installed
-	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/clients.*
-	$(VENV)/bin/python -m pytest -p no:cacheprovider --junitxml $(RESULTS)/clients.xml Tests/Clients
+# Under gVisor where it can run, and without any isolation, which is what other machines have.
+client-tests: base-image $(VENV)/.installed
+	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/clients*
+	@failed=; for isolation in process $$(scripts/base-image --can-run && echo gvisor); do \
+	    COMPUTESDK_TEST_ISOLATION=$$isolation $(VENV)/bin/python -m pytest -p no:cacheprovider \
+	        --junitxml $(RESULTS)/clients-$$isolation.xml -o junit_suite_name=clients-$$isolation Tests/Clients \
+	        || failed+=" $$isolation"; \
+	done; [[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
+
+# Minutes, once. A machine that cannot run containers goes on without; the tests that need it are skipped then.
+base-image:
+	@scripts/base-image $(IMAGES) .build/debug/computesdk
 
 $(VENV)/.installed: Tests/Clients/requirements.txt
 	@scripts/install-packages test

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from computesdk import Compute, GatewayConfig
 
-from running_system import RunningSystem
+from running_system import ISOLATION, RunningSystem
 
 # A proxy of the machine must not get between the tests and 127.0.0.1; the client under test reads these as well.
 for name in [name for name in os.environ if "proxy" in name.lower()]:
@@ -15,8 +15,13 @@ for name in [name for name in os.environ if "proxy" in name.lower()]:
 
 def pytest_configure(config):
     # What belongs to another system on this machine must not reach the client under test.
-    for name in [name for name in os.environ if name.startswith("COMPUTESDK_") and name != "COMPUTESDK_BINARY"]:
+    own = ("COMPUTESDK_BINARY", "COMPUTESDK_TEST_")
+    for name in [name for name in os.environ if name.startswith("COMPUTESDK_") and not name.startswith(own)]:
         del os.environ[name]
+
+
+def pytest_report_header(config):
+    return f"isolation: {ISOLATION}"
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 """One `computesdk serve`, started as a user starts it, and what it leaves behind."""
+import hashlib
 import os
 import pathlib
 import re
@@ -13,6 +14,11 @@ import httpx
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("COMPUTESDK_BINARY", ROOT / ".build/debug/computesdk"))
+# `gvisor` or `process`. Containers need root, and a runsc; without them there is development's `process` alone.
+ISOLATION = os.environ.get("COMPUTESDK_TEST_ISOLATION") or (
+    "gvisor" if os.geteuid() == 0 and shutil.which("runsc") else "process")
+# Shared with the other tests, and kept between runs: the base image takes minutes to build.
+IMAGES = ROOT / ".build/images"
 # A member's name is random: `m` and 15 letters or digits. Its directory carries it.
 MEMBER_NAME = re.compile(r"^m[a-z0-9]{15}$")
 # A debug build on a loaded 2-core machine. Nothing waits this long when all is well.
@@ -103,7 +109,8 @@ class RunningSystem:
             if not name.startswith("COMPUTESDK_") and "proxy" not in name.lower()
         } | {
             "COMPUTESDK_LISTEN": f"127.0.0.1:{self.port}", "COMPUTESDK_DATA_DIR": str(self.data),
-            "COMPUTESDK_POOL_SIZE": str(pool_size),
+            "COMPUTESDK_POOL_SIZE": str(pool_size), "COMPUTESDK_ISOLATION": ISOLATION,
+            "COMPUTESDK_IMAGE_DIR": str(IMAGES),
         } | ({"COMPUTESDK_API_KEY": key} if key else {}) | environment
         self.process = None
         self.seen = {}
@@ -114,7 +121,7 @@ class RunningSystem:
         assert BINARY.exists(), f"{BINARY} is not built; `make test` builds it"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), "serve", "--isolation", "process"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                [str(BINARY), "serve"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=log, env=self.environment, cwd=self.base, start_new_session=True)
         os.set_blocking(self.process.stdout.fileno(), False)
         self.printed = ""
@@ -177,14 +184,45 @@ class RunningSystem:
             for pid, start in (self.seen | processes_that_mention(str(self.base))).items()
             if process_start(pid) == start
         }
-        return alive, sorted(str(self.data / "members" / name) for name in self.members())
+        return alive, sorted(str(self.data / "members" / name) for name in self.members()) + self.traces()
 
     def members(self):
-        """The names of all members with a directory, wherever below the base it is."""
-        return {path.name for path in self.base.rglob("m*") if MEMBER_NAME.match(path.name) and path.is_dir()}
+        """The names of all members with a directory."""
+        folder = self.data / "members"
+        return {name for name in os.listdir(folder) if MEMBER_NAME.match(name)} if folder.exists() else set()
+
+    def traces(self):
+        """What the kernel has of this system: mounts, loop devices, namespaces, interfaces, firewall, control groups."""
+        tag = hashlib.sha256(str(self.data).encode()).hexdigest()[:6]
+        mounts = [line.split() for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
+        points = [fields[4] for fields in mounts]
+        trees = {fields[4] for fields in mounts if fields[fields.index("-") + 1].startswith("cgroup")}
+        found = [f"mount {point}" for point in points if str(self.data) in point]
+        for file in pathlib.Path("/sys/block").glob("loop*/loop/backing_file"):
+            try:
+                text = file.read_text()
+            except OSError:
+                continue
+            found += [f"loop device {text}"] if str(self.data) in text else []
+        found += [f"namespace {path}" for path in pathlib.Path("/run/netns").glob(f"csdk-{tag}-*")]
+        found += [f"interface {path.name}" for path in pathlib.Path("/sys/class/net").glob(f"csdk{tag}*")]
+        found += [f"control group {tree}" for tree in sorted(trees) if os.path.isdir(f"{tree}/computesdk-{tag}")]
+        if shutil.which("nft"):
+            tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, timeout=20).stdout
+            found += [f"firewall {line}" for line in tables.splitlines() if f"computesdk_{tag}" in line]
+        return found
 
     def clean_up(self):
         """After a test, whatever became of it: nothing of this system survives on the machine."""
+        if self.process is not None and ISOLATION == "gvisor" and (self.process.poll() is None or self.traces()):
+            # Only `serve` knows how to take a container apart; a crashed one is made good by the next.
+            try:
+                if self.process.poll() is not None:
+                    self.process.stdout.close()
+                    self.start()
+                self.stop()
+            except Exception as error:
+                print(f"cannot clean up after a test: {error}")
         if self.process is not None:
             if self.process.poll() is None:
                 self.crash()

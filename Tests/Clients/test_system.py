@@ -14,7 +14,7 @@ from computesdk import CreateTerminalOptions, Sandbox
 
 from asynchronously import asynchronously
 from conftest import connected
-from running_system import BINARY, ROOT, eventually
+from running_system import BINARY, ISOLATION, ROOT, eventually
 from test_terminals import socket_of
 
 KEY = re.compile(r"csdk_[0-9a-f]{40}")
@@ -76,8 +76,9 @@ def test_a_second_start_is_ready_in_two_seconds(start_system):
     assert system.stop() == 0
     start = time.monotonic()
     system.start()
-    # Two seconds hold for a release build; a debug build on a shared machine gets three times that.
-    assert time.monotonic() - start < 6
+    # Two seconds hold for a release build; a debug build on a shared machine gets three times that, and more where it
+    # tries out gVisor first.
+    assert time.monotonic() - start < (20 if ISOLATION == "gvisor" else 6)
     assert system.stop() == 0
 
 
@@ -148,7 +149,7 @@ def test_two_systems_do_not_share_a_data_directory(start_system):
     system = start_system()
     environment = {**system.environment, "COMPUTESDK_LISTEN": "127.0.0.1:0"}
     second = subprocess.run(
-        [str(BINARY), "serve", "--isolation", "process"], env=environment, stdin=subprocess.DEVNULL,
+        [str(BINARY), "serve"], env=environment, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=30)
     assert second.returncode != 0
     assert str(system.data) in second.stderr
