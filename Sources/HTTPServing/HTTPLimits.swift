@@ -11,6 +11,8 @@ package struct HTTPLimits: Sendable {
     package var idleTimeout: Duration
     /// More connections than this are closed as soon as they are accepted.
     package var maxConnections: Int
+    /// Whether connections that come from this machine itself are closed as soon as they are accepted.
+    package var refusesOwnMachine = false
     /// How much of a body that a handler left unread is thrown away to keep the connection.
     package var maxDrainBytes: Int
     /// How long a refused peer may take to read our last answer before the socket closes under it.

@@ -140,7 +140,8 @@ package final class HTTPServer: Sendable {
     }
 
     private func admit(_ connection: ServerConnection) -> Bool {
-        state.withLock {
+        guard !limits.refusesOwnMachine || !connection.comesFromOwnMachine else { return false }
+        return state.withLock {
             guard !$0.draining, $0.connections.count < limits.maxConnections else { return false }
             $0.connections[ObjectIdentifier(connection)] = connection
             return true

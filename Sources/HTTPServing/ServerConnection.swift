@@ -15,6 +15,9 @@ final class ServerConnection: Sendable {
     let line: Line
     let remoteAddress: String?
     let localEndpoint: Endpoint?
+    /// Both ends are here. The kernel lets nobody outside use a loopback address, and each end may be an address that a
+    /// process here has chosen.
+    let comesFromOwnMachine: Bool
     let limits: HTTPLimits
     private let pipeline: NIOLoopBound<Pipeline>
     private let stop: EventLoopPromise<Void>
@@ -56,6 +59,9 @@ final class ServerConnection: Sendable {
         self.limits = limits
         self.remoteAddress = channel.remoteAddress?.ipAddress
         self.localEndpoint = localEndpoint
+        let ends = [channel.remoteAddress?.ipAddress, channel.localAddress?.ipAddress].map(Self.plain)
+        self.comesFromOwnMachine =
+            ends[0] != nil && ends[0] == ends[1] || ends.contains { $0.map(Self.isLoopback) ?? false }
         self.pipeline = NIOLoopBound(
             Pipeline(gate: gate, decoder: decoder, receiver: receiver), eventLoop: channel.eventLoop)
         let stop = channel.eventLoop.makePromise(of: Void.self)
@@ -146,4 +152,15 @@ final class ServerConnection: Sendable {
             throw HTTPServingError(.connectionClosed, "the connection closed during the upgrade", cause: error)
         }
     }
+}
+
+extension ServerConnection {
+    /// A listener for both families sees IPv4 addresses as `::ffff:…`.
+    private static func plain(_ address: String?) -> String? {
+        guard let address else { return nil }
+        let mapped = "::ffff:"
+        return address.lowercased().hasPrefix(mapped) ? String(address.dropFirst(mapped.count)) : address
+    }
+
+    private static func isLoopback(_ address: String) -> Bool { address.hasPrefix("127.") || address == "::1" }
 }

@@ -91,6 +91,16 @@ import Testing
         }
     }
 
+    @Test func connectionsFromTheMachineItselfCanBeRefused() async throws {
+        var limits = HTTPLimits()
+        limits.refusesOwnMachine = true
+        try await withServer(limits: limits, ServerTests.echo) { endpoint, _ in
+            let peer = try await RawPeer.connect(endpoint)
+            #expect(try await peer.readToEnd() == "")
+            try? await peer.close()
+        }
+    }
+
     @Test func connectionsAboveTheLimitAreClosed() async throws {
         try await withServer(limits: HTTPLimits(maxConnections: 1), ServerTests.echo) { endpoint, _ in
             let first = try await RawPeer.connect(endpoint)
