@@ -34,8 +34,9 @@ package struct OverlayDisk: Sendable {
     /// - Parameters:
     ///   - lower: read-only folders, the topmost first.
     ///   - sizeBytes: of a new disk; one that is there keeps its size and content.
+    ///   - deadline: of each program that is run.
     /// - Returns: the folder that holds the root file system. Mounted already: as it is.
-    package func mount(lower: [String], sizeBytes: Int) async throws(HostError) -> String {
+    package func mount(lower: [String], sizeBytes: Int, deadline: Duration = .seconds(20)) async throws(HostError) -> String {
         let points = Self.mounted(below: folder)
         if points.contains(rootfs) { return rootfs }
         for path in [folder, layer, rootfs] { try DirectoryListing.make(path) }
@@ -49,7 +50,7 @@ package struct OverlayDisk: Sendable {
                 // Programs with the set-user-id bit are wanted inside (`sudo`), devices are not.
                 try await run(
                     "mount", ["-t", "ext4", "-o", "loop,noatime,nodev,discard,noinit_itable", image, layer],
-                    "cannot mount a disk")
+                    deadline: deadline, "cannot mount a disk")
             }
             try mountOverlay(lower)
         } catch {
@@ -114,9 +115,9 @@ package struct OverlayDisk: Sendable {
         }
     }
 
-    private func run(_ tool: String, _ arguments: [String], _ complaint: String) async throws(HostError) {
+    private func run(_ tool: String, _ arguments: [String], deadline: Duration = .seconds(20), _ complaint: String) async throws(HostError) {
         do throws(ToolError) {
-            try await tools.run(tool, arguments)
+            try await tools.run(tool, arguments, deadline: deadline)
         } catch {
             throw HostError(complaint, error)
         }
