@@ -31,12 +31,11 @@ package struct ContainerBundle: Hashable, Sendable {
 
     /// What root may do inside. Each is a right over the container's own files and processes.
     ///
-    /// Without the first two an identity change fails; the next four let an init serve and end processes of other
-    /// users; the last two are for `sudo` and package managers: `sudo` reports to the audit log, drops bounding rights
-    /// and is installed set-uid. Never SYS_ADMIN, NET_ADMIN, NET_RAW, SYS_PTRACE, MKNOD.
+    /// Without the first two an identity change fails; the others let an init serve and end the processes of other
+    /// users, and package managers install. Never SYS_ADMIN, NET_ADMIN, NET_RAW, SYS_PTRACE, MKNOD. Ports below 1024
+    /// are opened by the network namespace's `ip_unprivileged_port_start`, not by a right.
     package static let capabilities = [
-        "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
-        "CAP_SETPCAP", "CAP_AUDIT_WRITE", "CAP_NET_BIND_SERVICE",
+        "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER",
     ]
 
     package func configuration() -> JSONValue {
@@ -55,7 +54,7 @@ package struct ContainerBundle: Hashable, Sendable {
                     "inheritable": .array([]), "ambient": .array([]),
                 ]),
                 "rlimits": .array([limit("RLIMIT_NOFILE", maxOpenFiles), limit("RLIMIT_CORE", 0)]),
-                // `sudo` is a set-uid program.
+                // `sudo` is a set-uid program. Builds without `--allow-suid` ignore that bit whatever is said here.
                 "noNewPrivileges": .bool(false),
             ]),
             "root": .object(["path": .string(rootfs), "readonly": .bool(isReadOnly)]),

@@ -44,6 +44,8 @@ package struct RunscHelp: Hashable {
         add("host-fifo", "none")
         add("net-raw", "false")
         add("allow-flag-override", "false")
+        // `sudo` inside. It raises a user to root of the container, whose rights end there. Older builds have no set-uid.
+        add("allow-suid", "true")
         return flags
     }
 

@@ -87,8 +87,8 @@ struct RunscTests {
                 let lines = said.split(separator: "\n")
                 func line(_ prefix: String) -> Substring? { lines.first { $0.hasPrefix(prefix) } }
                 #expect(line("host") == "host inside 0 1")
-                // KILL CHOWN DAC_OVERRIDE FOWNER FSETID SETGID SETUID SETPCAP NET_BIND_SERVICE AUDIT_WRITE
-                #expect(line("rights") == "rights 00000000200005fb")
+                // CHOWN DAC_OVERRIDE FOWNER KILL SETGID SETUID
+                #expect(line("rights") == "rights 00000000000000eb")
                 #expect(line("files") == "files 65536")
                 #expect(line("mounts") == "mounts 0")
                 #expect(line("network") == "network 1")
