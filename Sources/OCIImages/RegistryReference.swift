@@ -51,12 +51,37 @@ package struct RegistryReference: Sendable, Hashable, CustomStringConvertible {
 
     var name: String { (registry.map { "\($0)/" } ?? "") + path }
 
+    private var host: Substring? { registry?.split(separator: ":").first }
+
     /// Whether the registry is on this machine.
     package var isOnLoopback: Bool {
-        guard let host = registry?.split(separator: ":").first else { return false }
         // All of 127.0.0.0/8, and only what cannot be a name: `127.0.0.1.example.com` is somebody's.
-        let numbers = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
-        return host == "localhost" || (numbers.count == 4 && numbers[0] == 127 && !numbers.contains(nil))
+        host.map { $0 == "localhost" || Self.address($0)?.first == 127 } ?? false
+    }
+
+    /// Whether the registry is named by a name with a dot, or by an address that is nobody's own.
+    var isPublic: Bool {
+        guard let host else { return true }
+        let labels = host.lowercased().split(separator: ".")
+        guard labels.count > 1, let last = labels.last else { return false }
+        guard last.utf8.first.map(\.isDigit) == true else {
+            return last != "localhost" && last != "local" && last != "internal"
+        }
+        // A last label that begins with a digit is no name; of all the ways to write an address (`127.1`, `0x7f.0.0.1`)
+        // only the plain one is taken.
+        guard let address = Self.address(host) else { return false }
+        switch (address[0], address[1]) {
+        case (0, _), (10, _), (127, _), (169, 254), (172, 16...31), (192, 168), (100, 64...127), (224..., _): return false
+        default: return true
+        }
+    }
+
+    private static func address(_ host: Substring) -> [UInt8]? {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { UInt8($0) }
+        // `010` would be eight to some readers.
+        guard parts.count == 4, numbers.count == 4, zip(parts, numbers).allSatisfy({ $0 == "\($1)" }) else { return nil }
+        return numbers
     }
 
     static func isTag(_ text: String) -> Bool {
