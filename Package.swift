@@ -203,7 +203,8 @@ let package = Package(
         tests(
             "CompositionTests",
             [
-                "Composition", "ServiceHost", "SidekickProtocol", "APIContract", "ComputeCore", asyncHTTPClient, logging,
+                "Composition", "LocalRuntime", "ServiceHost", "SidekickProtocol", "APIContract", "ComputeCore", asyncHTTPClient,
+                logging,
                 subprocess, systemPackage, crypto, nio("NIOCore"), nio("NIOHTTP1"),
             ]),
     ]

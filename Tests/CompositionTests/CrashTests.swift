@@ -113,7 +113,8 @@ private struct CrashRounds {
             let compute = ServedCompute(system: system, url: url, id: id, token: token)
             let ran: String
             do { ran = try await compute.run("echo ok").stdout } catch { ran = "\(error)" }
-            #expect(ran == "ok\n", "\(id) is not usable, \(moment): \(await events(of: id, url))")
+            let life = ran == "ok\n" ? "" : await events(of: id, url)
+            #expect(ran == "ok\n", "\(id) is not usable, \(moment): \(life)")
         }
         for id in deleted {
             #expect(try await system.send("GET", "\(url)/v1/sandboxes/\(id)").status == 404, "\(id), \(moment)")

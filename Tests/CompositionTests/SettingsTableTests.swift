@@ -1,6 +1,7 @@
 import Composition
 import ComputeCore
 import Foundation
+import LocalRuntime
 import ServiceHost
 import Testing
 

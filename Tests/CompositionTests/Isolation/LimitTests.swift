@@ -1,5 +1,6 @@
 import ComputeCore
 import Foundation
+import NIOCore
 import Testing
 
 extension IsolationTests {

@@ -1,6 +1,7 @@
 import ComputeCore
 import Composition
 import Foundation
+import NIOCore
 import SidekickProtocol
 import Testing
 
