@@ -32,7 +32,7 @@ struct ServedCompute: Sendable {
     func run(_ command: String, timeout: TimeAmount = .seconds(60)) async throws -> Outcome {
         let body = String(decoding: try JSONEncoder().encode(["command": command]), as: UTF8.self)
         let answer = try await system.send("POST", "\(url)/s/\(id)/run/command", body, token: token, timeout: timeout)
-        guard answer.status == 200, let exitCode = answer.integer("exitCode"), let stdout = answer.text("stdout"),
+        guard answer.status == 200, let exitCode = answer.integer("exit_code"), let stdout = answer.text("stdout"),
             let stderr = answer.text("stderr")
         else { throw Refused(answer, said: system.said) }
         return Outcome(exitCode: exitCode, stdout: stdout, stderr: stderr)
