@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// The local runtime with real Sidekicks, as processes of this machine.
-@Suite(.serialized) struct LocalRuntimeTests {
+@Suite(.serialized) struct ProcessIsolationTests {
     /// The moment moves through the whole start: before the fork, between fork and exec, before the first line.
     @Test(.timeLimit(.minutes(2)), arguments: [0, 5, 10, 20, 30, 45])
     func aStopDuringAStartLeavesNoProcess(afterMilliseconds delay: Int) async throws {

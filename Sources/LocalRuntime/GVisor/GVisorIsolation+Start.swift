@@ -127,15 +127,16 @@ extension GVisorIsolation {
             }
             let first = await group.next() ?? nil
             group.cancelAll()
-            guard let first else {
-                // It may have made it in the last moment.
-                let late = await group.next() ?? nil
-                if case .success? = late { return late }
-                return .failure(RuntimeError(.deadlineExceeded, "a member was not ready in time"))
-            }
-            return first
+            if let first { return first }
+            // It ends now, and may have made it in the last moment.
+            let late = await group.next() ?? nil
+            if case .success? = late { return late }
+            return .failure(
+                ContinuousClock.now < deadline
+                    ? RuntimeError(.unavailable, "the start was given up")
+                    : RuntimeError(.deadlineExceeded, "a member was not ready in time"))
         }
-        guard let result else { throw RuntimeError(.deadlineExceeded, "a member was not ready in time") }
+        guard let result else { preconditionFailure("one of two tasks was first") }
         return try result.get()
     }
 }

@@ -61,10 +61,11 @@ final class GVisorIsolation: Isolation {
         self.tools = tools
         self.logger = logger
         dns = settings.dns.isEmpty ? Resolvers.ofThisMachine : settings.dns
-        network = HostNetwork(
-            settings: .init(
-                tag: tag, stateDirectory: "\(dataDirectory)/network", internet: settings.internet, dns: dns,
-                subnet: settings.subnet), tools: tools)
+        var networking = HostNetwork.Settings(
+            tag: tag, stateDirectory: "\(dataDirectory)/network", internet: settings.internet, dns: dns,
+            subnet: settings.subnet)
+        if let directories = settings.pluginDirectories { networking.pluginDirectories = directories }
+        network = HostNetwork(settings: networking, tools: tools)
         shelf = ImageShelf(store: ImageStore(folder: settings.imageDirectory, tools: tools))
         try requireExecutable(sidekick)
     }

@@ -43,7 +43,8 @@ extension MachineRuntime {
                 }
                 workQueue.yield(.freeze(member.name))
             } catch {
-                logger.error("A member did not start", metadata: ["error": "\(error)"])
+                // A stop cuts off what is under way; that is no failure.
+                if !Task.isCancelled { logger.error("A member did not start", metadata: ["error": "\(error)"]) }
                 step { $0.pool.startFailed(id, reason: error.message) }
             }
         case .remove(let name):

@@ -1,0 +1,72 @@
+import ComputeCore
+import ComputeRuntime
+import FoundationEssentials
+import LocalRuntime
+import Testing
+
+/// Every program that a start needs goes wrong in every way, in the middle of it.
+// Skipped where nobody is root or there is no runsc.
+@Suite(.enabled(if: !GVisorBuild.available.isEmpty), .serialized)
+struct FailingHelperGVisorTests {
+    @Test(.timeLimit(.minutes(3)), arguments: ["runsc", "ip", "bridge", "mount"])
+    func aHelperThatGoesWrongLeavesNothingAndTheNextStartWorks(_ tool: String) async throws {
+        let build = try #require(GVisorBuild.available.first)
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let tools = try FailingTools(
+            in: world.dataDirectory, tools: [build.runsc, "ip", "mount", "nft"], plugins: ["bridge", "host-local"])
+        let failing = GVisorBuild(runsc: "\(tools.path)/runsc", platform: build.platform)
+        let runtime = try await world.runtime(failing, poolSize: 0) { settings in
+            settings.searchPath = tools.path + ":/usr/sbin:/usr/bin:/sbin:/bin"
+            settings.pluginDirectories = [tools.plugins]
+        }
+        // Beside the pool, whose backoff after failures is another matter.
+        let order = MemberOrder(resources: ComputeResources(cpus: 1))
+        try await world.local.withRunning(runtime) {
+            try await eventually(.seconds(60)) { await runtime.unreadyReason() == nil }
+            for fault in FailingTools.Fault.allCases {
+                try tools.set(fault, of: tool)
+                let patience: Duration = fault == .hangs ? .seconds(3) : .seconds(30)
+                await #expect(throws: RuntimeError.self, "\(tool) \(fault)") {
+                    try await runtime.startMember(order, deadline: .now + patience)
+                }
+                try tools.set(nil, of: tool)
+                // At once, or by the look for strays where the helper is needed for cleaning up too.
+                try await eventually(.seconds(40)) { world.members == [] }
+                let member = try await runtime.startMember(order, deadline: .now + .seconds(60))
+                #expect(await world.listens(member), "after \(tool) \(fault)")
+                try await runtime.remove(member.name)
+                #expect(world.members == [], "after \(tool) \(fault)")
+            }
+            await runtime.shutdown(keep: false)
+        }
+        #expect(world.members == [] && world.ground == [])
+    }
+
+    /// Needed once, before the first start.
+    @Test(.timeLimit(.minutes(2)), arguments: [FailingTools.Fault.fails, .isKilled])
+    func withoutAFirewallNothingStarts(_ fault: FailingTools.Fault) async throws {
+        let build = try #require(GVisorBuild.available.first)
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let tools = try FailingTools(in: world.dataDirectory, tools: ["nft"], plugins: [])
+        let change: @Sendable (inout GVisorSettings) -> Void = {
+            $0.searchPath = tools.path + ":/usr/sbin:/usr/bin:/sbin:/bin"
+        }
+        let first = try await world.runtime(build, poolSize: 1, change)
+        try tools.set(fault, of: "nft")
+        await #expect(throws: RuntimeError.self) { try await first.run() }
+        #expect(await first.unreadyReason() != nil)
+        try tools.set(nil, of: "nft")
+        await first.shutdown(keep: false)
+        #expect(world.members == [] && world.ground == [])
+        #expect(try await !world.hasTable())
+
+        let second = try await world.runtime(build, poolSize: 1, change)
+        try await world.local.withRunning(second) {
+            try await eventually(.seconds(60)) { second.idleCount == 1 }
+            await second.shutdown(keep: false)
+        }
+        #expect(world.members == [] && world.ground == [])
+    }
+}

@@ -1,0 +1,140 @@
+import ComputeCore
+import ComputeRuntime
+import FoundationEssentials
+import Glibc
+import LocalRuntime
+import TestSupport
+import Testing
+
+// Skipped where nobody is root or there is no runsc.
+@Suite(.enabled(if: !GVisorBuild.available.isEmpty), .serialized)
+struct MembersInGVisorTests {
+    @Test(.timeLimit(.minutes(4)), arguments: GVisorBuild.available)
+    func keepsTheContract(_ build: GVisorBuild) async throws {
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let runtime = try await world.runtime(build, poolSize: 2)
+        try await world.local.withRunning(runtime) {
+            try await RuntimeContract(
+                runtime: runtime, poolSize: 2, patience: .seconds(60), listens: { await world.listens($0) },
+                leavesTraces: { member in
+                    world.members.contains { $0.contains(member.name.rawValue) }
+                        || !LocalWorld.processes(naming: member).isEmpty
+                }
+            ).checkAll()
+        }
+        #expect(world.members == [])
+        #expect(world.ground == [])
+        #expect(try await !world.hasTable())
+    }
+
+    @Test(.timeLimit(.minutes(3)), arguments: GVisorBuild.available)
+    func idleMembersAreFrozenAndTakenOnesRun(_ build: GVisorBuild) async throws {
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let runtime = try await world.runtime(build, poolSize: 1)
+        try await world.local.withRunning(runtime) {
+            try await eventually(.seconds(60)) {
+                guard let idle = try await runtime.places().first(where: \.isIdle)?.member else { return false }
+                return world.isFrozen(idle)
+            }
+            let member = try #require(runtime.takeIdleMember())
+            #expect(!world.isFrozen(member))
+            #expect(await world.listens(member))
+            await runtime.shutdown(keep: false)
+        }
+        #expect(world.members == [])
+    }
+
+    /// A crash is a runtime that simply is no more.
+    @Test(.timeLimit(.minutes(4)), arguments: GVisorBuild.available)
+    func afterACrashTakenMembersLiveAndEverythingElseIsGone(_ build: GVisorBuild) async throws {
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let first = try await world.runtime(build, poolSize: 1)
+        let (alive, dead, idle) = try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await first.run() }
+            let members = (
+                try await first.startMember(.fromPool, deadline: .now + .seconds(60)),
+                try await first.startMember(.fromPool, deadline: .now + .seconds(60))
+            )
+            try await eventually(.seconds(60)) { first.idleCount == 1 }
+            let idle = try #require(try await first.places().first(where: \.isIdle)?.member)
+            group.cancelAll()
+            return (members.0, members.1, idle)
+        }
+        for pid in world.processes(of: dead) { kill(pid, SIGKILL) }
+        try await eventually { world.processes(of: dead).isEmpty }
+        // The crash came between the mark and the thaw of a member that somebody was about to take.
+        try await first.freeze(alive.name)
+        // A start that was cut off after its directory was made.
+        mkdir("\(world.dataDirectory)/members/mcutoff", 0o700)
+
+        let second = try await world.runtime(build, poolSize: 0)
+        try await world.local.withRunning(second) {
+            try await eventually(.seconds(60)) { await second.unreadyReason() == nil }
+            let places = try await second.places()
+            #expect(places.map(\.member) == [alive])
+            #expect(places.first?.isAlive == true)
+            #expect(places.first?.standing == .leftover)
+            #expect(await world.listens(alive))
+            let left = world.members
+            #expect(!left.contains { $0.contains(dead.name.rawValue) || $0.contains(idle.name.rawValue) })
+            #expect(!left.contains("mcutoff"))
+            await second.shutdown(keep: false)
+        }
+        #expect(world.members == [])
+        #expect(world.ground == [])
+    }
+
+    @Test(.timeLimit(.minutes(3))) func twoInstancesOnOneMachineDoNotTouchEachOther() async throws {
+        let build = try #require(GVisorBuild.available.first)
+        let (one, other) = (GVisorWorld(), GVisorWorld())
+        defer {
+            one.local.removeDataDirectory()
+            other.local.removeDataDirectory()
+        }
+        #expect(one.tag != other.tag)
+        let first = try await one.runtime(build, poolSize: 1)
+        let second = try await other.runtime(build, poolSize: 1)
+        try await one.local.withRunning(first) {
+            try await other.local.withRunning(second) {
+                let mine = try await first.startMember(.fromPool, deadline: .now + .seconds(60))
+                let others = try await second.startMember(.fromPool, deadline: .now + .seconds(60))
+                #expect(mine.portHost != others.portHost)
+                await second.shutdown(keep: false)
+                #expect(other.members == [] && other.ground == [])
+                #expect(await one.listens(mine))
+            }
+            await first.shutdown(keep: false)
+        }
+        #expect(one.members == [] && one.ground == [])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func anImageThatIsNoneIsTheCallersMistake() async throws {
+        let build = try #require(GVisorBuild.available.first)
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let runtime = try await world.runtime(build, poolSize: 0)
+        try await world.local.withRunning(runtime) {
+            try await eventually(.seconds(60)) { await runtime.unreadyReason() == nil }
+            for image in ["oci:/etc", "Not An Image", "a//b"] {
+                let error = await #expect(throws: RuntimeError.self) {
+                    try await runtime.startMember(MemberOrder(image: image), deadline: .now + .seconds(20))
+                }
+                #expect(error?.code == .badImage)
+            }
+            await runtime.shutdown(keep: false)
+        }
+    }
+
+    @Test func whereThereIsNoRunscTheReasonIsGiven() async throws {
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let error = await #expect(throws: RuntimeError.self) {
+            try await world.runtime(GVisorBuild(runsc: "/nonexistent/runsc", platform: "ptrace"), poolSize: 0)
+        }
+        #expect(error?.message.contains("/nonexistent/runsc") == true)
+        #expect(world.ground == [])
+    }
+}
