@@ -1,11 +1,11 @@
 import LinuxHost
 
 /// How this machine reaches Debian: its mirrors and proxies are the site's, and no host is written down here.
-struct AptConfiguration: Sendable, Equatable {
+package struct AptConfiguration: Sendable, Equatable {
     /// Lines of a sources.list, for one suite.
-    var sources: [String] = []
+    package var sources: [String] = []
     /// Lines of an apt.conf that say how to fetch.
-    var options: [String] = []
+    package var options: [String] = []
 
     static let targetFormat = "$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)"
 
@@ -20,7 +20,7 @@ struct AptConfiguration: Sendable, Equatable {
     ///   - targets: what `apt-get indextargets` says in `targetFormat`. Only what calls itself Debian is taken: other
     ///     vendors' packages have no place in the image.
     ///   - dump: what `apt-config dump` says.
-    init(suite: String, targets: String, dump: String) {
+    package init(suite: String, targets: String, dump: String) {
         var found: [String] = []
         for line in targets.split(separator: "\n") {
             let fields = line.split(separator: "|", omittingEmptySubsequences: false).map(String.init)

@@ -3,10 +3,15 @@ import Crypto
 import Foundation
 
 /// What the base image is made of. Its digest stands for all of it, so a changed recipe is a new image.
-struct BaseRecipe: Sendable {
+package struct BaseRecipe: Sendable {
     /// Of Debian.
-    var suite: String
-    var architecture: String
+    package var suite: String
+    package var architecture: String
+
+    package init(suite: String, architecture: String) {
+        self.suite = suite
+        self.architecture = architecture
+    }
 
     /// Debian's releases that the recipe is known to work with; the first where the machine is no such Debian.
     static let suites = ["bookworm", "trixie"]
@@ -47,13 +52,13 @@ struct BaseRecipe: Sendable {
         mkdir -p "$root/var/cache/apt/archives/partial" "$root/var/lib/apt/lists/partial"
         """#
 
-    static var ofThisMachine: BaseRecipe {
+    package static var ofThisMachine: BaseRecipe {
         let release = (try? String(contentsOfFile: "/etc/os-release", encoding: .utf8)) ?? ""
         return BaseRecipe(suite: suite(osRelease: release), architecture: machineArchitecture)
     }
 
     /// The machine's own release, for which it is sure to know a mirror.
-    static func suite(osRelease: String) -> String {
+    package static func suite(osRelease: String) -> String {
         var fields: [Substring: String] = [:]
         for line in osRelease.split(separator: "\n") {
             let pair = line.split(separator: "=", maxSplits: 1)
@@ -63,7 +68,7 @@ struct BaseRecipe: Sendable {
         return own
     }
 
-    var digest: String {
+    package var digest: String {
         let parts = [suite, architecture, Self.finish] + Self.packages + Self.dpkgOptions
         return ImageManifest.digest(of: parts.joined(separator: "\n"))
     }
@@ -72,7 +77,7 @@ struct BaseRecipe: Sendable {
     /// - Parameters:
     ///   - sources: lines of a sources.list; none: its own defaults.
     ///   - options: of apt, while it builds only.
-    func arguments(target: String, sources: [String], options: [String]) -> [String] {
+    package func arguments(target: String, sources: [String], options: [String]) -> [String] {
         ["--verbose", "--mode=root", "--format=directory", "--variant=apt", "--architectures=\(architecture)"]
             + ["--include=" + Self.packages.joined(separator: ",")]
             + (options + [#"Acquire::Languages "none""#]).map { "--aptopt=\($0)" }

@@ -1,6 +1,8 @@
 /// Follows what `mmdebstrap --verbose` writes, and says how far it is: each package is fetched, unpacked and set up with
 /// one line each, and apt says before how many there are.
-struct BuildLog: Sendable {
+package struct BuildLog: Sendable {
+    package init() {}
+
     private enum Step { case starting, lists, fetching, extracting, essential, installing, tidying }
     private var step = Step.starting
     private var packages = 0
@@ -8,7 +10,7 @@ struct BuildLog: Sendable {
     private var unfinished = ""
 
     /// - Returns: the state after these bytes, when they changed it.
-    mutating func read(_ text: String) -> ImageProgress? {
+    package mutating func read(_ text: String) -> ImageProgress? {
         unfinished += text
         let parts = unfinished.split(separator: "\n", omittingEmptySubsequences: false)
         unfinished = String(parts.last ?? "")
@@ -17,7 +19,7 @@ struct BuildLog: Sendable {
         return progress == before ? nil : progress
     }
 
-    var progress: ImageProgress {
+    package var progress: ImageProgress {
         switch step {
         case .starting: ImageProgress("base image: starting")
         case .lists: ImageProgress("base image: reading package lists")
@@ -59,5 +61,7 @@ struct BuildLog: Sendable {
     private mutating func enter(_ next: Step) {
         step = next
         lines = 0
+        // The essential packages are those that were fetched before; the remaining ones apt counts anew.
+        if next == .installing { packages = 0 }
     }
 }

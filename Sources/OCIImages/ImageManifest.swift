@@ -4,14 +4,14 @@ import Foundation
 
 /// What a registry or layout answers for a name: one image's manifest, or an index of several for different machines.
 /// Docker's second schema and OCI's have the same fields.
-struct ImageManifest: Decodable, Sendable {
-    struct Descriptor: Decodable, Sendable {
-        struct Platform: Decodable, Sendable {
+package struct ImageManifest: Decodable, Sendable {
+    package struct Descriptor: Decodable, Sendable {
+        package struct Platform: Decodable, Sendable {
             var architecture: String?
             var os: String?
             var variant: String?
         }
-        var digest: String
+        package var digest: String
         var size: Int64
         var platform: Platform?
     }
@@ -23,7 +23,7 @@ struct ImageManifest: Decodable, Sendable {
     /// More layers than any builder makes.
     static let maximumLayers = 512
 
-    init(text: String) throws(ImageError) {
+    package init(text: String) throws(ImageError) {
         do { self = try JSONDecoder().decode(Self.self, from: Data(text.utf8)) } catch {
             throw ImageError(.unsupported, "the image's manifest cannot be read", cause: "\(error)")
         }
@@ -36,7 +36,7 @@ struct ImageManifest: Decodable, Sendable {
     }
 
     /// Of an index: the image for this kind of machine.
-    func chosen(architecture: String) throws(ImageError) -> Descriptor? {
+    package func chosen(architecture: String) throws(ImageError) -> Descriptor? {
         guard let manifests else { return nil }
         let fitting = manifests.filter { $0.platform?.os == "linux" && $0.platform?.architecture == architecture }
         // Of several variants the first is what the publisher lists as the plainest.
@@ -47,7 +47,7 @@ struct ImageManifest: Decodable, Sendable {
     }
 
     /// What has to be fetched. Each addition is checked: the numbers are the registry's.
-    func fetchBytes() throws(ImageError) -> Int64 {
+    package func fetchBytes() throws(ImageError) -> Int64 {
         var sum: Int64 = 0
         for layer in layers ?? [] {
             let (next, overflow) = sum.addingReportingOverflow(layer.size)
@@ -95,7 +95,7 @@ struct ImageConfiguration: Decodable, Sendable {
 
 /// This machine's kind, in the words of images.
 #if arch(arm64)
-    let machineArchitecture = "arm64"
+    package let machineArchitecture = "arm64"
 #else
-    let machineArchitecture = "amd64"
+    package let machineArchitecture = "amd64"
 #endif

@@ -107,6 +107,7 @@ extension ImageStore {
             group.addTask {
                 let end = ContinuousClock.now + limits.duration
                 while !Task.isCancelled {
+                    let start = ContinuousClock.now
                     if ContinuousClock.now > end {
                         return .failure(ImageError(.deadlineExceeded, "the image took longer than \(limits.duration)"))
                     }
@@ -114,7 +115,8 @@ extension ImageStore {
                         if let survey = await FileTreeSurvey.of(partial, tools: tools) { try limits.check(survey) }
                         try limits.checkFree(at: partial)
                     } catch { return .failure(error) }
-                    try? await Task.sleep(for: .milliseconds(500))
+                    // A tenth of one core at most, however many files there are.
+                    try? await Task.sleep(for: max(.seconds(1), start.duration(to: .now) * 10))
                 }
                 return .failure(ImageError(.cancelled, "the image was given up"))
             }
