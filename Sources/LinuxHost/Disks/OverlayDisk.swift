@@ -36,7 +36,9 @@ package struct OverlayDisk: Sendable {
     ///   - sizeBytes: of a new disk; one that is there keeps its size and content.
     ///   - deadline: of each program that is run.
     /// - Returns: the folder that holds the root file system. Mounted already: as it is.
-    package func mount(lower: [String], sizeBytes: Int, deadline: Duration = .seconds(20)) async throws(HostError) -> String {
+    package func mount(lower: [String], sizeBytes: Int, deadline: Duration = .seconds(20)) async throws(HostError)
+        -> String
+    {
         let points = Self.mounted(below: folder)
         if points.contains(rootfs) { return rootfs }
         for path in [folder, layer, rootfs] { try DirectoryListing.make(path) }
@@ -115,7 +117,9 @@ package struct OverlayDisk: Sendable {
         }
     }
 
-    private func run(_ tool: String, _ arguments: [String], deadline: Duration = .seconds(20), _ complaint: String) async throws(HostError) {
+    private func run(_ tool: String, _ arguments: [String], deadline: Duration = .seconds(20), _ complaint: String)
+        async throws(HostError)
+    {
         do throws(ToolError) {
             try await tools.run(tool, arguments, deadline: deadline)
         } catch {

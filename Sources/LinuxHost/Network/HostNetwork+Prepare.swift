@@ -5,7 +5,9 @@ extension HostNetwork {
     /// - Returns: what does not work as set, in words for the log.
     @discardableResult
     package func prepare() async throws(HostError) -> [String] {
-        for (tool, package) in [("ip", "iproute2"), ("bridge", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux")]
+        for (tool, package) in [
+            ("ip", "iproute2"), ("bridge", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux"),
+        ]
         where tools.path(of: tool) == nil {
             throw HostError(.unavailable, "there is no '\(tool)' on this machine; Debian's package \(package) has it")
         }
@@ -112,7 +114,8 @@ extension HostNetwork {
             try await run(
                 "ip",
                 [
-                    "link", "add", "name", bridge, "address", IPv4Network.hardwareAddress(of: gateway), "type", "bridge",
+                    "link", "add", "name", bridge, "address", IPv4Network.hardwareAddress(of: gateway), "type",
+                    "bridge",
                     "stp_state", "0", "mcast_snooping", "0",
                 ], "cannot make the bridge")
         }
@@ -172,7 +175,9 @@ extension HostNetwork {
             rules.standardOutput.contains("-P FORWARD DROP")
         else { return nil }
         for rule in foreignRules {
-            if (try? await tools.run("iptables", ["-w", "5", "-C", "FORWARD"] + rule, deadline: settings.deadline)) != nil {
+            if (try? await tools.run("iptables", ["-w", "5", "-C", "FORWARD"] + rule, deadline: settings.deadline))
+                != nil
+            {
                 continue
             }
             do throws(ToolError) {

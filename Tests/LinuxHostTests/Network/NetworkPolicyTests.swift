@@ -35,8 +35,12 @@ struct NetworkPolicyTests {
                 let wide = try NamespaceSocket.listening(in: nil, at: "::", port: 0)
                 for address in [end.gateway, World.gateway] {
                     #expect(try NamespaceSocket.connect(from: nil, to: address, port: server.port) == .connected)
-                    #expect(try NamespaceSocket.connect(from: end.namespacePath, to: address, port: server.port) != .connected)
-                    #expect(try NamespaceSocket.connect(from: end.namespacePath, to: address, port: wide.port) != .connected)
+                    #expect(
+                        try NamespaceSocket.connect(from: end.namespacePath, to: address, port: server.port)
+                            != .connected)
+                    #expect(
+                        try NamespaceSocket.connect(from: end.namespacePath, to: address, port: wide.port) != .connected
+                    )
                     try NamespaceSocket.send("x", from: end.namespacePath, to: address, port: datagrams.port)
                 }
                 try NamespaceSocket.send("mine", from: nil, to: end.gateway, port: datagrams.port)
@@ -70,7 +74,8 @@ struct NetworkPolicyTests {
             try await network.prepare()
             let a = try await network.attach("a")
             let b = try await network.attach("b")
-            let addresses = try await Tools.ofThisProcess.run("ip", ["-n", name(a), "-6", "-o", "addr", "show", "dev", "eth0"])
+            let addresses = try await Tools.ofThisProcess.run(
+                "ip", ["-n", name(a), "-6", "-o", "addr", "show", "dev", "eth0"])
             #expect(addresses.standardOutput == "")
             for (end, address) in [(a, "fd77::a"), (b, "fd77::b")] {
                 try NamespaceSocket.inside(end.namespacePath) {
@@ -150,7 +155,9 @@ struct NetworkPolicyTests {
                 let server = try NamespaceSocket.listening(in: World.namespace, at: "0.0.0.0")
                 let questions = try NamespaceSocket.listening(in: World.namespace, at: "0.0.0.0", port: 53)
                 for address in [World.internet, World.resolver] + World.closed {
-                    #expect(try NamespaceSocket.connect(from: end.namespacePath, to: address, port: server.port) != .connected)
+                    #expect(
+                        try NamespaceSocket.connect(from: end.namespacePath, to: address, port: server.port)
+                            != .connected)
                     #expect(try NamespaceSocket.connect(from: end.namespacePath, to: address, port: 53) != .connected)
                 }
                 let own = try NamespaceSocket.listening(in: end.namespacePath, at: "0.0.0.0")

@@ -10,7 +10,9 @@ import Testing
         #expect(!network.overlaps(try #require(IPv4Network("10.1.8.0/24"))))
         #expect(try #require(IPv4Network("0.0.0.0/0")).contains(network))
         #expect(IPv4Network.hardwareAddress(of: network.first + 2) == "0a:58:0a:01:04:02")
-        for text in ["", "10.1.4", "10.1.4.256", "10.1.4.0/33", "10.1.4.0/", "10.1.4.0/1/1", "::1", "-1.0.0.0", "+1.0.0.0"] {
+        for text in [
+            "", "10.1.4", "10.1.4.256", "10.1.4.0/33", "10.1.4.0/", "10.1.4.0/1/1", "::1", "-1.0.0.0", "+1.0.0.0",
+        ] {
             #expect(IPv4Network(text) == nil, "\(text)")
         }
     }
@@ -42,6 +44,8 @@ import Testing
         let ten = try #require(IPv4Network("10.0.0.0/8"))
         let elsewhere = try #require(SubnetChoice.choose(taken: [ten], seed: "aaaaaa"))
         #expect(try #require(IPv4Network("172.16.0.0/12")).contains(elsewhere))
-        #expect(SubnetChoice.choose(taken: [IPv4Network(0, prefix: 4), IPv4Network(128 << 24, prefix: 1), ten], seed: "a") == nil)
+        #expect(
+            SubnetChoice.choose(taken: [IPv4Network(0, prefix: 4), IPv4Network(128 << 24, prefix: 1), ten], seed: "a")
+                == nil)
     }
 }

@@ -9,7 +9,9 @@ struct World {
     static let internet = "203.0.113.2"
     static let resolver = "10.99.99.53"
     /// A metadata service, and one address of each private range.
-    static let closed = ["169.254.169.254", "10.99.99.99", "172.20.99.99", "192.168.99.99", "100.99.99.99", "198.18.99.9"]
+    static let closed = [
+        "169.254.169.254", "10.99.99.99", "172.20.99.99", "192.168.99.99", "100.99.99.99", "198.18.99.9",
+    ]
 }
 
 /// Runs `body` while the world is there.
