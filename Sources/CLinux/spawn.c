@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,102 +19,124 @@
 #define SYS_close_range 436
 #endif
 
-// Between fork and exec another thread's lock may be held for ever, so everything below is async-signal-safe: system
-// calls and stack memory only. Identities are changed by raw system calls, because the library's setuid() signals
-// every thread it believes to exist.
+// A child that shares its parent's memory until execve (as posix_spawn makes it), because copying the page tables of a
+// large process is slow, and under gVisor very slow. So everything below the clone is system calls and the child's own
+// stack: no allocation, no lock, no library state but errno, which belongs to the parent's thread that waits meanwhile.
+// Identities are changed by raw system calls, because the library's setuid() signals every thread it believes to exist.
+//
+// While it has the user's identity and still our memory, no process of that user may trace it: a change of identity
+// makes the memory undumpable, and the kernel then wants CAP_SYS_PTRACE. (The caller sees to a child that is stopped.)
 
-enum { report_fd = 3, first_other_fd = 4 };
+enum { first_other_fd = 3, signal_set_size = 8, stack_size = 32 << 10 };
 
-_Noreturn static void fail(int report, int step) {
-    struct clinux_spawn_failure failure = {.step = step, .error = errno};
-    // Shorter than PIPE_BUF, so it arrives whole or not at all.
-    ssize_t written;
-    do {
-        written = write(report, &failure, sizeof failure);
-    } while (written < 0 && errno == EINTR);
+struct child {
+    const struct clinux_spawn *spawn;
+    struct clinux_spawn_failure *failure;
+    pid_t parent;
+};
+
+_Noreturn static void fail(const struct child *child, int step) {
+    *child->failure = (struct clinux_spawn_failure){.step = step, .error = errno};
     _exit(127);
 }
 
+// None can be above the soft limit, which is never lowered here. "To the end of the numbers" would be the same, but
+// gVisor goes through all of them one by one: four thousand million cost it a second.
 static void close_others(void) {
-    if (syscall(SYS_close_range, first_other_fd, UINT_MAX, 0) == 0) return;
-    // An old kernel. Our own descriptors are close-on-exec anyway; this catches inherited ones.
     struct rlimit limit;
-    int last = 65536;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < (rlim_t)last) last = (int)limit.rlim_cur;
-    for (int fd = first_other_fd; fd < last; fd++) close(fd);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 1 << 20) limit.rlim_cur = 1 << 20;
+    unsigned int last = limit.rlim_cur > first_other_fd ? (unsigned int)limit.rlim_cur - 1 : first_other_fd;
+    if (syscall(SYS_close_range, first_other_fd, last, 0) == 0) return;
+    // An old kernel. Our own descriptors are close-on-exec anyway; this catches inherited ones.
+    if (last > 65535) last = 65535;
+    for (unsigned int fd = first_other_fd; fd <= last; fd++) close((int)fd);
 }
 
-static void take_identity(const struct clinux_spawn *spawn, int report) {
-    if (syscall(SYS_setgroups, spawn->group_count, spawn->groups) != 0) fail(report, clinux_step_groups);
-    if (syscall(SYS_setresgid, spawn->gid, spawn->gid, spawn->gid) != 0) fail(report, clinux_step_gid);
-    if (syscall(SYS_setresuid, spawn->uid, spawn->uid, spawn->uid) != 0) fail(report, clinux_step_uid);
+static void take_identity(const struct child *child) {
+    const struct clinux_spawn *spawn = child->spawn;
+    if (syscall(SYS_setgroups, spawn->group_count, spawn->groups) != 0) fail(child, clinux_step_groups);
+    if (syscall(SYS_setresgid, spawn->gid, spawn->gid, spawn->gid) != 0) fail(child, clinux_step_gid);
+    if (syscall(SYS_setresuid, spawn->uid, spawn->uid, spawn->uid) != 0) fail(child, clinux_step_uid);
 
     // Without CAP_SETUID some sandboxes report success and change nothing: believe only what the kernel says now.
     uid_t ruid, euid, suid;
     gid_t rgid, egid, sgid;
     errno = EPERM;
     if (syscall(SYS_getresuid, &ruid, &euid, &suid) != 0 || syscall(SYS_getresgid, &rgid, &egid, &sgid) != 0)
-        fail(report, clinux_step_verify);
+        fail(child, clinux_step_verify);
     errno = EPERM;
-    if (ruid != spawn->uid || euid != spawn->uid || suid != spawn->uid) fail(report, clinux_step_verify);
-    if (rgid != spawn->gid || egid != spawn->gid || sgid != spawn->gid) fail(report, clinux_step_verify);
-    if (syscall(SYS_getgroups, 0, NULL) != (long)spawn->group_count) fail(report, clinux_step_verify);
+    if (ruid != spawn->uid || euid != spawn->uid || suid != spawn->uid) fail(child, clinux_step_verify);
+    if (rgid != spawn->gid || egid != spawn->gid || sgid != spawn->gid) fail(child, clinux_step_verify);
+    if (syscall(SYS_getgroups, 0, NULL) != (long)spawn->group_count) fail(child, clinux_step_verify);
     // And the way back must be shut.
     if (spawn->uid != 0 && syscall(SYS_setresuid, -1, 0, -1) == 0) {
         errno = EPERM;
-        fail(report, clinux_step_verify);
+        fail(child, clinux_step_verify);
+    }
+}
+
+// Signals whose action is not the default one, as bits from signal 1 on. execve resets handlers but not what is ignored,
+// and a handler of ours must not run in a child that shares our memory. Asking for all 64 at every start would cost
+// more than all else here under gVisor, so the parent asks once: what this process ignores, it ignores from its start.
+static uint64_t changed_actions;
+static pthread_once_t changed_actions_known = PTHREAD_ONCE_INIT;
+
+static void find_changed_actions(void) {
+    // By the system call, because the library hides its own two signals, which posix_spawn leaves ignored in what it
+    // starts: in us, perhaps. The handler comes first in the layout that the kernel has for this structure.
+    for (int number = 1; number < NSIG; number++) {
+        unsigned long action[8] = {0};
+        if (syscall(SYS_rt_sigaction, number, NULL, action, signal_set_size) == 0 && action[0] != (unsigned long)SIG_DFL)
+            changed_actions |= (uint64_t)1 << (number - 1);
     }
 }
 
 static void reset_signals(void) {
-    // By the system call, because the library refuses its own two signals, which posix_spawn leaves ignored in what it
-    // starts: in us, perhaps. All zeros is the default action in every layout that the kernel has for this structure.
     static const unsigned long standard[8];
-    enum { signal_set_size = 8 };
     for (int number = 1; number < NSIG; number++)
-        syscall(SYS_rt_sigaction, number, standard, NULL, signal_set_size);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+        if (changed_actions >> (number - 1) & 1) syscall(SYS_rt_sigaction, number, standard, NULL, signal_set_size);
+    uint64_t none = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, signal_set_size);
 }
 
-_Noreturn static void run_child(const struct clinux_spawn *spawn, int report, pid_t parent) {
-    if (spawn->new_session ? setsid() < 0 : setpgid(0, 0) != 0) fail(report, clinux_step_session);
-
-    // First out of the way of 0 to 3, then into place: any of the sources may be one of the targets.
-    int high_report = fcntl(report, F_DUPFD_CLOEXEC, 16);
-    if (high_report < 0) fail(report, clinux_step_stdio);
-    report = high_report;
-    int in = fcntl(spawn->stdin_fd, F_DUPFD_CLOEXEC, 16);
-    int out = fcntl(spawn->stdout_fd, F_DUPFD_CLOEXEC, 16);
-    int err = fcntl(spawn->stderr_fd, F_DUPFD_CLOEXEC, 16);
-    if (in < 0 || out < 0 || err < 0) fail(report, clinux_step_stdio);
-    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) fail(report, clinux_step_stdio);
-    if (dup3(report, report_fd, O_CLOEXEC) < 0) fail(report, clinux_step_stdio);
-    report = report_fd;
+static void take_streams(const struct child *child) {
+    int fds[3] = {child->spawn->stdin_fd, child->spawn->stdout_fd, child->spawn->stderr_fd};
+    // First out of the way of 0 to 2, then into place: any of the sources may be one of the targets.
+    for (int target = 0; target < 3; target++)
+        if (fds[target] < first_other_fd && (fds[target] = fcntl(fds[target], F_DUPFD_CLOEXEC, 16)) < 0)
+            fail(child, clinux_step_stdio);
+    for (int target = 0; target < 3; target++)
+        if (dup2(fds[target], target) < 0) fail(child, clinux_step_stdio);
     close_others();
+}
 
-    if (spawn->controlling_terminal && ioctl(0, TIOCSCTTY, 0) != 0) fail(report, clinux_step_terminal);
+static void take_limit(const struct child *child, int resource, long soft, long hard) {
+    if (soft < 0) return;
+    struct rlimit limit = {(rlim_t)soft, (rlim_t)hard};
+    if (setrlimit(resource, &limit) != 0) fail(child, clinux_step_limits);
+}
 
-    if (spawn->no_core) {
-        struct rlimit none = {0, 0};
-        if (setrlimit(RLIMIT_CORE, &none) != 0) fail(report, clinux_step_limits);
-    }
-    if (spawn->process_limit >= 0) {
-        struct rlimit limit = {(rlim_t)spawn->process_limit, (rlim_t)spawn->process_limit};
-        if (setrlimit(RLIMIT_NPROC, &limit) != 0) fail(report, clinux_step_limits);
-    }
+static int run_child(void *argument) {
+    const struct child *child = argument;
+    const struct clinux_spawn *spawn = child->spawn;
+    if (spawn->new_session ? setsid() < 0 : setpgid(0, 0) != 0) fail(child, clinux_step_session);
+    take_streams(child);
+    if (spawn->controlling_terminal && ioctl(0, TIOCSCTTY, 0) != 0) fail(child, clinux_step_terminal);
+
+    if (spawn->no_core) take_limit(child, RLIMIT_CORE, 0, 0);
+    take_limit(child, RLIMIT_NPROC, spawn->process_limit, spawn->process_limit);
+    take_limit(child, RLIMIT_NOFILE, spawn->file_limit_soft, spawn->file_limit_hard);
     umask(022);
-    if (spawn->change_identity) take_identity(spawn, report);
+    if (spawn->change_identity) take_identity(child);
 
     // After the identity: the user must be able to reach it. Also, a change of identity clears the death signal.
-    if (spawn->directory && chdir(spawn->directory) != 0) fail(report, clinux_step_directory);
+    if (spawn->directory && chdir(spawn->directory) != 0) fail(child, clinux_step_directory);
     if (spawn->parent_death_signal) {
-        if (prctl(PR_SET_PDEATHSIG, spawn->parent_death_signal, 0, 0, 0) != 0) fail(report, clinux_step_parent);
+        if (prctl(PR_SET_PDEATHSIG, spawn->parent_death_signal, 0, 0, 0) != 0) fail(child, clinux_step_parent);
         // The parent may have died before the call; then nobody would ever send the signal.
-        if (getppid() != parent) {
+        if (getppid() != child->parent) {
             errno = ESRCH;
-            fail(report, clinux_step_parent);
+            fail(child, clinux_step_parent);
         }
     }
 
@@ -125,44 +149,35 @@ _Noreturn static void run_child(const struct clinux_spawn *spawn, int report, pi
         if (errno != EACCES) break;
     }
     errno = telling;
-    fail(report, clinux_step_exec);
+    fail(child, clinux_step_exec);
 }
 
-pid_t clinux_fork(const struct clinux_spawn *spawn, int *report, struct clinux_spawn_failure *failure) {
-    int pipe_fds[2];
-    if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
-        *failure = (struct clinux_spawn_failure){clinux_step_prepare, errno};
-        return -1;
-    }
+int clinux_start(const struct clinux_spawn *spawn, pid_t *pid, struct clinux_spawn_failure *failure) {
+    pthread_once(&changed_actions_known, find_changed_actions);
+    *failure = (struct clinux_spawn_failure){clinux_step_none, 0};
+    // Written by the child while we wait, so the compiler may not remember what it was.
+    volatile struct clinux_spawn_failure told = {clinux_step_none, 0};
+    struct child child = {spawn, (struct clinux_spawn_failure *)&told, getpid()};
+    _Alignas(16) char stack[stack_size];
 
-    // A handler of ours must never run in the child, where it would see half a process.
+    // A handler of ours must never run in the child, whose memory is ours.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t parent = getpid();
-    pid_t pid = fork();
-    if (pid == 0) run_child(spawn, pipe_fds[1], parent);
+    // The kernel writes the pid before the child runs: whoever learns of the child's exit finds it there.
+    pid_t cloned = clone(
+        run_child, stack + stack_size, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, &child, pid);
     int error = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 
-    close(pipe_fds[1]);
-    if (pid < 0) {
-        close(pipe_fds[0]);
+    if (cloned < 0) {
+        __atomic_store_n(pid, 0, __ATOMIC_RELAXED);
         *failure = (struct clinux_spawn_failure){clinux_step_fork, error};
         return -1;
     }
-    *report = pipe_fds[0];
-    return pid;
-}
-
-int clinux_await_exec(int report, struct clinux_spawn_failure *failure) {
-    struct clinux_spawn_failure told;
-    ssize_t count;
-    do {
-        count = read(report, &told, sizeof told);
-    } while (count < 0 && errno == EINTR);
-    close(report);
-    if (count != sizeof told) return 0;  // closed by execve, or by a death that the reaper will report
-    *failure = told;
+    if (told.step == clinux_step_none) return 0;  // execve happened, or a death that the reaper will report
+    *failure = (struct clinux_spawn_failure){told.step, told.error};
     return -1;
 }
+
+pid_t clinux_started_pid(const pid_t *pid) { return __atomic_load_n(pid, __ATOMIC_RELAXED); }

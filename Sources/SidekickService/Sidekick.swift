@@ -6,7 +6,7 @@ import LinuxSystem
 
 /// The agent inside a compute, put together from its parts.
 ///
-///     settings ─► claim of an earlier process ─► listeners bound ─► warm-up ─► "ready" on stdout ─► serve
+///     settings ─► own limits ─► claim of an earlier process ─► listeners bound ─► warm-up ─► "ready" on stdout ─► serve
 ///                                                                                         │ SIGTERM, SIGINT
 ///                                                      exit 0 ◄─ processes killed ◄─ drain ◄┘
 package struct Sidekick: Sendable {
@@ -18,20 +18,35 @@ package struct Sidekick: Sendable {
     private let internalServer: HTTPServer
 
     package init(settings: SidekickSettings) throws {
+        OwnLimits.hide()
+        let files = OwnLimits.raiseFileLimit()
         user = try UserIdentity.resolve(settings)
         try Self.prepare(settings, user)
         let claims = try ClaimService(settings: settings, user: user)
         reaper = try Reaper.start()
-        let launcher = ProcessLauncher(reaper: reaper, poller: try Poller.start())
+        if let limit = settings.memoryLimit { try MemoryWatchdog.start(limit: limit, reaper: reaper) }
+        let launcher = ProcessLauncher(
+            reaper: reaper, poller: try Poller.start(),
+            limits: UserLimits(processes: settings.maxProcesses, files: UserLimits.files(hard: files.hard)))
         commands = CommandService(launcher: launcher)
         terminals = TerminalService(launcher: launcher)
         let routes = SidekickRoutes(
             ServiceRoutes.routes + FileRoutes(files: FileService(user: user)).routes
                 + CommandHandler(service: commands).routes + TerminalHandler(service: terminals).routes)
         publicServer = HTTPServer(
-            listen: settings.listen, handler: PublicHandler(claims: claims, routes: routes))
+            listen: settings.listen, limits: Self.limits(settings.listen),
+            handler: PublicHandler(claims: claims, routes: routes))
         internalServer = HTTPServer(
-            listen: settings.internalListen, handler: InternalHandler(claims: claims, clock: SystemWallClock()))
+            listen: settings.internalListen, limits: Self.limits(settings.internalListen),
+            handler: InternalHandler(claims: claims, clock: SystemWallClock()))
+    }
+
+    /// On all addresses we are in a sandbox, and who comes from its own addresses is user code, which has no business
+    /// here: it shall not be able to take up our connections either.
+    private static func limits(_ listen: Endpoint) -> HTTPLimits {
+        var limits = HTTPLimits(maxConnections: 1024)
+        if case .tcp(let host, _) = listen { limits.refusesOwnMachine = ["0.0.0.0", "::", "[::]"].contains(host) }
+        return limits
     }
 
     /// Serves until SIGTERM or SIGINT. Returns when nothing that it started runs any more.
@@ -89,6 +104,12 @@ package struct Sidekick: Sendable {
             }
         } catch {
             throw SidekickStartError("the state directory cannot be used (--state-dir)", cause: error)
+        }
+        do throws(LinuxSystemError) {
+            try user.makeHome()
+        } catch {
+            // The files of a read-only image can still be looked at, and commands run elsewhere with `cwd`.
+            SidekickLog.write(.warning, "the home could not be made", ["home": user.home, "reason": "\(error)"])
         }
     }
 }

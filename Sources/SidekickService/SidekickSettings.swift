@@ -16,6 +16,10 @@ package struct SidekickSettings: Sendable {
     package var stateDirectory: String
     package var user: String?
     package var home: String?
+    /// RLIMIT_NPROC of user code.
+    package var maxProcesses: Int?
+    /// Bytes of the whole compute; what exceeds them is killed.
+    package var memoryLimit: Int?
 
     /// The one place where the settings are described; `--help` prints it.
     package static let usage = """
@@ -26,8 +30,12 @@ package struct SidekickSettings: Sendable {
           --member NAME               the member's random name, never reused
           --claim-key BASE64URL       the API's Ed25519 public key, 32 bytes
           --state-dir DIR             where the claim is recorded; made with mode 0700
-          --user NAME                 the account of the image that user code runs as; absent: the Sidekick's own
-          --home DIR                  the user's home; default: the account's
+          --user NAME|UID[:GID]       who user code runs as; absent: the Sidekick's own account. A UID need not be in the
+                                      image's /etc/passwd (GID then defaults to the same number, the home to /home/user),
+                                      and "user" is 1000:1000 where the image does not know that name
+          --home DIR                  the user's home; default: the account's. Made when it is missing
+          --max-processes N           how many processes the user may have at once; not the Sidekick, and not root
+          --memory-limit BYTES        at 95 % of it the largest process group below the Sidekick is killed
           --version                   prints the version
           --help                      prints this
 
@@ -56,7 +64,8 @@ package struct SidekickSettings: Sendable {
     }
 
     private static let options = [
-        "listen", "internal-listen", "member", "claim-key", "state-dir", "user", "home",
+        "listen", "internal-listen", "member", "claim-key", "state-dir", "user", "home", "max-processes",
+        "memory-limit",
     ]
 
     private static func read(_ arguments: [String], _ environment: [String: String]) throws(Refusal) -> Parsed {
@@ -93,6 +102,13 @@ package struct SidekickSettings: Sendable {
             guard path.hasPrefix("/") else { throw Refusal("--\(name) must be an absolute path, not \"\(path)\"") }
             return path
         }
+        func number(_ name: String, from smallest: Int) throws(Refusal) -> Int? {
+            guard let text = values[name] else { return nil }
+            guard let number = Int(text), number >= smallest, number <= 1 << 50 else {
+                throw Refusal("--\(name) must be a whole number of at least \(smallest), not \"\(text)\"")
+            }
+            return number
+        }
 
         let keyText = try required("claim-key")
         guard let keyBytes = [UInt8](base64URL: keyText), keyBytes.count == 32,
@@ -104,6 +120,9 @@ package struct SidekickSettings: Sendable {
                 internalListen: try endpoint("internal-listen", try required("internal-listen")),
                 member: MemberName(try required("member")), claimKey: key,
                 stateDirectory: try absolute("state-dir", try required("state-dir")), user: values["user"],
-                home: try values["home"].map { (home) throws(Refusal) in try absolute("home", home) }))
+                home: try values["home"].map { (home) throws(Refusal) in try absolute("home", home) },
+                maxProcesses: try number("max-processes", from: 1),
+                // Less would be below what the Sidekick itself needs.
+                memoryLimit: try number("memory-limit", from: 16 << 20)))
     }
 }

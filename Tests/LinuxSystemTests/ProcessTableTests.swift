@@ -4,7 +4,7 @@ import Testing
 @Suite struct ProcessTableTests {
     @Test func exitOfAStartedProcessGoesToItsOwner() {
         var table = ProcessTable<String>()
-        table.started(7, owner: "seven")
+        table.started(table.starting(owner: "seven"), pid: 7)
         let order = table.exited(7)
         guard case .handOver("seven", killGroupFirst: false) = order else {
             Issue.record("\(order)")
@@ -15,7 +15,7 @@ import Testing
 
     @Test func unknownPidsAreReapedAsOrphans() {
         var table = ProcessTable<String>()
-        table.started(7, owner: "seven")
+        table.started(table.starting(owner: "seven"), pid: 7)
         let order = table.exited(8)
         guard case .reapOrphan = order else {
             Issue.record("\(order)")
@@ -26,7 +26,7 @@ import Testing
 
     @Test func noSignalGoesToAPidThatWasReaped() {
         var table = ProcessTable<String>()
-        table.started(7, owner: "seven")
+        table.started(table.starting(owner: "seven"), pid: 7)
         #expect(table.signalRequested(7) == .signalGroup)
         _ = table.exited(7)
         #expect(table.signalRequested(7) == .doNothing)
@@ -35,7 +35,7 @@ import Testing
 
     @Test func aTerminatedGroupDoesNotOutliveItsLeader() {
         var table = ProcessTable<String>()
-        table.started(7, owner: "seven")
+        table.started(table.starting(owner: "seven"), pid: 7)
         #expect(table.terminationRequested(7) == .signalGroup)
         let order = table.exited(7)
         guard case .handOver("seven", killGroupFirst: true) = order else {
@@ -46,15 +46,41 @@ import Testing
 
     @Test func aReusedPidIsANewProcess() {
         var table = ProcessTable<String>()
-        table.started(7, owner: "first")
+        table.started(table.starting(owner: "first"), pid: 7)
         _ = table.terminationRequested(7)
         _ = table.exited(7)
-        table.started(7, owner: "second")
+        table.started(table.starting(owner: "second"), pid: 7)
         let order = table.exited(7)
         guard case .handOver("second", killGroupFirst: false) = order else {
             Issue.record("\(order)")
             return
         }
+    }
+
+    @Test func exitThatIsSeenBeforeTheStartReturnsIsTheOwners() {
+        var table = ProcessTable<String>()
+        let start = table.starting(owner: "seven")
+        let wasStarting = table.isStarting(start)
+        #expect(wasStarting)
+        let order = table.exited(7, start: start)
+        guard case .handOver("seven", killGroupFirst: false) = order else {
+            Issue.record("\(order)")
+            return
+        }
+        let isStarting = table.isStarting(start)
+        #expect(!isStarting)
+        // The number may be somebody else's by now.
+        table.started(start, pid: 7)
+        #expect(table.signalRequested(7) == .doNothing)
+        #expect(table.count == 0)
+    }
+
+    @Test func startWithoutAProcessLeavesNothing() {
+        var table = ProcessTable<String>()
+        let start = table.starting(owner: "seven")
+        #expect(table.count == 1)
+        table.notStarted(start)
+        #expect(table.count == 0)
     }
 
     /// Random walks: every start is handed over exactly once, and a signal is allowed exactly in between.
@@ -70,7 +96,7 @@ import Testing
             case 0 where alive[pid] == nil:
                 serial += 1
                 alive[pid] = serial
-                table.started(pid, owner: serial)
+                table.started(table.starting(owner: serial), pid: pid)
             case 1:
                 let order = table.exited(pid)
                 switch (order, alive.removeValue(forKey: pid)) {

@@ -131,6 +131,7 @@ struct CommandTests {
         (#"{"command":":","env":{"":"x"}}"#, "env."), (#"{"command":":","env":{"A":"\u0000"}}"#, "env.A"),
         (#"{"command":":","background":true}"#, "background"), (#"{"command":":","background":"no"}"#, "background"),
         (#"{"command":":","stream":true}"#, "stream"), (#"{"command":":","stream":1}"#, "stream"),
+        (#"{"command":":","timeout":5}"#, "timeout"), (#"{"command":":","timeout":"5s"}"#, "timeout"),
         ("[]", nil), ("{", nil),
     ]
 
@@ -143,6 +144,7 @@ struct CommandTests {
             }
             let fields: [String: JSONValue] = [
                 "background": .bool(false), "stream": .bool(false), "cwd": .null, "env": .null,
+                "timeout": .null,
             ]
             #expect(try await place.command("pwd", fields).stdout == place.home + "\n")
             #expect(try await place.command("pwd", ["cwd": .string("/")]).stdout == "/\n")

@@ -9,11 +9,13 @@ import Testing
 /// The real executable as init process of a gVisor sandbox: another kernel, with calls missing and others refused.
 @Suite(.enabled(Runsc.absence) { await Runsc.found != nil }, .serialized, .timeLimit(.minutes(3)))
 struct GVisorTests {
-    private func sidekick(
-        user: TestAccount? = nil, _ body: @escaping @Sendable (SidekickPlace) async throws -> Void
+    func sidekick(
+        user: TestAccount? = nil, options: [String] = [], bare: Bool = false,
+        _ body: @escaping @Sendable (SidekickPlace) async throws -> Void
     ) async throws {
-        let runsc: Runsc = try #require(await Runsc.found)
-        let place = try SidekickPlace(in: runsc, user: user)
+        var runsc: Runsc = try #require(await Runsc.found)
+        runsc.isBare = bare
+        let place = try SidekickPlace(in: runsc, user: user, options: options)
         // Ended by SIGTERM, it says so by its own exit code: everything that it started is gone.
         let status = try await place.run { place in
             #expect(try await place.send(.GET, "/health").text("status") == "ok")
@@ -94,16 +96,15 @@ struct GVisorTests {
             let created = try await place.authorized(.POST, "/terminals", body: #"{"pty":true,"shell":"/bin/sh"}"#)
             #expect(created.status == 201, "\(created.body)")
             let id = try #require(created.data("id"))
-            try await place.webSocket("/ws") { socket in
-                try await socket.send(#"{"type":"subscribe","channel":"terminal:\#(id)"}"#)
-                try await socket.send(
-                    #"{"type":"terminal:resize","data":{"terminal_id":"\#(id)","cols":91,"rows":33}}"#)
-                try await socket.send(
-                    #"{"type":"terminal:input","data":{"terminal_id":"\#(id)","input":"tty; stty size; exit 5\n"}}"#)
-                let said = try await socket.text(until: "terminal:destroyed")
-                #expect(said.contains("33 91"), "\(said)")
-                #expect(said.contains("/dev/pts/") || said.contains("\\/dev\\/pts\\/"), "\(said)")
-            }
+            let socket = try await SidekickSocket.open(place)
+            try await socket.subscribe(id)
+            try await socket.send("terminal:resize", ["terminal_id": .string(id), "cols": .int(91), "rows": .int(33)])
+            try await socket.input(id, "tty; stty size; exit 5\n")
+            #expect(try await socket.event("terminal:destroyed").data["exit_code"] == .int(5))
+            let said = await socket.transcript
+            #expect(said.contains("33 91"), "\(said)")
+            #expect(said.contains("/dev/pts/"), "\(said)")
+            await socket.close()
         }
     }
 }

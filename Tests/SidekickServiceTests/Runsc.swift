@@ -10,6 +10,8 @@ import Testing
 struct Runsc: Sendable {
     let path: String
     let platform: String
+    /// An image with nothing in it but the executable.
+    var isBare = false
 
     /// The one that boots here, or nil. Looked for once per test run: `RUNSC`, else PATH.
     static var found: Runsc? { get async { await search.value } }
@@ -82,7 +84,7 @@ struct Runsc: Sendable {
         let bundle = folder + "/bundle"
         try FileManager.default.createDirectory(atPath: bundle + "/rootfs", withIntermediateDirectories: true)
         let encoder = JSONEncoder()
-        let config = try encoder.encode(Self.config([executable] + arguments, folder: folder))
+        let config = try encoder.encode(config([executable] + arguments, folder: folder))
         guard FileManager.default.createFile(atPath: bundle + "/config.json", contents: config) else {
             throw CocoaError(.fileWriteUnknown)
         }
@@ -97,12 +99,12 @@ struct Runsc: Sendable {
     private static let capabilities: JSONValue = .array(
         ["CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"].map(JSONValue.string))
 
-    private static func config(_ arguments: [String], folder: String) -> JSONValue {
+    private func config(_ arguments: [String], folder: String) -> JSONValue {
         // The executable lies outside the machine's ordinary folders.
         let executable = arguments[0]
-        let known: [String] = ["/bin", "/sbin", "/lib", "/lib64", "/usr", "/etc"]
+        let known: [String] = isBare ? [] : ["/bin", "/sbin", "/lib", "/lib64", "/usr", "/etc"]
         let folders = known.filter { access($0, F_OK) == 0 }
-        let sets = ["bounding", "effective", "inheritable", "permitted"].map { ($0, capabilities) }
+        let sets = ["bounding", "effective", "inheritable", "permitted"].map { ($0, Self.capabilities) }
         return .object([
             "ociVersion": .string("1.0.0"),
             "process": .object([
@@ -114,8 +116,9 @@ struct Runsc: Sendable {
             ]),
             "root": .object(["path": .string("rootfs"), "readonly": .bool(true)]),
             "mounts": .array(
-                [mount("proc", "proc", at: "/proc"), mount("tmpfs", "tmpfs", at: "/tmp")]
-                    + folders.map { bind($0, "ro") } + [bind(executable, "ro"), bind(folder, "rw")]),
+                [Self.mount("proc", "proc", at: "/proc"), Self.mount("tmpfs", "tmpfs", at: "/tmp")]
+                    + folders.map { Self.bind($0, "ro") }
+                    + [Self.bind(executable, "ro"), Self.bind(folder, "rw")]),
             "linux": .object([
                 "namespaces": .array(["pid", "mount", "ipc", "uts"].map { .object(["type": .string($0)]) })
             ]),

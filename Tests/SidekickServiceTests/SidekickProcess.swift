@@ -22,12 +22,15 @@ final class SidekickPlace: Sendable {
     let sandbox: Runsc?
     /// Who user code runs as; nil: as the Sidekick.
     let user: TestAccount?
+    /// Beyond those that every start needs.
+    let options: [String]
     /// Where it listens, as it said itself; ports are free ones.
     private let bound = Mutex<Ready?>(nil)
 
-    init(in sandbox: Runsc? = nil, user: TestAccount? = nil) throws {
+    init(in sandbox: Runsc? = nil, user: TestAccount? = nil, options: [String] = []) throws {
         self.sandbox = sandbox
         self.user = user
+        self.options = options
         // Short: a socket's path has room for 107 bytes.
         path = "/tmp/sk-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         try #require(mkdir(path, 0o700) == 0)
@@ -60,7 +63,7 @@ final class SidekickPlace: Sendable {
             "--listen", asked.listen.description, "--internal-listen", asked.internal.description, "--member",
             member.rawValue, "--claim-key", key.publicKey.rawRepresentation.base64URL, "--state-dir",
             path + "/state", "--home", home,
-        ] + (user.map { ["--user", $0.name] } ?? [])
+        ] + (user.map { ["--user", $0.name] } ?? []) + options
     }
 
     /// What the Sidekick has logged, line by line.

@@ -66,6 +66,7 @@ import Testing
         let other = hub.connected()!
         hub.added(terminal, .raw)
         _ = hub.subscribed(subscriber, to: terminal.channel)
+        hub.added(TerminalID("t2"), .raw)
         _ = hub.subscribed(other, to: "terminal:t2")
         #expect(Self.output(&hub, terminal, "x") == .wake([subscriber]))
         #expect(Self.drain(&hub, other).isEmpty)
@@ -106,7 +107,8 @@ import Testing
             ])
         hub.forgotten(terminal)
         let later = hub.connected()!
-        #expect(hub.subscribed(later, to: terminal.channel) == .doNothing)
+        #expect(hub.subscribed(later, to: terminal.channel) == .wake([later]))
+        #expect(Self.drain(&hub, later) == [.send(.terminalError(terminal, "there is no such terminal"))])
     }
 
     @Test func base64CarriesBytesExactly() {

@@ -3,10 +3,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/// Where starting a process failed. The child tells it through a pipe that `execve` closes.
+/// Where starting a process failed.
 enum clinux_spawn_step {
     clinux_step_none = 0,
-    clinux_step_prepare,    // parent: the error pipe
     clinux_step_fork,       // parent
     clinux_step_session,    // child, in this order
     clinux_step_stdio,
@@ -41,8 +40,10 @@ struct clinux_spawn {
     gid_t gid;
     const gid_t *groups;
     size_t group_count;
-    /// RLIMIT_NPROC; negative: leave.
+    /// RLIMIT_NPROC, soft and hard; negative: leave.
     long process_limit;
+    /// RLIMIT_NOFILE; negative: leave.
+    long file_limit_soft, file_limit_hard;
     /// 1: RLIMIT_CORE 0.
     int no_core;
     /// PR_SET_PDEATHSIG; 0: none. It fires when the *thread* that forked ends.
@@ -54,12 +55,13 @@ struct clinux_spawn_failure {
     int error;
 };
 
-/// Forks. The child runs on its own to execve; `*report` becomes the descriptor on which it would tell a failure.
-/// Returns the pid, or -1 with `*failure` filled in.
-pid_t clinux_fork(const struct clinux_spawn *spawn, int *report, struct clinux_spawn_failure *failure);
+/// Starts a process, and returns when its program runs or when it has failed. `*pid`, 0 before, becomes its number
+/// before it runs, so that another thread can tell whose exit it sees, and can end a start that hangs.
+/// Returns 0, or -1 with `*failure` filled in; there is a child to reap whenever `*pid` is not 0.
+int clinux_start(const struct clinux_spawn *spawn, pid_t *pid, struct clinux_spawn_failure *failure);
 
-/// Waits for the child's execve. Returns 0 when it happened, -1 with `*failure` filled in otherwise. Closes `report`.
-int clinux_await_exec(int report, struct clinux_spawn_failure *failure);
+/// What `clinux_start` has made of its `pid` so far, read from another thread.
+pid_t clinux_started_pid(const pid_t *pid);
 
 /// Blocks until any child has exited, and leaves it unreaped. Returns its pid, or -errno (-ECHILD: no children).
 pid_t clinux_wait_any_exited(void);
@@ -70,3 +72,12 @@ int clinux_reap(pid_t pid, int *value, int *signalled);
 
 /// Orphans below this process become its children. Returns 0 or -errno.
 int clinux_become_subreaper(void);
+
+/// Raises RLIMIT_NOFILE's soft limit to the hard one, 65,536 at most; tells what both were.
+void clinux_raise_file_limit(long *soft, long *hard);
+
+/// No core files; not dumpable. What the kernel refuses stays as it is.
+void clinux_hide_process(void);
+
+/// Returns the bytes read, or -1.
+int clinux_read_kernel_log(char *buffer, int size);

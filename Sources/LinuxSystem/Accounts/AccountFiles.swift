@@ -6,6 +6,14 @@ package struct AccountFiles: Sendable {
         package let gid: UInt32
         package let home: String
         package let shell: String
+
+        package init(name: String, uid: UInt32, gid: UInt32, home: String, shell: String) {
+            self.name = name
+            self.uid = uid
+            self.gid = gid
+            self.home = home
+            self.shell = shell
+        }
     }
 
     private let accounts: [Account]

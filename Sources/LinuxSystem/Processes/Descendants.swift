@@ -18,7 +18,10 @@ package enum Descendants {
         }
     }
 
-    private static func alive() -> [Int32] {
+    private static func alive() -> [Int32] { scan().map(\.pid) }
+
+    /// What runs below this process now, one process after the other: none that was there all the time is missing.
+    package static func scan() -> [(pid: Int32, line: ProcessLine)] {
         guard let proc = try? FileDescriptor.open("/proc", O_RDONLY | O_DIRECTORY),
             var stream = try? DirectoryStream(proc.raw, subject: "/proc")
         else { return [] }
@@ -31,11 +34,11 @@ package enum Descendants {
             else { continue }
             table[pid] = line
         }
-        return descendants(of: getpid(), in: table)
+        return descendants(of: getpid(), in: table).compactMap { pid in table[pid].map { (pid, $0) } }
     }
 
     /// - Returns: those that are not zombies.
-    static func descendants(of root: Int32, in table: [Int32: ProcessLine]) -> [Int32] {
+    package static func descendants(of root: Int32, in table: [Int32: ProcessLine]) -> [Int32] {
         var children: [Int32: [Int32]] = [:]
         for (pid, line) in table { children[line.parent, default: []].append(pid) }
         var found: [Int32] = []
@@ -51,16 +54,22 @@ package enum Descendants {
     }
 
     /// What matters of `/proc/<pid>/stat`.
-    struct ProcessLine: Hashable {
-        let parent: Int32
-        let isZombie: Bool
+    package struct ProcessLine: Hashable, Sendable {
+        package let parent: Int32
+        package let group: Int32
+        package let residentPages: Int
+        package let isZombie: Bool
 
-        init?(_ text: String) {
+        package init?(_ text: String) {
             // The name stands in parentheses and may itself have spaces and parentheses.
             guard let end = text.utf8.lastIndex(of: UInt8(ascii: ")")) else { return nil }
             let fields = text[text.utf8.index(after: end)...].split(separator: " ")
-            guard fields.count >= 2, let parent = Int32(fields[1]) else { return nil }
+            guard fields.count >= 22, let parent = Int32(fields[1]), let group = Int32(fields[2]),
+                let pages = Int(fields[21])
+            else { return nil }
             self.parent = parent
+            self.group = group
+            residentPages = pages
             isZombie = fields[0] == "Z" || fields[0] == "X"
         }
     }

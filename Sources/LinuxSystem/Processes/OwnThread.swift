@@ -2,9 +2,9 @@ import CLinux
 import Glibc
 
 /// Threads for calls that block, which would starve the cooperative pool or an event loop.
-enum OwnThread {
+package enum OwnThread {
     /// Runs `body` on a detached thread that takes no signals, so that handlers run elsewhere.
-    static func start(_ name: String, _ body: @escaping @Sendable () -> Void) throws(LinuxSystemError) {
+    package static func start(_ name: String, _ body: @escaping @Sendable () -> Void) throws(LinuxSystemError) {
         let box = Unmanaged.passRetained(Body(name, body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)

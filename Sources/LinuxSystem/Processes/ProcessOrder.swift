@@ -14,6 +14,8 @@ package struct ProcessOrder: Sendable {
     package var group: Group = .newSession
     /// RLIMIT_NPROC of the user; nil: as the parent.
     package var processLimit: Int?
+    /// RLIMIT_NOFILE; nil: as the parent.
+    package var fileLimit: FileLimit?
     /// A core file may hold anything, and fills a disk.
     package var coreFiles = false
     /// Sent to the child when the thread that started it ends; nil: none. Only for children of a thread that lives as
@@ -35,6 +37,16 @@ package struct ProcessOrder: Sendable {
             self.uid = uid
             self.gid = gid
             self.supplementary = supplementary
+        }
+    }
+
+    /// How many descriptors a process may open, and up to how many it may allow itself.
+    package struct FileLimit: Hashable, Sendable {
+        package let soft: Int
+        package let hard: Int
+        package init(soft: Int, hard: Int) {
+            self.soft = soft
+            self.hard = hard
         }
     }
 
@@ -71,7 +83,7 @@ package struct SpawnFailure: Error, Hashable, Sendable, CustomStringConvertible 
     package let code: LinuxSystemError.Code
 
     package enum Step: String, Hashable, Sendable {
-        case prepare, fork, session, standardStreams, terminal, limits, groups, gid, uid, verifyIdentity, directory,
+        case fork, session, standardStreams, terminal, limits, groups, gid, uid, verifyIdentity, directory,
             parent, execute
         /// A string with a NUL inside.
         case arguments

@@ -1,13 +1,13 @@
 /// Which children of this process have an owner, and what may be done to them. A value: `Reaper` is its shell.
 ///
-/// A pid is ours from the fork until it is reaped: the kernel cannot give it to anybody else before. So an entry lives
+/// A pid is ours from the clone until it is reaped: the kernel cannot give it to anybody else before. So an entry lives
 /// exactly as long, and a signal is allowed exactly while there is one.
 ///
-///     started            terminationRequested         exited
-///       │   ┌─────────┐ ──────────────────────▶ ┌─────────────┐
-///       └──▶│ running │                         │ terminating │
-///           └────┬────┘                         └──────┬──────┘
-///                └──▶ hand over                        └──▶ kill the rest of the group, hand over
+///     starting ┌──────────┐ started ┌─────────┐ terminationRequested ┌─────────────┐
+///       ──────▶│ starting │────────▶│ running │─────────────────────▶│ terminating │
+///              └────┬─────┘         └────┬────┘                      └──────┬──────┘
+///                   │ exited             └──▶ hand over                     └──▶ kill the rest of the group, hand over
+///                   └──▶ hand over; `started` then finds nothing
 package struct ProcessTable<Owner>: ~Copyable {
     private enum State {
         /// Nobody asked it to end. What it leaves in its group at its exit is left alone: people start servers with
@@ -17,17 +17,36 @@ package struct ProcessTable<Owner>: ~Copyable {
         case terminating
     }
 
+    package struct StartID: Hashable, Sendable { fileprivate let value: UInt64 }
+
     private var entries: [Int32: (state: State, owner: Owner)] = [:]
+    private var starts: [StartID: Owner] = [:]
+    private var nextStart: UInt64 = 1
 
     package init() {}
 
-    package var count: Int { entries.count }
+    package var count: Int { entries.count + starts.count }
 
-    /// A fork returned `pid`. In the same critical section as the fork, or the reaper could see the exit first.
-    package mutating func started(_ pid: Int32, owner: Owner) {
+    /// Before the clone: the exit may be seen before whoever starts it can say its pid.
+    package mutating func starting(owner: Owner) -> StartID {
+        defer { nextStart += 1 }
+        let start = StartID(value: nextStart)
+        starts[start] = owner
+        return start
+    }
+
+    /// It runs, or has run: then it is known already.
+    package mutating func started(_ start: StartID, pid: Int32) {
+        guard let owner = starts.removeValue(forKey: start) else { return }
         precondition(entries[pid] == nil, "the kernel does not reuse the pid of an unreaped child")
         entries[pid] = (.running, owner)
     }
+
+    /// There was no clone.
+    package mutating func notStarted(_ start: StartID) { starts[start] = nil }
+
+    /// Whether its exit has not been seen.
+    package func isStarting(_ start: StartID) -> Bool { starts[start] != nil }
 
     package enum SignalOrder: Equatable {
         /// To the process group, whose leader is held: the number means the same processes as ever.
@@ -56,13 +75,19 @@ package struct ProcessTable<Owner>: ~Copyable {
 
     /// The kernel reports an exit, not yet reaped. The entry is gone afterwards: the reaping follows at once, under
     /// the same lock.
-    package mutating func exited(_ pid: Int32) -> ExitOrder {
-        guard let entry = entries.removeValue(forKey: pid) else { return .reapOrphan }
+    /// - Parameter start: the start under way that has this pid.
+    package mutating func exited(_ pid: Int32, start: StartID? = nil) -> ExitOrder {
+        guard let entry = entries.removeValue(forKey: pid) else {
+            guard let owner = start.flatMap({ starts.removeValue(forKey: $0) }) else { return .reapOrphan }
+            return .handOver(owner, killGroupFirst: false)
+        }
         switch entry.state {
         case .running: return .handOver(entry.owner, killGroupFirst: false)
         case .terminating: return .handOver(entry.owner, killGroupFirst: true)
         }
     }
+
+    package func owner(of pid: Int32) -> Owner? { entries[pid]?.owner }
 
     package var pids: [Int32] { Array(entries.keys) }
 }

@@ -5,17 +5,45 @@ import Synchronization
 /// Owns every child of this process: starts them, reaps them, signals them.
 ///
 ///     thread:  wait for any exit, unreaped ──▶ lock: table says whose ──▶ reap ──▶ unlock ──▶ tell the owner
-///     spawn:   lock: fork + register ──▶ unlock ──▶ wait for exec
+///     spawn:   lock: announce ──▶ unlock ──▶ clone, wait for exec ──▶ lock: register
 ///     signal:  lock: held unreaped? ──▶ kill the group
+///     starts:  every few seconds, while there are any: a start that hangs is killed
 ///
 /// There is one per process and it takes all exits, so no other code of the process may wait for children: it would
 /// steal statuses from here, and this would steal them from it.
 package final class Reaper: Sendable {
-    private let table = Mutex(ProcessTable<ChildProcess>())
-    /// Counts up at each fork; the thread sleeps on it when the kernel knows no children.
-    private let childrenEvent: Int32
+    private typealias Table = ProcessTable<ChildEnding>
 
-    private init(childrenEvent: Int32) { self.childrenEvent = childrenEvent }
+    private struct Start {
+        let pid: StartedPID
+        let began: ContinuousClock.Instant
+    }
+
+    private struct State: ~Copyable {
+        var table = Table()
+        var starts: [Table.StartID: Start] = [:]
+        /// The thread that looks after starts sleeps until the next one.
+        var isWatchIdle = true
+        var startCount: UInt64 = 0
+        /// Nothing runs below this process. Who wants to hear of the next start waits for `activityEvent`.
+        var isChildless = false
+    }
+
+    /// From clone to exec it is milliseconds, on a crowded machine tenths of a second. But until exec the child waits
+    /// for nobody's good will: it has the user's identity, so the user's processes can stop it, and with it our thread.
+    package static let startLimit: Duration = .seconds(5)
+
+    private let state = Mutex(State())
+    /// Counts up at each start; the thread sleeps on it when the kernel knows no children.
+    private let childrenEvent: Int32
+    private let startsEvent: Int32
+    private let activityEvent: Int32
+
+    private init(childrenEvent: Int32, startsEvent: Int32, activityEvent: Int32) {
+        self.childrenEvent = childrenEvent
+        self.startsEvent = startsEvent
+        self.activityEvent = activityEvent
+    }
 
     /// Starts the one reaper of this process. It lives as long as the process.
     package static func start() throws(LinuxSystemError) -> Reaper {
@@ -24,34 +52,76 @@ package final class Reaper: Sendable {
         guard subreaper == 0 || getpid() == 1 else {
             throw LinuxSystemError(.init(errno: -subreaper), "become subreaper")
         }
-        let event = clinux_event_open()
-        guard event >= 0 else { throw LinuxSystemError(.init(errno: -event), "eventfd") }
-        let reaper = Reaper(childrenEvent: event)
+        let reaper = Reaper(childrenEvent: try event(), startsEvent: try event(), activityEvent: try event())
         try OwnThread.start("reaper") { reaper.run() }
+        try OwnThread.start("starts") { reaper.watchStarts() }
         return reaper
     }
 
-    /// Starts a process and waits until its program runs. **Blocks** for some milliseconds: call it on a thread that
-    /// may. The descriptors stay the caller's.
+    private static func event() throws(LinuxSystemError) -> Int32 {
+        let event = clinux_event_open()
+        guard event >= 0 else { throw LinuxSystemError(.init(errno: -event), "eventfd") }
+        return event
+    }
+
+    /// Starts a process and waits until its program runs. **Blocks** for some milliseconds, `startLimit` at the worst:
+    /// call it on a thread that may. The descriptors stay the caller's.
     package func spawn(_ order: ProcessOrder, input: Int32, output: Int32, error: Int32) throws(SpawnFailure)
         -> ChildProcess
     {
-        var report: Int32 = -1
-        let child = try table.withLock { table throws(SpawnFailure) -> ChildProcess in
-            let pid = try order.fork(input: input, output: output, error: error, report: &report)
-            let child = ChildProcess(pid: pid, reaper: self)
-            table.started(pid, owner: child)
-            return child
+        let ending = ChildEnding()
+        let pid = StartedPID()
+        let (start, wakesWatch, isFirst) = state.withLock { state in
+            let start = state.table.starting(owner: ending)
+            state.starts[start] = Start(pid: pid, began: .now)
+            defer {
+                state.isWatchIdle = false
+                state.startCount += 1
+                state.isChildless = false
+            }
+            return (start, state.isWatchIdle, state.isChildless)
         }
-        // After a fork that fails to execute as well: that child too is there to be reaped.
-        clinux_event_raise(childrenEvent)
-        try ProcessOrder.awaitExec(report: report)
-        return child
+        if wakesWatch { clinux_event_raise(startsEvent) }
+        if isFirst { clinux_event_raise(activityEvent) }
+        defer {
+            state.withLock { state in
+                state.starts[start] = nil
+                if let pid = pid.value {
+                    state.table.started(start, pid: pid)
+                } else {
+                    state.table.notStarted(start)
+                }
+            }
+            // After a start that fails to execute as well: that child too is there to be reaped.
+            clinux_event_raise(childrenEvent)
+        }
+        try order.start(input: input, output: output, error: error, pid: pid)
+        guard let number = pid.value else { throw SpawnFailure(.fork, .init(errno: ECHILD)) }
+        return ChildProcess(pid: number, ending: ending, reaper: self)
+    }
+
+    private func watchStarts() -> Never {
+        while true {
+            clinux_event_wait(startsEvent)
+            var isIdle = false
+            while !isIdle {
+                sleep(UInt32(Self.startLimit.components.seconds))
+                isIdle = state.withLock { state in
+                    let overdue = ContinuousClock.now - Self.startLimit
+                    for (id, start) in state.starts where start.began <= overdue && state.table.isStarting(id) {
+                        // Not reaped, because it is starting: the number is still its own.
+                        if let pid = start.pid.value { kill(pid, SIGKILL) }
+                    }
+                    state.isWatchIdle = state.starts.isEmpty
+                    return state.isWatchIdle
+                }
+            }
+        }
     }
 
     func signal(_ pid: Int32, _ number: Int32, terminating: Bool) {
-        table.withLock { table in
-            switch terminating ? table.terminationRequested(pid) : table.signalRequested(pid) {
+        state.withLock { state in
+            switch terminating ? state.table.terminationRequested(pid) : state.table.signalRequested(pid) {
             case .signalGroup: kill(-pid, number)
             case .doNothing: break
             }
@@ -60,20 +130,40 @@ package final class Reaper: Sendable {
 
     /// To every group that still has its leader, for the end of the process.
     package func terminateAll(_ number: Int32) {
-        table.withLock { table in
-            for pid in table.pids where table.terminationRequested(pid) == .signalGroup { kill(-pid, number) }
+        state.withLock { state in
+            for pid in state.table.pids where state.table.terminationRequested(pid) == .signalGroup {
+                kill(-pid, number)
+            }
         }
     }
 
-    /// Children that run.
-    package var count: Int { table.withLock { $0.count } }
+    /// To a process group, because its memory has to be free. Its leader's owner can tell.
+    package func killForMemory(group: Int32) {
+        state.withLock { state in
+            state.table.owner(of: group)?.ranOutOfMemory.store(true, ordering: .relaxed)
+            kill(-group, SIGKILL)
+        }
+    }
+
+    /// **Blocks** while nothing runs below this process. For one thread.
+    package func waitForActivity() {
+        while state.withLock({ $0.isChildless }) { clinux_event_wait(activityEvent) }
+    }
+
+    /// Children that run or start.
+    package var count: Int { state.withLock { $0.table.count } }
 
     private func run() -> Never {
         while true {
+            let startCount = state.withLock { $0.startCount }
             let pid = clinux_wait_any_exited()
             if pid > 0 {
                 reap(pid)
             } else {
+                state.withLock { state in
+                    // A start since then may have a child already that the kernel did not yet know.
+                    if state.startCount == startCount, state.starts.isEmpty { state.isChildless = true }
+                }
                 // No children, and so no orphans to come either: those arrive before their parent's exit is reported.
                 clinux_event_wait(childrenEvent)
             }
@@ -83,17 +173,18 @@ package final class Reaper: Sendable {
     private func reap(_ pid: Int32) {
         var value: Int32 = 0
         var signalled: Int32 = 0
-        let owner = table.withLock { table -> ChildProcess? in
-            switch table.exited(pid) {
-            case .handOver(let child, let killGroupFirst):
+        let owner = state.withLock { state -> ChildEnding? in
+            let start = state.starts.first { $0.value.pid.value == pid && state.table.isStarting($0.key) }?.key
+            switch state.table.exited(pid, start: start) {
+            case .handOver(let ending, let killGroupFirst):
                 if killGroupFirst { kill(-pid, SIGKILL) }
                 clinux_reap(pid, &value, &signalled)
-                return child
+                return ending
             case .reapOrphan:
                 clinux_reap(pid, &value, &signalled)
                 return nil
             }
         }
-        owner?.ending.set(signalled == 1 ? .signalled(value) : .exited(value))
+        owner?.status.set(signalled == 1 ? .signalled(value) : .exited(value))
     }
 }

@@ -24,6 +24,7 @@ package struct CommandHandler: Sendable {
             "stderr": .string(result.stderr.text), "exit_code": .int(Int64(result.exitCode)),
             "duration_ms": .int(result.duration.wholeMilliseconds),
         ]
+        if result.ranOutOfMemory { data["reason"] = .string("out_of_memory") }
         if result.stdout.isTruncated { data["stdout_truncated"] = .bool(true) }
         if result.stderr.isTruncated { data["stderr_truncated"] = .bool(true) }
         return .object([

@@ -23,6 +23,12 @@ package struct CommandRequest: Hashable, Sendable {
         directory = try fields.string("cwd").map { value throws(Problem) in try Self.text(value, "cwd") }
         env = try fields.strings("env") ?? [:]
         try ProcessEnvironment.validate(env, field: fields.path("env"))
+        // Clients keep their own timeouts; one that was taken and not kept would be worse than none.
+        if let timeout = fields.value("timeout"), timeout != .null {
+            throw Problem(
+                status: 400, code: .unsupportedField,
+                message: "timeout is not supported: close the connection, and the command is ended", field: "timeout")
+        }
         for mode in ["background", "stream"] where try fields.bool(mode) == true {
             throw Problem(
                 status: 400, code: .unsupportedField,
@@ -44,4 +50,6 @@ package struct CommandResult: Sendable {
     package var stdout: OutputCapture.Text
     package var stderr: OutputCapture.Text
     package var duration: Duration
+    /// Killed because the compute had no memory left.
+    package var ranOutOfMemory: Bool
 }

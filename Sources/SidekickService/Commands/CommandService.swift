@@ -50,7 +50,9 @@ package final class CommandService: Sendable {
         let duration = clock.now - start
         await output.settle(streams)
         let texts = output.texts()
-        return CommandResult(exitCode: status.shellCode, stdout: texts.stdout, stderr: texts.stderr, duration: duration)
+        return CommandResult(
+            exitCode: status.shellCode, stdout: texts.stdout, stderr: texts.stderr, duration: duration,
+            ranOutOfMemory: child.ranOutOfMemory)
     }
 
     private func acquire() throws(Problem) {
@@ -117,7 +119,16 @@ extension CommandService {
         order.identity = ProcessOrder.Identity(user)
         let null = try openNullDevice()
         defer { closeDescriptor(null) }
-        let child = try await launcher.launch(order, input: null, output: null, error: null)
+        let child: ChildProcess
+        do {
+            child = try await launcher.launch(order, input: null, output: null, error: null)
+        } catch let failure as SpawnFailure where failure.step == .execute && SpawnProblem.isMissing(failure.code.errno)
+        {
+            // An image without a shell still has its files and whatever programs it came for. All steps before this
+            // one went well, the change of identity among them.
+            SidekickLog.write(.warning, "the image has no shell that runs", ["reason": "\(failure)"])
+            return
+        }
         let status = await child.exitStatus()
         guard status == .exited(0) else {
             throw Problem(

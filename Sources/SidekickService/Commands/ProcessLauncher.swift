@@ -7,13 +7,15 @@ import NIOPosix
 package final class ProcessLauncher: Sendable {
     package let reaper: Reaper
     package let poller: Poller
+    private let limits: UserLimits
     /// A start blocks for the milliseconds from fork to exec. Four at once keep two cores busy; more would only
     /// take turns.
     private let threads: NIOThreadPool
 
-    package init(reaper: Reaper, poller: Poller) {
+    package init(reaper: Reaper, poller: Poller, limits: UserLimits = UserLimits()) {
         self.reaper = reaper
         self.poller = poller
+        self.limits = limits
         threads = NIOThreadPool(numberOfThreads: 4)
         threads.start()
     }
@@ -37,7 +39,10 @@ package final class ProcessLauncher: Sendable {
     package func launch(
         _ order: ProcessOrder, input: Int32, output: Int32, error: Int32
     ) async throws -> ChildProcess {
-        try await threads.runIfActive { [reaper] in
+        var order = order
+        order.processLimit = limits.processes
+        order.fileLimit = limits.files
+        return try await threads.runIfActive { [reaper, order] in
             try reaper.spawn(order, input: input, output: output, error: error)
         }
     }
@@ -60,6 +65,9 @@ extension ComputeContext {
 
 /// Which of the caller's fields a failed start speaks about.
 package enum SpawnProblem {
+    /// What a shell answers that is not there, or that this machine cannot run.
+    static func isMissing(_ errno: Int32) -> Bool { [ENOENT, ENOTDIR, EACCES, ENOEXEC, ELIBBAD].contains(errno) }
+
     package static func problem(
         for failure: SpawnFailure, cwd: String?, directory: String, shell: ProcessLauncher.Shell, commandField: String?
     ) -> Problem {
@@ -72,11 +80,18 @@ package enum SpawnProblem {
             return Problem(
                 status: 400, code: .invalidRequest, message: "the command and its environment are too long to start",
                 field: commandField)
+        case .fork where failure.code.errno == EAGAIN, .execute where failure.code.errno == EAGAIN:
+            return .unavailable("the process could not be started: too many processes run")
+        case .execute where !shell.isExplicit && isMissing(failure.code.errno):
+            return Problem(
+                status: 409, code: .conflict,
+                message: "the image has no shell that runs: \(shell.path): \(reason). Name one with \"shell\"",
+                field: "shell")
         case .execute where shell.isExplicit && failure.code.errno != EAGAIN && failure.code.errno != ENOMEM:
             return .invalid("shell", "shell \(shell.path): \(reason)")
         case .arguments:
             return Problem(status: 400, code: .invalidRequest, message: "a string contains NUL", field: commandField)
-        case .fork, .prepare, .execute, .limits:
+        case .fork, .execute, .limits:
             return .unavailable("the process could not be started (\(failure.step.rawValue)): \(reason)")
         case .session, .standardStreams, .terminal, .groups, .gid, .uid, .verifyIdentity, .parent:
             // An identity that does not hold is our own failure, and nothing was started.

@@ -81,8 +81,15 @@ extension TerminalHub {
         guard connection.channels.count < Self.maxChannels, channel.utf8.count <= 256 else {
             return push(.error("too many channels, or too long a name"), to: [id])
         }
+        guard let terminalID = Self.terminalID(channel) else {
+            connections[id]?.channels.insert(channel)
+            return .doNothing
+        }
+        // Ids are made here, so a terminal that is not known will never be.
+        guard let terminal = terminals[terminalID] else {
+            return push(.terminalError(terminalID, "there is no such terminal"), to: [id])
+        }
         connections[id]?.channels.insert(channel)
-        guard let terminalID = Self.terminalID(channel), let terminal = terminals[terminalID] else { return .doNothing }
         let kept = terminals[terminalID]?.backlog.take() ?? (texts: [], dropped: 0)
         var events = kept.texts.map { TerminalEvent.output(terminalID, text: $0, terminal.encoding, dropped: 0) }
         if kept.dropped > 0 {

@@ -2,12 +2,12 @@ import CLinux
 import Glibc
 
 extension ProcessOrder {
-    /// Forks; the child goes on by itself. The caller waits for `awaitExec` afterwards, outside any lock.
-    func fork(
-        input: Int32, output: Int32, error: Int32, report: inout Int32
-    ) throws(SpawnFailure) -> Int32 {
+    /// Starts it and waits until its program runs. `pid` is filled in before anything of it can have ended.
+    func start(
+        input: Int32, output: Int32, error: Int32, pid: StartedPID
+    ) throws(SpawnFailure) {
         guard firstNUL == nil else { throw SpawnFailure(.arguments, .init(errno: EINVAL)) }
-        let result = withCStrings { paths, argv, envp -> Result<Int32, SpawnFailure> in
+        let result = withCStrings { paths, argv, envp -> Result<Void, SpawnFailure> in
             var spawn = clinux_spawn()
             spawn.paths = UnsafePointer(paths)
             spawn.argv = UnsafePointer(argv)
@@ -23,23 +23,24 @@ extension ProcessOrder {
                 spawn.controlling_terminal = 1
             }
             spawn.process_limit = processLimit ?? -1
+            spawn.file_limit_soft = fileLimit?.soft ?? -1
+            spawn.file_limit_hard = fileLimit?.hard ?? -1
             spawn.no_core = coreFiles ? 0 : 1
             spawn.parent_death_signal = parentDeathSignal ?? 0
 
-            func forkNow() -> Result<Int32, SpawnFailure> {
+            func startNow() -> Result<Void, SpawnFailure> {
                 var failure = clinux_spawn_failure()
-                let pid = clinux_fork(&spawn, &report, &failure)
-                return pid > 0 ? .success(pid) : .failure(SpawnFailure(failure))
+                return clinux_start(&spawn, pid.cell, &failure) == 0 ? .success(()) : .failure(SpawnFailure(failure))
             }
-            func withGroups() -> Result<Int32, SpawnFailure> {
-                guard let identity else { return forkNow() }
+            func withGroups() -> Result<Void, SpawnFailure> {
+                guard let identity else { return startNow() }
                 spawn.change_identity = 1
                 spawn.uid = identity.uid
                 spawn.gid = identity.gid
                 return identity.supplementary.withUnsafeBufferPointer { groups in
                     spawn.groups = groups.baseAddress
                     spawn.group_count = groups.count
-                    return forkNow()
+                    return startNow()
                 }
             }
             guard let directory else { return withGroups() }
@@ -49,11 +50,6 @@ extension ProcessOrder {
             }
         }
         return try result.get()
-    }
-
-    static func awaitExec(report: Int32) throws(SpawnFailure) {
-        var failure = clinux_spawn_failure()
-        guard clinux_await_exec(report, &failure) == 0 else { throw SpawnFailure(failure) }
     }
 
     private typealias Strings = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
@@ -85,6 +81,26 @@ extension ProcessOrder {
     }
 }
 
+/// Where the kernel writes the number of a process that is being started, while its starter waits.
+///
+/// `@unchecked`: the cell is written by the kernel, once, and read atomically by whoever asks.
+final class StartedPID: @unchecked Sendable {
+    fileprivate let cell: UnsafeMutablePointer<pid_t>
+
+    init() {
+        cell = .allocate(capacity: 1)
+        cell.initialize(to: 0)
+    }
+
+    deinit { cell.deallocate() }
+
+    /// nil: there is no process yet.
+    var value: Int32? {
+        let pid = clinux_started_pid(cell)
+        return pid == 0 ? nil : pid
+    }
+}
+
 extension SpawnFailure {
     fileprivate init(_ failure: clinux_spawn_failure) {
         let step: Step =
@@ -101,7 +117,7 @@ extension SpawnFailure {
             case clinux_step_directory: .directory
             case clinux_step_parent: .parent
             case clinux_step_exec: .execute
-            default: .prepare
+            default: .fork
             }
         self.init(step, .init(errno: failure.error))
     }

@@ -1,0 +1,18 @@
+import CLinux
+import Glibc
+
+/// What the kernel allows and shows of this process itself.
+package enum OwnLimits {
+    /// As many descriptors as may be, up to 65,536. Call it before anything sizes itself by the limit.
+    /// - Returns: what the limits were.
+    package static func raiseFileLimit() -> (soft: Int, hard: Int) {
+        var soft = 0
+        var hard = 0
+        clinux_raise_file_limit(&soft, &hard)
+        return (soft, hard)
+    }
+
+    /// No core file, and no process of ours may be looked into or traced by an unprivileged one, whatever identity its
+    /// threads have for the moment.
+    package static func hide() { clinux_hide_process() }
+}

@@ -1,0 +1,74 @@
+/// When the memory of a compute runs out, and who has to go. A value: `MemoryWatchdog` is its shell.
+///
+/// Without it the host would end the whole sandbox, the Sidekick included. So the largest process group goes before
+/// that, and everything else lives on.
+package struct MemoryWatch: Sendable {
+    /// Where killing begins: 95 %. The rest, and what the host allows beyond, is for what is allocated until a kill is
+    /// felt.
+    package static func threshold(of limit: Int) -> Int { limit / 100 * 95 }
+    /// Fresh memory can be written no faster than this by all cores of a small machine; measured inside gVisor: 350 to
+    /// 500 MB/s per core.
+    private static let fastestPerSecond = 2 << 30
+    private static let shortest: Duration = .milliseconds(5)
+    /// 0.1 ms each: this often they cost 0.05 % of a core.
+    private static let longest: Duration = .milliseconds(200)
+    /// What a killed group gets to give its memory back before the next one is chosen.
+    private static let dyingTime: Duration = .milliseconds(300)
+
+    /// The host ends the sandbox at 64 MiB above the limit; the rest of that is its own.
+    private static let hostAllows = 48 << 20
+
+    package struct Group: Hashable, Sendable {
+        package var id: Int32
+        package var bytes: Int
+        package init(id: Int32, bytes: Int) {
+            self.id = id
+            self.bytes = bytes
+        }
+    }
+
+    package enum Order: Equatable, Sendable {
+        case wait(Duration)
+        /// SIGKILL to this group, then look again.
+        case kill(Group, then: Duration)
+    }
+
+    private let limit: Int
+    /// Below this, only a group is killed whose end frees much. Above it somebody fills files in memory, which are
+    /// nobody's; then the largest goes, whoever that is. It rises a little with each such kill, within bounds, because
+    /// to remove files takes a process, too.
+    private var fileMark: Int
+    private var dying: (group: Int32, since: ContinuousClock.Instant)?
+
+    package init(limit: Int) {
+        self.limit = limit
+        fileMark = Self.threshold(of: limit)
+    }
+
+    /// - Parameter groups: of user code; looked for only when it matters.
+    package mutating func measured(
+        _ used: Int, at now: ContinuousClock.Instant, groups: () -> [Group]
+    ) -> Order {
+        let threshold = Self.threshold(of: limit)
+        guard used >= threshold else {
+            dying = nil
+            fileMark = threshold
+            let milliseconds = (threshold - used) * 1000 / Self.fastestPerSecond
+            return .wait(min(max(.milliseconds(milliseconds), Self.shortest), Self.longest))
+        }
+        let groups = groups()
+        if let dying, now - dying.since < Self.dyingTime, groups.contains(where: { $0.id == dying.group }) {
+            return .wait(Self.shortest)
+        }
+        dying = nil
+        guard let largest = groups.max(by: { ($0.bytes, $1.id) < ($1.bytes, $0.id) }) else {
+            return .wait(Self.longest)
+        }
+        if largest.bytes < limit / 16 {
+            guard used >= fileMark else { return .wait(Self.shortest) }
+            fileMark = min(used + limit / 64, limit + Self.hostAllows)
+        }
+        dying = (largest.id, now)
+        return .kill(largest, then: Self.shortest)
+    }
+}

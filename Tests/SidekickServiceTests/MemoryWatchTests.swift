@@ -1,0 +1,100 @@
+import SidekickService
+import Testing
+
+struct MemoryWatchTests {
+    private static let limit = 512 << 20
+    private static let threshold = MemoryWatch.threshold(of: limit)
+    private let start = ContinuousClock.now
+
+    private static func groups(_ sizes: [Int32: Int]) -> () -> [MemoryWatch.Group] {
+        { sizes.map { MemoryWatch.Group(id: $0.key, bytes: $0.value << 20) } }
+    }
+
+    @Test func belowTheThresholdNobodyIsLookedAt() {
+        var watch = MemoryWatch(limit: Self.limit)
+        for used in [0, Self.limit / 2, Self.threshold - 1] {
+            let order = watch.measured(used, at: start) {
+                Issue.record("groups were looked for at \(used)")
+                return []
+            }
+            guard case .wait = order else {
+                Issue.record("\(order)")
+                continue
+            }
+        }
+    }
+
+    @Test func theCloserTheLimitTheSoonerTheNextLook() {
+        var watch = MemoryWatch(limit: Self.limit)
+        var last = Duration.seconds(1)
+        for percent in stride(from: 0, through: 94, by: 2) {
+            guard case .wait(let duration) = watch.measured(Self.limit / 100 * percent, at: start, groups: { [] })
+            else {
+                Issue.record("killed at \(percent) %")
+                return
+            }
+            #expect(duration <= last && duration > .zero, "at \(percent) %")
+            last = duration
+        }
+        #expect(last <= .milliseconds(5))
+    }
+
+    @Test func theLargestGroupGoesAndTheNextOnlyWhenThatDidNotHelp() {
+        var watch = MemoryWatch(limit: Self.limit)
+        let both = Self.groups([10: 200, 20: 250, 30: 1])
+        let victim = watch.measured(Self.threshold, at: start, groups: both)
+        guard case .kill(let group, _) = victim else {
+            Issue.record("\(victim)")
+            return
+        }
+        #expect(group.id == 20)
+        // It is still dying.
+        guard case .wait = watch.measured(Self.threshold + 1, at: start + .milliseconds(50), groups: both) else {
+            Issue.record("a second one was killed at once")
+            return
+        }
+        let next = watch.measured(Self.threshold + 1, at: start + .milliseconds(60), groups: Self.groups([10: 400]))
+        guard case .kill(let second, _) = next else {
+            Issue.record("\(next)")
+            return
+        }
+        #expect(second.id == 10)
+    }
+
+    @Test func aGroupThatDoesNotDieIsNotWaitedForEndlessly() {
+        var watch = MemoryWatch(limit: Self.limit)
+        let groups = Self.groups([10: 400])
+        _ = watch.measured(Self.threshold, at: start, groups: groups)
+        guard case .kill = watch.measured(Self.threshold, at: start + .seconds(1), groups: groups) else {
+            Issue.record("it was waited for")
+            return
+        }
+    }
+
+    @Test func filesInMemoryLeaveRoomForWhoRemovesThem() {
+        var watch = MemoryWatch(limit: Self.limit)
+        let writer = Self.groups([10: 1])
+        guard case .kill = watch.measured(Self.threshold, at: start, groups: writer) else {
+            Issue.record("who fills the memory with files was not killed")
+            return
+        }
+        // What it wrote is still there, and somebody starts a small process.
+        let remover = Self.groups([20: 2])
+        guard case .wait = watch.measured(Self.threshold + (2 << 20), at: start + .seconds(1), groups: remover) else {
+            Issue.record("who would remove the files was killed")
+            return
+        }
+        guard case .kill = watch.measured(Self.limit + (48 << 20), at: start + .seconds(2), groups: remover) else {
+            Issue.record("the host would end the sandbox")
+            return
+        }
+    }
+
+    @Test func withoutAnyGroupThereIsNothingToDo() {
+        var watch = MemoryWatch(limit: Self.limit)
+        guard case .wait = watch.measured(Self.limit * 2, at: start, groups: { [] }) else {
+            Issue.record("killed nobody")
+            return
+        }
+    }
+}
