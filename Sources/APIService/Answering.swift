@@ -9,6 +9,7 @@ import NIOCore
 
 extension HTTPField.Name {
     static let requestID = HTTPField.Name("X-Request-Id")!
+    static let serverTiming = HTTPField.Name("Server-Timing")!
     static let apiKey = HTTPField.Name("X-ComputeSDK-API-Key")!
     static let idempotencyKey = HTTPField.Name(RetryKey.header)!
     static let forwardedFor = HTTPField.Name("X-Forwarded-For")!

@@ -15,7 +15,7 @@ extension ComputeService {
     ) async throws(Problem) -> ComputeSummary? {
         let order = claimOrder(id, request)
         for _ in 0..<settings.claimAttempts {
-            guard let member = ports.runtime.takeIdleMember() else { return nil }
+            guard let member = await ServerTiming.measure(.take, ports.runtime.takeIdleMember) else { return nil }
             guard await claim(member, order) else { continue }
             let now = ports.clock.now()
             let requested = ComputeEvent.requested(spec(request), at: now)
@@ -133,7 +133,9 @@ extension ComputeService {
     private func claim(_ member: Member, _ order: ClaimOrder) async -> Bool {
         for isLast in [false, true] {
             do throws(SidekickAgentError) {
-                try await claimInTime(member, order)
+                try await ServerTiming.measure(.claim) { () async throws(SidekickAgentError) in
+                    try await claimInTime(member, order)
+                }
                 return true
             } catch {
                 logger.warning(

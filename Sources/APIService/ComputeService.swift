@@ -195,7 +195,13 @@ package final class ComputeService: Sendable {
     }
 
     func commit(_ commit: Commit) async throws(Problem) -> CommitOutcome {
-        do { return try await ports.store.commit(commit) } catch { throw problem(error) }
+        do {
+            return try await ServerTiming.measure(.commit) { () async throws(EventStoreError) in
+                try await ports.store.commit(commit)
+            }
+        } catch {
+            throw problem(error)
+        }
     }
 
     func problem(_ error: EventStoreError) -> Problem {

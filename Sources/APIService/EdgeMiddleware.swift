@@ -21,11 +21,13 @@ struct EdgeMiddleware: RouterMiddleware {
         }
         context.logger[metadataKey: "request.id"] = "\(context.requestID)"
         var response: Response
+        let timing = ServerTiming()
         do {
-            response = try await next(request, context)
+            response = try await ServerTiming.$current.withValue(timing) { try await next(request, context) }
         } catch {
             response = Answer.problem(problem(error, context), context.requestID)
         }
+        if let header = timing.header { response.headers[.serverTiming] = header }
         response.headers[.requestID] = context.requestID.rawValue
         log(request, response, ContinuousClock.now - start, context)
         return response
