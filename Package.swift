@@ -112,7 +112,8 @@ let package = Package(
         library(
             "LocalRuntime",
             [
-                "LinuxHost", "GVisor", "OCIImages", "ComputeRuntime", "ComputeCore", "CLinux", subprocess, systemPackage,
+                "LinuxHost", "GVisor", "OCIImages", "ComputeRuntime", "ComputeCore", "CLinux", subprocess,
+                systemPackage,
                 crypto, logging,
             ]),
         library(
@@ -203,7 +204,8 @@ let package = Package(
         tests(
             "CompositionTests",
             [
-                "Composition", "LocalRuntime", "ServiceHost", "SidekickProtocol", "APIContract", "ComputeCore", asyncHTTPClient,
+                "Composition", "LocalRuntime", "ServiceHost", "SidekickProtocol", "APIContract", "ComputeCore",
+                asyncHTTPClient,
                 logging,
                 subprocess, systemPackage, crypto, nio("NIOCore"), nio("NIOHTTP1"),
             ]),

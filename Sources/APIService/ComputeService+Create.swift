@@ -47,7 +47,8 @@ extension ComputeService {
             throw .invalid("resources.cpus", "resources.cpus must be at most \(limit) on this server")
         }
         for (field, bytes, limit) in [
-            ("memoryMiB", resources.memoryBytes, maximum.memoryBytes), ("diskMiB", resources.diskBytes, maximum.diskBytes),
+            ("memoryMiB", resources.memoryBytes, maximum.memoryBytes),
+            ("diskMiB", resources.diskBytes, maximum.diskBytes),
         ] {
             guard let bytes, let limit, bytes > limit else { continue }
             throw .invalid("resources.\(field)", "resources.\(field) must be at most \(limit >> 20) on this server")

@@ -49,7 +49,8 @@ package enum Settings {
     package static let dns = Setting(
         "dns", fallback: "this machine's resolvers", "Whom computes ask for names: IPv4 addresses with commas between.")
     package static let subnet = Setting(
-        "subnet", fallback: "one that nothing here uses", "The computes' IPv4 subnet, /20 to /29, such as 10.77.0.0/22.")
+        "subnet", fallback: "one that nothing here uses", "The computes' IPv4 subnet, /20 to /29, such as 10.77.0.0/22."
+    )
     package static let logLevel = Setting(
         "log-level", fallback: "info", "trace, debug, info, notice, warning, error or critical.")
     package static let maxComputes = Setting(

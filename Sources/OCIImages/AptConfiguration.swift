@@ -34,7 +34,9 @@ package struct AptConfiguration: Sendable, Equatable {
         // Updates alone install nothing.
         if found.contains(where: { $0.hasSuffix(" \(suite) main") }) { sources = found }
 
-        let wanted = ["Acquire::http::", "Acquire::https::", "Acquire::Check-", "Acquire::Retries", "Acquire::ForceIPv"]
+        let wanted = [
+            "Acquire::http::", "Acquire::https::", "Acquire::Check-", "Acquire::Retries", "Acquire::ForceIPv",
+        ]
         options = dump.split(separator: "\n").map(String.init)
             .filter { line in wanted.contains { line.hasPrefix($0) } && line.hasSuffix("\";") }
             .map { String($0.dropLast()) }

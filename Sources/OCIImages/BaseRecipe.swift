@@ -64,7 +64,9 @@ package struct BaseRecipe: Sendable {
             let pair = line.split(separator: "=", maxSplits: 1)
             if pair.count == 2 { fields[pair[0]] = pair[1].trimmingCharacters(in: CharacterSet(charactersIn: "\"'")) }
         }
-        guard fields["ID"] == "debian", let own = fields["VERSION_CODENAME"], suites.contains(own) else { return suites[0] }
+        guard fields["ID"] == "debian", let own = fields["VERSION_CODENAME"], suites.contains(own) else {
+            return suites[0]
+        }
         return own
     }
 

@@ -10,8 +10,11 @@ struct FileTreeSurvey: Sendable, Equatable {
     /// Walked by `find`, which manages any depth; what vanishes meanwhile is not counted.
     /// - Returns: nil when nothing can be said: the caller was cancelled, or the tools fail.
     static func of(_ folder: String, tools: Tools) async -> FileTreeSurvey? {
-        let script = #"find "$1" -xdev -printf '%b\n' 2>/dev/null | awk '{ n++; b += $1 } END { printf "%d %.0f", n, b * 512 }'"#
-        guard let said = try? await tools.run("sh", ["-c", script, "sh", folder], deadline: .seconds(300)) else { return nil }
+        let script =
+            #"find "$1" -xdev -printf '%b\n' 2>/dev/null | awk '{ n++; b += $1 } END { printf "%d %.0f", n, b * 512 }'"#
+        guard let said = try? await tools.run("sh", ["-c", script, "sh", folder], deadline: .seconds(300)) else {
+            return nil
+        }
         let numbers = said.standardOutput.split(separator: " ").compactMap { Int64($0) }
         return numbers.count == 2 ? FileTreeSurvey(bytes: numbers[1], entries: Int(numbers[0])) : nil
     }

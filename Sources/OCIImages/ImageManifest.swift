@@ -83,7 +83,8 @@ struct ImageConfiguration: Decodable, Sendable {
 
     func check(architecture wanted: String) throws(ImageError) {
         guard architecture ?? wanted == wanted, os ?? "linux" == "linux" else {
-            throw ImageError(.unsupported, "the image is made for \(os ?? "?")/\(architecture ?? "?"), not linux/\(wanted)")
+            throw ImageError(
+                .unsupported, "the image is made for \(os ?? "?")/\(architecture ?? "?"), not linux/\(wanted)")
         }
         // They become an environment and a working directory; neither can hold a NUL.
         let texts = (config?.environment ?? []) + (config?.entrypoint ?? []) + (config?.command ?? [])

@@ -58,12 +58,14 @@ package struct ImageReference: Sendable, Hashable, CustomStringConvertible {
             folder.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F && $0 != "," })
         else {
             throw ImageError(
-                .invalidReference, "an OCI layout is oci:/folder or oci:/folder:tag, without colon or comma in the folder")
+                .invalidReference,
+                "an OCI layout is oci:/folder or oci:/folder:tag, without colon or comma in the folder")
         }
         guard parts.count == 2 else { return .layout(folder: folder, tag: nil) }
         let tag = String(parts[1])
         guard RegistryReference.isTag(tag) else {
-            throw ImageError(.invalidReference, "the tag of an OCI layout has letters, digits, dots, dashes or underscores")
+            throw ImageError(
+                .invalidReference, "the tag of an OCI layout has letters, digits, dots, dashes or underscores")
         }
         return .layout(folder: folder, tag: tag)
     }

@@ -54,7 +54,8 @@ extension ImageStore {
             let log = (try? String(contentsOfFile: "\(partial)/log", encoding: .utf8)) ?? ""
             let told = log.split(separator: "\n").suffix(12).joined(separator: "\n")
             throw ImageError(
-                ImageError(error, doing: "").code, "the base image could not be built", cause: told.isEmpty ? "\(error)" : told)
+                ImageError(error, doing: "").code, "the base image could not be built",
+                cause: told.isEmpty ? "\(error)" : told)
         }
     }
 

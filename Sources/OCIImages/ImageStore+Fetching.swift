@@ -7,7 +7,9 @@ extension ImageStore {
     func fetch(
         _ reference: ImageReference, progress: @escaping ImageProgress.Report
     ) async throws(ImageError) -> StoredImage {
-        guard geteuid() == 0 else { throw ImageError(.cannotRun, "only root can unpack an image with its owners and modes") }
+        guard geteuid() == 0 else {
+            throw ImageError(.cannotRun, "only root can unpack an image with its owners and modes")
+        }
         progress(ImageProgress("asking for \(reference)"))
         try makeFolder(folder)
         let found = try await locate(reference)
@@ -138,7 +140,8 @@ extension ImageStore {
         guard let index = read(Index.self, "\(layout)/index.json"), index.manifests.count == 1,
             ImageDigest.isDigest(index.manifests[0].digest),
             let manifest = read(ImageManifest.self, blob(index.manifests[0].digest)), let config = manifest.config,
-            ImageDigest.isDigest(config.digest), config.size <= 4 << 20, let configuration = read(ImageConfiguration.self, blob(config.digest))
+            ImageDigest.isDigest(config.digest), config.size <= 4 << 20,
+            let configuration = read(ImageConfiguration.self, blob(config.digest))
         else { throw ImageError(.unsupported, "the image's configuration cannot be read") }
         return configuration
     }
@@ -151,7 +154,10 @@ enum SiteEnvironment {
     ])
     /// With the places where skopeo looks for the operator's credentials and certificates.
     static let forRegistries = proxies.merging(
-        picked(["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "SSL_CERT_FILE", "SSL_CERT_DIR"])
+        picked([
+            "HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+        ])
     ) { _, new in new }
 
     private static func picked(_ names: [String]) -> [String: String] {

@@ -140,6 +140,8 @@ extension ImageLimits {
     func checkFree(at path: String, besides needed: Int64 = 0) throws(ImageError) {
         guard let free = freeSpace(at: path), free - needed < freeBytes else { return }
         throw ImageError(
-            .noSpace, "the disk of the image folder has only \(free >> 20) MiB free; \((freeBytes + needed) >> 20) MiB are needed")
+            .noSpace,
+            "the disk of the image folder has only \(free >> 20) MiB free; \((freeBytes + needed) >> 20) MiB are needed"
+        )
     }
 }

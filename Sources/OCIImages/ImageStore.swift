@@ -81,7 +81,9 @@ package struct ImageStore: Sendable {
         return try await locked(ImageDigest.folderName(digest)) { () async throws(ImageError) -> Bool in
             guard stored(digest: digest) != nil else { return false }
             let mounts = (try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)) ?? ""
-            guard !mounts.contains("/\(ImageDigest.folderName(digest))/rootfs") else { throw ImageError(.inUse, "the image is in use") }
+            guard !mounts.contains("/\(ImageDigest.folderName(digest))/rootfs") else {
+                throw ImageError(.inUse, "the image is in use")
+            }
             // Out of sight at once; what is left when we are killed here goes as any leftover.
             let partial = partialFolder(digest)
             await removeLeftover(partial)

@@ -25,7 +25,9 @@ package struct RegistryReference: Sendable, Hashable, CustomStringConvertible {
         var components = rest.split(separator: "/", omittingEmptySubsequences: false)
         var registry: String?
         // The first component is a host only when it cannot be anything else.
-        if components.count > 1, components[0] == "localhost" || components[0].contains(where: { $0 == "." || $0 == ":" }) {
+        if components.count > 1,
+            components[0] == "localhost" || components[0].contains(where: { $0 == "." || $0 == ":" })
+        {
             guard Self.isHost(components[0]) else { throw Self.refused("its first part is no host or host:port") }
             registry = String(components.removeFirst())
         }
@@ -71,7 +73,8 @@ package struct RegistryReference: Sendable, Hashable, CustomStringConvertible {
         // only the plain one is taken.
         guard let address = Self.address(host) else { return false }
         switch (address[0], address[1]) {
-        case (0, _), (10, _), (127, _), (169, 254), (172, 16...31), (192, 168), (100, 64...127), (224..., _): return false
+        case (0, _), (10, _), (127, _), (169, 254), (172, 16...31), (192, 168), (100, 64...127), (224..., _):
+            return false
         default: return true
         }
     }
@@ -80,7 +83,9 @@ package struct RegistryReference: Sendable, Hashable, CustomStringConvertible {
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         let numbers = parts.compactMap { UInt8($0) }
         // `010` would be eight to some readers.
-        guard parts.count == 4, numbers.count == 4, zip(parts, numbers).allSatisfy({ $0 == "\($1)" }) else { return nil }
+        guard parts.count == 4, numbers.count == 4, zip(parts, numbers).allSatisfy({ $0 == "\($1)" }) else {
+            return nil
+        }
         return numbers
     }
 

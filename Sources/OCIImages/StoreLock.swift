@@ -31,7 +31,9 @@ extension ImageStore {
     func tryLock(_ name: String) throws(ImageError) -> Int32? {
         try makeFolder("\(folder)/locks")
         let file = open("\(folder)/locks/\(name)", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard file >= 0 else { throw ImageError(.cannotRun, "cannot make a lock file in \(folder)", cause: lastError()) }
+        guard file >= 0 else {
+            throw ImageError(.cannotRun, "cannot make a lock file in \(folder)", cause: lastError())
+        }
         guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
             close(file)
             return nil

@@ -46,7 +46,9 @@ import Testing
     @Test func absurdSizesDoNotOverflow() throws {
         let layer = #"{"digest":"\#(Self.digest("01"))","size":9223372036854775807}"#
         let image = try ImageManifest(
-            text: #"{"schemaVersion":2,"config":{"digest":"\#(Self.digest("02"))","size":7},"layers":[\#(layer),\#(layer)]}"#)
+            text:
+                #"{"schemaVersion":2,"config":{"digest":"\#(Self.digest("02"))","size":7},"layers":[\#(layer),\#(layer)]}"#
+        )
         let error = #expect(throws: ImageError.self) { try image.fetchBytes() }
         #expect(error?.code == .tooLarge)
     }

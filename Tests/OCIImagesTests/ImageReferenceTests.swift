@@ -33,7 +33,8 @@ import Testing
         "user:secret@host.example.com/app", "host.example.com:0/app", "host.example.com:65536/app",
         "host.example.com:+80/app", "host.example.com:80:80/app", "-host.example.com/app", "host..example.com/app",
         "[::1]:5000/app", "äpp", "a.example.com/äpp", "app:tág", "ａpp", String(repeating: "a", count: 256),
-        String(repeating: "a/", count: 400) + "a", "oci:", "oci:relative", "oci:/a:b:c", "oci:/a:", "oci:/a,b", "oci:/a\nb",
+        String(repeating: "a/", count: 400) + "a", "oci:", "oci:relative", "oci:/a:b:c", "oci:/a:", "oci:/a,b",
+        "oci:/a\nb",
         "oci:/a:-x",
     ]) func whatIsNoReferenceIsRefused(text: String) {
         let error = #expect(throws: ImageError.self) { try ImageReference(text) }
@@ -41,8 +42,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "oci:/srv/images/app", "localhost/app", "localhost:5000/app", "127.0.0.1:5000/app", "127.1:80/app", "127.9.9.9/app",
-        "10.0.0.1/app", "192.168.1.1:5000/app", "172.31.0.1/app", "169.254.169.254/app", "100.64.0.1/app", "0.0.0.0/app",
+        "oci:/srv/images/app", "localhost/app", "localhost:5000/app", "127.0.0.1:5000/app", "127.1:80/app",
+        "127.9.9.9/app",
+        "10.0.0.1/app", "192.168.1.1:5000/app", "172.31.0.1/app", "169.254.169.254/app", "100.64.0.1/app",
+        "0.0.0.0/app",
         "224.0.0.1/app", "0x7f.0.0.1/app", "0177.0.0.1/app", "127.0.0.01/app", "2130706433:80/app", "0x7f000001:80/app",
         "registry:5000/app", "a.localhost/app", "metadata.google.internal/app", "printer.local/app",
     ]) func aStrangerReachesNothingOfThisSite(text: String) throws {
@@ -50,14 +53,18 @@ import Testing
         _ = try? ImageReference(text)
     }
 
-    @Test(arguments: ["base", "python:3.12", "registry.example.com/a", "1.1.1.1:5000/a", "172.32.0.1/a", "100.128.0.1/a"])
+    @Test(arguments: [
+        "base", "python:3.12", "registry.example.com/a", "1.1.1.1:5000/a", "172.32.0.1/a", "100.128.0.1/a",
+    ])
     func aStrangerMayNamePublicImages(text: String) throws {
         #expect(try ImageReference(fromRequest: text) == ImageReference(text))
     }
 
     @Test func aRegistryThatTheOperatorListsIsOpenToStrangers() throws {
         _ = try ImageReference(fromRequest: "registry:5000/app", trusted: ["registry:5000"])
-        #expect(throws: ImageError.self) { try ImageReference(fromRequest: "registry:5001/app", trusted: ["registry:5000"]) }
+        #expect(throws: ImageError.self) {
+            try ImageReference(fromRequest: "registry:5001/app", trusted: ["registry:5000"])
+        }
     }
 
     @Test(arguments: [

@@ -151,7 +151,8 @@ package struct RuntimeContract: Sendable {
         guard runtime.abilities.contains(.freeze) else { return }
         let member = try await runtime.startMember(.fromPool, deadline: .now + patience)
         try await runtime.freeze(member.name)
-        try expect(try await runtime.places().contains { $0.member == member && $0.isAlive }, "a frozen member is alive")
+        try expect(
+            try await runtime.places().contains { $0.member == member && $0.isAlive }, "a frozen member is alive")
         try await runtime.freeze(member.name)
         try await runtime.thaw(member.name)
         try expect(await listens(member), "a thawed member listens")

@@ -53,7 +53,9 @@ struct AgentLayer: Sendable, Hashable {
                 try files.createDirectory(atPath: new + directory, withIntermediateDirectories: false)
                 chmod(new + directory, 0o755)
             }
-            guard link(executable, new + Self.sidekick) == 0 else { throw RuntimeError.system("cannot link \(executable)") }
+            guard link(executable, new + Self.sidekick) == 0 else {
+                throw RuntimeError.system("cannot link \(executable)")
+            }
             try write("\(hostname)\n", "\(new)/etc/hostname")
             try write("127.0.0.1\tlocalhost \(hostname)\n::1\tlocalhost\n", "\(new)/etc/hosts")
             try write(dns.map { "nameserver \($0)\n" }.joined(), "\(new)/etc/resolv.conf")

@@ -93,7 +93,9 @@ final class GVisorIsolation: Isolation {
     // MARK: - Before the first start
 
     func prepare() async throws(RuntimeError) {
-        for warning in cgroups.warnings { logger.warning("A limit does not hold here", metadata: ["reason": "\(warning)"]) }
+        for warning in cgroups.warnings {
+            logger.warning("A limit does not hold here", metadata: ["reason": "\(warning)"])
+        }
         do throws(HostError) {
             for warning in try await network.prepare() {
                 logger.warning("The computes' network is not as set", metadata: ["reason": "\(warning)"])

@@ -30,7 +30,8 @@ struct ImageUser: Sendable, Hashable {
         name = names.contains("user") ? "computesdk" : "user"
         home = "/home/\(name)"
         added = Files(
-            passwd: Self.appending("\(name):x:1000:1000::\(home):\(shell)", to: passwd, or: "root:x:0:0:root:/root:/bin/sh"),
+            passwd: Self.appending(
+                "\(name):x:1000:1000::\(home):\(shell)", to: passwd, or: "root:x:0:0:root:/root:/bin/sh"),
             group: Self.appending("\(name):x:1000:", to: group, or: "root:x:0:"))
     }
 

@@ -40,7 +40,8 @@ extension IsolationTests {
     @Test(.timeLimit(.minutes(2)), arguments: GVisorPair.available)
     func noProcessOfTheMachineIsVisible(_ pair: GVisorPair) async throws {
         try await SharedSystems.withCompute(on: pair) { compute in
-            let list = try await compute.run("sudo -n cat /proc/[0-9]*/cmdline | tr '\\0' ' '; echo; ls -d /proc/[0-9]*")
+            let list = try await compute.run(
+                "sudo -n cat /proc/[0-9]*/cmdline | tr '\\0' ' '; echo; ls -d /proc/[0-9]*")
             try list.requireSuccess()
             #expect(list.stdout.contains("/computesdk/bin/sidekick"))
             #expect(!list.stdout.contains("serve") && !list.stdout.contains("runsc"), "\(list)")
@@ -66,7 +67,8 @@ extension IsolationTests {
             }
             for attempt in [
                 "mount -t tmpfs none /mnt", "mount --bind /proc /mnt", "mount -o remount,rw /sys",
-                "mknod $HOME/disk b 7 0", "mknod $HOME/memory c 1 1", "unshare --mount true", "chroot /proc/1/root/../.. true && false",
+                "mknod $HOME/disk b 7 0", "mknod $HOME/memory c 1 1", "unshare --mount true",
+                "chroot /proc/1/root/../.. true && false",
             ] {
                 #expect(try await compute.run("sudo -n sh -c '\(attempt)'").exitCode != 0, "\(attempt)")
             }
@@ -81,7 +83,8 @@ extension IsolationTests {
             let pattern = try String(contentsOfFile: "/proc/sys/kernel/core_pattern", encoding: .utf8)
             let clock = Date()
             for attempt in [
-                "hostname taken", "echo taken > /proc/sys/kernel/core_pattern", "echo taken > /proc/sys/kernel/hostname",
+                "hostname taken", "echo taken > /proc/sys/kernel/core_pattern",
+                "echo taken > /proc/sys/kernel/hostname",
                 "date -s 2001-01-01", "echo b > /proc/sysrq-trigger", "reboot -f", "ip link set eth0 down",
                 "for p in $(seq 2 400); do [ -d /proc/$p ] || kill -9 $p; done", "dd if=/dev/zero of=/dev/sda count=1",
             ] { _ = try await compute.run("sudo -n sh -c '\(attempt)' || true") }

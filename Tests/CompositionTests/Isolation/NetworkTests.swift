@@ -45,7 +45,8 @@ extension IsolationTests {
     func noOtherComputeIsReachable(_ pair: GVisorPair, asRoot: Bool) async throws {
         try await SharedSystems.withCompute(on: pair) { server in
             let address = try await server.address()
-            try await server.run("nohup python3 -m http.server 9000 --bind 0.0.0.0 >/dev/null 2>&1 & true").requireSuccess()
+            try await server.run("nohup python3 -m http.server 9000 --bind 0.0.0.0 >/dev/null 2>&1 & true")
+                .requireSuccess()
             try await eventually("it serves") { try await server.reachable(["\(address):9000"]) == ["\(address):9000"] }
             // The machine itself reaches it, so only the rules keep a neighbour away.
             #expect(try await OpenPort.connects(address, 9000))
@@ -107,7 +108,8 @@ extension IsolationTests {
     @Test(.timeLimit(.minutes(5))) func aSystemWithoutInternetGivesComputesThatReachNothing() async throws {
         let pair = try #require(GVisorPair.available.first)
         let internet = try await StandInInternet.make()
-        let system = ServedSystem(.gvisor(pair), settings: ["COMPUTESDK_INTERNET": "false", "COMPUTESDK_POOL_SIZE": "0"])
+        let system = ServedSystem(
+            .gvisor(pair), settings: ["COMPUTESDK_INTERNET": "false", "COMPUTESDK_POOL_SIZE": "0"])
         do {
             let status = try await system.run { running in
                 let compute = try await ServedCompute.create(system, try await running.url())

@@ -1,5 +1,5 @@
-import ComputeCore
 import Composition
+import ComputeCore
 import Foundation
 import NIOCore
 import SidekickProtocol

@@ -28,7 +28,9 @@ struct GVisorPair: Sendable, Hashable, CustomTestStringConvertible {
 
     var testDescription: String { "\(origin) runsc on \(platform)" }
 
-    static let packaged = executable(named: "runsc").map { GVisorPair(origin: "packaged", runsc: $0, platform: "ptrace") }
+    static let packaged = executable(named: "runsc").map {
+        GVisorPair(origin: "packaged", runsc: $0, platform: "ptrace")
+    }
     /// A newer build than the distribution's, where somebody names one.
     static let modern: [GVisorPair] =
         ProcessInfo.processInfo.environment["COMPUTESDK_TEST_RUNSC_MODERN"].flatMap(executable(named:)).map { runsc in

@@ -62,7 +62,8 @@ final class ServedSystem: Sendable {
             .path(FilePath(executable.path)),
             arguments: ["serve", "--data-dir", dataDirectory, "--listen", "127.0.0.1:0", "--url-style", "path"],
             environment: .custom(
-                Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })),
+                Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })
+            ),
             input: .none, output: .sequence,
             error: .fileDescriptor(errors, closeAfterSpawningProcess: true)
         ) { execution in

@@ -44,7 +44,8 @@ struct StandInInternet: Sendable {
             try await HostCommand.output("ip", ["addr", "add", "\(nearAddress)/31", "dev", near])
             try await HostCommand.output("ip", ["link", "set", near, "up"])
             for words in [
-                ["addr", "add", "\(farAddress)/31", "dev", far], ["link", "set", far, "up"], ["link", "set", "lo", "up"],
+                ["addr", "add", "\(farAddress)/31", "dev", far], ["link", "set", far, "up"],
+                ["link", "set", "lo", "up"],
                 ["route", "add", "default", "via", nearAddress],
             ] { try await HostCommand.output("ip", ["-n", name] + words) }
             for address in all {
