@@ -10,7 +10,7 @@ PRODUCTS := api gateway sidekick computesdk
 RELEASE  := .build/release
 RESULTS  := .build/results
 VENV     := .build/clients-venv
-SOURCES  := Package.swift Sources Tests cmd
+SOURCES  := Package.swift Sources Tests cmd Benchmarks/Package.swift Benchmarks/Sources
 
 # Targets that start processes, containers or whole systems: slower, and not needed to see that a change is sound.
 # Each runs in a process of its own, one after the other, so that none starves another one's deadlines.
@@ -18,7 +18,7 @@ SLOW_TESTS := LinuxHostTests GVisorTests OCIImagesTests SidekickServiceTests Loc
 # The base image that tests run computes from, kept between runs.
 IMAGES   := .build/images
 
-.PHONY: help run build check test format clean
+.PHONY: help run build check test bench format clean
 .PHONY: check-format check-architecture test-build unit-tests slow-tests client-tests base-image
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make build    leave release binaries in $(RELEASE): $(PRODUCTS)'
 	@echo 'make check    format, architecture, warnings as errors, unit tests; needs no running system'
 	@echo 'make test     every test, also the slow ones and the ones with the public Python client'
+	@echo 'make bench    time to interactive beside its floor, with the release build; needs root, takes half an hour'
 	@echo 'make format   format the Swift sources in place'
 	@echo 'make clean    remove everything that was built'
 
@@ -39,6 +40,13 @@ build:
 check: check-format check-architecture test-build unit-tests
 
 test: test-build unit-tests slow-tests client-tests
+
+# BENCH is handed on: `make bench BENCH="--count 20 --only warm"`. RUNSC names another runsc than the one in PATH.
+bench: build
+	@mkdir -p .build/bench
+	cd Benchmarks && swift build -c release --product tti
+	Benchmarks/.build/release/tti --binaries $(RELEASE) --images $(abspath .build/bench/images) \
+	    --json .build/bench/tti.json $(if $(RUNSC),--runsc $(RUNSC)) $(BENCH)
 
 format:
 	swift format format -i -r -p $(SOURCES)
