@@ -67,23 +67,23 @@ extension ImageStore {
         await Task {
             guard access(partial, F_OK) == 0 else { return }
             _ = try? await tools.run(
-                "sh", ["-c", Self.endWriters, "sh"], input: partial, deadline: .seconds(30))
+                "sh", ["-c", Self.endWriters, "sh"], input: "\(partial)\n", deadline: .seconds(30))
             _ = try? await tools.run("rm", ["-rf", "--one-file-system", "--", partial], deadline: .seconds(300))
         }.value
     }
 
-    /// The folder comes on stdin, so that the shell's own command line does not name it. Signals again until none is left.
+    /// The folder comes on stdin, so that neither the shell's nor grep's own command line names it. Signals again until
+    /// none is left. Anything but a whole name of a partial folder would match strangers, so it does nothing then.
     private static let endWriters = #"""
         read -r folder
+        case $folder in /*/partial-sha256-????????????????????????????????????????????????????????????????) ;; *) exit 1 ;; esac
         round=0
         while [ "$round" -lt 100 ]; do
-            found=
-            for process in /proc/[0-9]*; do
-                if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qF -- "$folder"; then
-                    kill -KILL "${process#/proc/}" 2>/dev/null && found=1
-                fi
+            found=$(printf '%s\n' "$folder" | grep -lsaF -f - /proc/[0-9]*/cmdline) || exit 0
+            for file in $found; do
+                process=${file#/proc/}
+                kill -KILL "${process%/cmdline}" 2>/dev/null
             done
-            [ -n "$found" ] || exit 0
             sleep 0.1
             round=$((round + 1))
         done

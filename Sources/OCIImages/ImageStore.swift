@@ -80,7 +80,7 @@ package struct ImageStore: Sendable {
         }
         return try await locked(ImageDigest.folderName(digest)) { () async throws(ImageError) -> Bool in
             guard stored(digest: digest) != nil else { return false }
-            let mounts = (try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)) ?? ""
+            let mounts = try await run("cat", ["/proc/self/mountinfo"], doing: "what is mounted cannot be read")
             guard !mounts.contains("/\(ImageDigest.folderName(digest))/rootfs") else {
                 throw ImageError(.inUse, "the image is in use")
             }
