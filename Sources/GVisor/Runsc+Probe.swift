@@ -6,10 +6,11 @@ extension Runsc {
     /// - Parameters:
     ///   - executable: nil for the `runsc` on the search path.
     ///   - root: where runsc is to keep what it knows of its containers; made if need be.
+    ///   - memory: a file that keeps what was found; while executable, kernel and `platform` stay, nothing is started again.
     ///   - platform: nil or `auto` for the best that works; else names in the order to try, with commas between them.
     /// - Throws: `unavailable` with the reason when nothing can be started. Nothing is left behind either way.
     package static func probe(
-        executable: String?, root: String, platform: String?, tools: Tools
+        executable: String?, root: String, memory: String? = nil, platform: String?, tools: Tools
     ) async throws(RunscError) -> Runsc {
         guard geteuid() == 0 else {
             throw RunscError(.unavailable, "gVisor needs root on this machine: it makes namespaces and control groups")
@@ -17,6 +18,11 @@ extension Runsc {
         let name = executable ?? "runsc"
         guard let path = tools.path(of: name) else {
             throw RunscError(.unavailable, "there is no \(name) on this machine")
+        }
+        let remembered = memory.map(ProbeMemory.init(file:))
+        let circumstances = ProbeMemory.Circumstances(executable: path, platform: platform)
+        if let circumstances, let abilities = remembered?.recall(circumstances) {
+            return Runsc(executable: path, root: root, abilities: abilities, tools: tools)
         }
         let help = try await help(of: path, tools)
         guard help.options.contains("ignore-cgroups") else {
@@ -46,6 +52,7 @@ extension Runsc {
                     ).run()
                     var found = abilities
                     found.checkpoint = checkpoint
+                    if let circumstances { remembered?.keep(found, circumstances) }
                     return Runsc(executable: path, root: root, abilities: found, tools: tools)
                 } catch {
                     if error.code == .cancelled { throw error }

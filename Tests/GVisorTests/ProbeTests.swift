@@ -44,6 +44,29 @@ struct ProbeTests {
         }
     }
 
+    @Test func whatWasFoundIsFoundWithoutATrialUntilTheExecutableChanges() async throws {
+        let folder = "/tmp/gvisor-memory-\(UInt64.random(in: .min ... .max))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        defer { removeTree(folder) }
+        let calls = { try? String(contentsOfFile: "\(folder)/calls", encoding: .utf8).utf8.count }
+        try await withStandIn("echo >>\(folder)/calls") { executable in
+            func probe() async throws -> Runsc.Abilities {
+                try await Runsc.probe(
+                    executable: executable, root: "\(folder)/root", memory: "\(folder)/found.json", platform: "ptrace",
+                    tools: .ofThisProcess
+                ).abilities
+            }
+            let first = try await probe()
+            let made = calls()
+            #expect(try await probe() == first)
+            #expect(made != nil && calls() == made)
+            // As after an upgrade.
+            try await Tools.ofThisProcess.run("touch", ["-d", "2001-01-01", executable])
+            #expect(try await probe() == first)
+            #expect(calls() != made)
+        }
+    }
+
     @Test func whereNothingStartsTheReasonIsTold() async throws {
         try await withStandIn(#"case "$*" in *bundle*) echo "no such thing here" >&2; exit 3;; esac"#) { executable in
             try await withRoot { root in

@@ -17,11 +17,11 @@ struct Build: Sendable, CustomTestStringConvertible {
     var abilities: Runsc.Abilities
     var testDescription: String { "\(executable) on \(abilities.platform)" }
 
-    /// `RUNSC` (names with colons between them) and the ones on the search path.
+    /// The one that `COMPUTESDK_TEST_RUNSC_MODERN` names, and those on the search path.
     static let executables: [String] = {
-        let named = getenv("RUNSC").map { String(cString: $0) } ?? ""
+        let named = getenv("COMPUTESDK_TEST_RUNSC_MODERN").map { [String(cString: $0)] } ?? []
         let all =
-            named.split(separator: ":").map(String.init) + Tools.ofThisProcess.searchPath.map { "\($0)/runsc" }
+            named + Tools.ofThisProcess.searchPath.map { "\($0)/runsc" }
         var seen: Set<String> = []
         return all.filter { access($0, X_OK) == 0 }.compactMap { realpath($0, nil) }.compactMap { real in
             defer { free(real) }
@@ -31,7 +31,7 @@ struct Build: Sendable, CustomTestStringConvertible {
     }()
 
     static var here: Bool { geteuid() == 0 && !executables.isEmpty }
-    static let absence: Comment = "no runsc, or not root: set RUNSC, or install the package"
+    static let absence: Comment = "no runsc, or not root: install the package"
 
     /// Probed once per test run.
     static func all() async throws -> [Build] { try await probed.value }

@@ -29,7 +29,8 @@ extension MachineRuntime {
         let runsc: Runsc
         do throws(RunscError) {
             runsc = try await Runsc.probe(
-                executable: gvisor.runsc, root: "\(settings.dataDirectory)/runsc", platform: gvisor.platform,
+                executable: gvisor.runsc, root: "\(settings.dataDirectory)/runsc",
+                memory: "\(settings.dataDirectory)/runsc.json", platform: gvisor.platform,
                 tools: tools)
         } catch {
             throw RuntimeError(.unavailable, error.message, cause: error)
