@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -51,6 +52,11 @@ int clinux_pipe(int *read_end, int *write_end) {
     *read_end = ends[0];
     *write_end = ends[1];
     return 0;
+}
+
+int clinux_memory_file(const char *label) {
+    int descriptor = memfd_create(label, MFD_CLOEXEC);
+    return descriptor >= 0 ? descriptor : -errno;
 }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Subprocess
 package import SystemPackage
@@ -51,9 +52,10 @@ package struct Tools: Sendable {
         let words = Arguments(arguments)
         let variables = customEnvironment(environment)
         return try await bounded(name, deadline) {
+            let source = try Self.source(of: input)
             let result = try await Subprocess.run(
                 .path(FilePath(executable)), arguments: words, environment: variables,
-                platformOptions: Self.ownSession, input: .string(input),
+                platformOptions: Self.ownSession, input: .fileDescriptor(source, closeAfterSpawningProcess: true),
                 output: .string(limit: Self.maximumOutputBytes), error: .string(limit: Self.maximumOutputBytes))
             let output = Output(
                 standardOutput: result.standardOutput, standardError: String(result.standardError.suffix(4096)))
@@ -83,6 +85,22 @@ package struct Tools: Sendable {
             guard result.terminationStatus == .exited(0) else {
                 throw ToolError(.failed, tool: name, detail: "\(result.terminationStatus): ")
             }
+        }
+    }
+
+    /// A file and no pipe: a program that ends without reading would turn our writing into SIGPIPE, which ends us.
+    private static func source(of input: String) throws -> FileDescriptor {
+        if input.isEmpty { return try FileDescriptor.open("/dev/null", .readOnly, options: .closeOnExec) }
+        let number = clinux_memory_file("input")
+        guard number >= 0 else { throw Errno(rawValue: -number) }
+        let file = FileDescriptor(rawValue: number)
+        do {
+            // At an offset, which leaves the reader's place at the start.
+            try file.writeAll(toAbsoluteOffset: 0, input.utf8)
+            return file
+        } catch {
+            try? file.close()
+            throw error
         }
     }
 

@@ -34,4 +34,11 @@ import Testing
         let names = Set(output.standardOutput.split(separator: "\n").compactMap { $0.split(separator: "=").first })
         #expect(names.isSubset(of: ["PATH", "LC_ALL", "PWD", "SHLVL", "_"]))
     }
+
+    @Test func aToolThatDoesNotReadItsInputIsNoHarm() async throws {
+        // More than a pipe holds, so that whoever writes to one would still be writing when the reader is gone.
+        let input = String(repeating: "x", count: 1 << 20)
+        for _ in 0..<20 { try await tools.run("true", [], input: input) }
+        #expect(try await tools.run("wc", ["-c"], input: input).standardOutput == "1048576\n")
+    }
 }

@@ -23,6 +23,9 @@ int clinux_poll_wait(int poll, uint64_t *tokens, int capacity);
 /// Both ends close-on-exec. Returns 0 or -errno.
 int clinux_pipe(int *read_end, int *write_end);
 
+/// A file without a name, in memory, close-on-exec. Returns a descriptor or -errno.
+int clinux_memory_file(const char *label);
+
 /// At most 15 characters.
 void clinux_name_thread(const char *name);
 

@@ -1,3 +1,4 @@
+import CLinux
 import ComputeCore
 import FoundationEssentials
 import Glibc
@@ -17,33 +18,49 @@ extension HostNetwork {
         }
     }
 
+    /// Each program that is started costs milliseconds of a container's start; so what the kernel does by itself is
+    /// asked of it directly.
     private func plug(_ name: String) async throws(HostError) -> Attachment {
         let subnet = try subnet()
         let bridgePlugin = try plugin("bridge")
-        // IPv6 is switched off for interfaces to come, before the only one comes; loopback keeps ::1, which programs
-        // expect to be there.
-        let script = """
-            ip netns add "$1" </dev/null || exit
-            nsenter --net="$CNI_NETNS" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; exec ip link set lo up' </dev/null || exit
-            exec "$2"
-            """
+        let path = namespacePath(of: name)
+        try await ThreadOfItsOwn.run { () throws(HostError) in
+            try check(clinux_network_namespace_make(path), "cannot make the network namespace of \(name)")
+            // Switched off for interfaces to come, before the only one comes; loopback keeps ::1, which programs
+            // expect to be there. Where it cannot be, the rules still let nothing through.
+            SmallFile.set("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
+            try check(clinux_interface_raise("lo"), "cannot raise the loopback interface of \(name)")
+        }
         let said = try await run(
-            "sh", ["-c", script, "sh", namespace(of: name), bridgePlugin],
-            environment: pluginEnvironment("ADD", name, namespace: namespacePath(of: name)),
-            input: pluginInput(subnet), "cannot attach \(name) to the network")
+            bridgePlugin, [], environment: pluginEnvironment("ADD", name, namespace: path), input: pluginInput(subnet),
+            "cannot attach \(name) to the network")
         let added = try PluginResult(said)
-        let hardware = IPv4Network.hardwareAddress(of: added.address)
-        let close = """
-            ip -n "$1" link set dev eth0 address "$3" || exit
-            printf 'neigh replace %s lladdr %s nud permanent dev %s\\nlink set dev %s alias %s\\n' "$4" "$3" "$5" "$2" "$1" | ip -batch - || exit
-            printf 'link set dev %s isolated on learning off locked on\\nfdb replace %s dev %s master static\\n' "$2" "$3" "$2" | bridge -batch - || exit
-            """
-        let address = IPv4Network.text(added.address)
-        try await run(
-            "sh", ["-c", close, "sh", namespace(of: name), added.port, hardware, address, bridge],
-            "cannot close \(name)'s port to its neighbours")
+        try await tie(added, of: name)
         return Attachment(
-            namespacePath: namespacePath(of: name), address: address, gateway: IPv4Network.text(subnet.first + 1))
+            namespacePath: path, address: IPv4Network.text(added.address),
+            gateway: IPv4Network.text(subnet.first + 1))
+    }
+
+    /// Ties the port to the one address and hardware address that may be used on it, and cuts it off its neighbours.
+    private func tie(_ added: PluginResult, of name: String) async throws(HostError) {
+        let (bridge, alias, path, port) = (bridge, namespace(of: name), namespacePath(of: name), added.port)
+        try await ThreadOfItsOwn.run { () throws(HostError) in
+            // First, so that from here on the port is found by its container's name.
+            guard SmallFile.set("/sys/class/net/\(port)/ifalias", alias) else {
+                throw HostError("cannot name the port of \(name)", errno: errno)
+            }
+            let hardware = IPv4Network.hardwareBytes(of: added.address)
+            try check(clinux_neighbour_pin(bridge, added.address, hardware), "cannot pin the address of \(name)")
+            try check(clinux_network_namespace_enter(path), "cannot enter the network namespace of \(name)")
+            try check(
+                clinux_interface_set_hardware_address("eth0", hardware), "cannot set the hardware address of \(name)")
+        }
+        let commands = """
+            link set dev \(port) isolated on learning off locked on
+            fdb replace \(IPv4Network.hardwareAddress(of: added.address)) dev \(port) master static
+
+            """
+        try await run("bridge", ["-batch", "-"], input: commands, "cannot close \(name)'s port to its neighbours")
     }
 
     /// Removes a container's end: interface, address, namespace. Nothing happens when there is none.
@@ -95,4 +112,9 @@ extension HostNetwork {
             throw HostError(.failed, "cannot write the network's description", cause: error)
         }
     }
+}
+
+/// - Parameter status: 0 or -errno.
+private func check(_ status: Int32, _ complaint: String) throws(HostError) {
+    if status != 0 { throw HostError(complaint, errno: -status) }
 }

@@ -6,7 +6,7 @@ extension HostNetwork {
     @discardableResult
     package func prepare() async throws(HostError) -> [String] {
         for (tool, package) in [
-            ("ip", "iproute2"), ("bridge", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux"),
+            ("ip", "iproute2"), ("bridge", "iproute2"), ("nft", "nftables"),
         ]
         where tools.path(of: tool) == nil {
             throw HostError(.unavailable, "there is no '\(tool)' on this machine; Debian's package \(package) has it")

@@ -48,7 +48,10 @@ package struct IPv4Network: Hashable, Sendable, CustomStringConvertible {
     /// The hardware address that goes with an address: two fixed bytes, "locally administered", and the address.
     /// Since it follows from the address, one static set can say which pairs are honest.
     package static func hardwareAddress(of address: UInt32) -> String {
-        let bytes = [0x0A, 0x58, address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255]
-        return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+        hardwareBytes(of: address).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+    }
+
+    static func hardwareBytes(of address: UInt32) -> [UInt8] {
+        [0x0A, 0x58] + [24, 16, 8, 0].map { UInt8(address >> UInt32($0) & 255) }
     }
 }

@@ -58,6 +58,9 @@ struct NetworkPolicyTests {
             let server = try NamespaceSocket.listening(in: b.namespacePath, at: "0.0.0.0")
             #expect(try NamespaceSocket.connect(from: nil, to: b.address, port: server.port) == .connected)
             #expect(try NamespaceSocket.connect(from: a.namespacePath, to: b.address, port: server.port) != .connected)
+            // Not even its hardware address is learned.
+            let known = try await Tools.ofThisProcess.run("ip", ["-n", name(a), "neigh", "show", b.address])
+            #expect(!known.standardOutput.contains("lladdr"))
             // With the neighbour's hardware address known, so that no question has to be answered; and by way of the
             // machine.
             let hardware = IPv4Network.hardwareAddress(of: try #require(IPv4Network.address(b.address)))
@@ -121,6 +124,9 @@ struct NetworkPolicyTests {
                 try NamespaceSocket.send("forged", from: a.namespacePath, to: World.internet, port: mailbox.port)
                 let hardware = IPv4Network.hardwareAddress(of: try #require(IPv4Network.address(b.address)))
                 try await ip(a, "link set dev eth0 address \(hardware)")
+                // Nobody answers its question for the gateway any more; an attacker knows the answer.
+                let gateway = IPv4Network.hardwareAddress(of: try #require(IPv4Network.address(a.gateway)))
+                try await ip(a, "neigh replace \(a.gateway) lladdr \(gateway) nud permanent dev eth0")
                 try NamespaceSocket.send("forged twice", from: a.namespacePath, to: World.internet, port: mailbox.port)
 
                 // What is meant for the neighbour still goes to the neighbour, who is heard.
