@@ -13,6 +13,18 @@ protocol Isolation: Sendable {
     /// Makes the machine ready for the first start; repeatable. What cannot be used any more was removed before.
     func prepare() async throws(RuntimeError)
 
+    /// What the next member is to be called: a name never used before. It may have been made ready for that order.
+    func nextName(_ order: MemberOrder) -> MemberName
+
+    /// Beside members, for as long as the runtime runs.
+    func lookAfter() async
+
+    /// Nothing is made ready any more. What was is among `spares`.
+    func close() async
+
+    /// Names under which something is ready for a member that nobody asked for yet.
+    var spares: Set<MemberName> { get }
+
     /// Starts a member and returns once its Sidekick listens. When it throws, nothing of it goes on, and its caller
     /// removes what is left.
     /// - Parameter onEnd: called once, when a member that was started ends, whoever ended it.
@@ -44,6 +56,13 @@ protocol Isolation: Sendable {
 
     /// Undoes `prepare`, when no member is left.
     func tearDown() async
+}
+
+extension Isolation {
+    func nextName(_ order: MemberOrder) -> MemberName { .random() }
+    func lookAfter() async {}
+    func close() async {}
+    var spares: Set<MemberName> { [] }
 }
 
 /// What is seen of one member on the machine.

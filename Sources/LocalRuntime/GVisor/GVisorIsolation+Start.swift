@@ -3,11 +3,13 @@ import ComputeRuntime
 import GVisor
 import Glibc
 import LinuxHost
+import Logging
 import OCIImages
 import Synchronization
 
 // folder ─► disk ─────┐
 //        └► network ──┴► control group ─► bundle ─► runsc ─► record ─► ready line
+//  (the ground, mostly laid ahead)
 //
 // Whatever is cut off anywhere is found by its name; whoever called `start` removes it.
 extension GVisorIsolation {
@@ -38,11 +40,12 @@ extension GVisorIsolation {
         onEnd: @escaping @Sendable () -> Void
     ) async throws(RuntimeError) -> Member {
         let name = directory.name
-        let bundle = "\(directory.path)/bundle"
-        try await BlockingThreads.run { () throws(RuntimeError) in try directory.create(folders: [bundle]) }
-        let (attachment, rootfs) = try await ground(directory, blueprint)
+        let bundle = bundle(directory)
+        let ground: Grounds.Ground
+        if let laid = grounds.claim(name) { ground = laid } else { ground = try await lay(directory, blueprint) }
+        let attachment = ground.attachment
         let group = cgroups.group(name.rawValue)
-        let container = container(name, blueprint, rootfs: rootfs, attachment)
+        let container = container(name, blueprint, ground)
         let limits = limits(blueprint.resources)
         try await BlockingThreads.run { () throws(RuntimeError) in
             do throws(HostError) { _ = try group.create(limits) } catch { throw RuntimeError(error) }
@@ -77,10 +80,45 @@ extension GVisorIsolation {
         return member
     }
 
-    /// Disk and network, side by side: they have nothing to do with each other.
-    private func ground(
+    private func bundle(_ directory: MemberDirectory) -> String { "\(directory.path)/bundle" }
+
+    // MARK: - Grounds
+
+    func nextName(_ order: MemberOrder) -> MemberName {
+        // Another image or another size of the disk needs another ground.
+        guard order.image == nil, order.resources?.diskBytes == nil else { return .random() }
+        return grounds.next() ?? .random()
+    }
+
+    var spares: Set<MemberName> { grounds.spares }
+
+    func close() async { await grounds.close() }
+
+    func lookAfter() async {
+        for await _ in grounds.wakes {
+            while let name = grounds.begin() {
+                do throws(RuntimeError) {
+                    grounds.finish(
+                        name, try await lay(try directory(name), try await blueprint(.fromPool, deadline: .now)))
+                } catch {
+                    // In a task of its own: ours may be the one that was cancelled.
+                    await Task { try? await remove(name) }.value
+                    grounds.fail(name)
+                    guard !Task.isCancelled else { return }
+                    logger.warning("A member's ground cannot be laid ahead", metadata: ["error": "\(error)"])
+                    // The next start lays its own and says what is wrong; this one only must not spin.
+                    try? await Task.sleep(for: .seconds(5))
+                }
+            }
+        }
+    }
+
+    /// Folder, then disk and network side by side: they have nothing to do with each other.
+    private func lay(
         _ directory: MemberDirectory, _ blueprint: Blueprint
-    ) async throws(RuntimeError) -> (HostNetwork.Attachment, String) {
+    ) async throws(RuntimeError) -> Grounds.Ground {
+        let bundle = bundle(directory)
+        try await BlockingThreads.run { () throws(RuntimeError) in try directory.create(folders: [bundle]) }
         let network = network
         let disk = disk(directory)
         async let attachment = network.attach(directory.name.rawValue)
@@ -88,7 +126,7 @@ extension GVisorIsolation {
             lower: [blueprint.layer.folder, blueprint.image.rootfs],
             sizeBytes: Int(blueprint.resources.diskBytes ?? settings.diskBytes))
         do {
-            return try await (attachment, rootfs)
+            return Grounds.Ground(attachment: try await attachment, rootfs: try await rootfs)
         } catch let error as HostError {
             throw RuntimeError(error)
         } catch {
@@ -97,7 +135,7 @@ extension GVisorIsolation {
     }
 
     private func container(
-        _ name: MemberName, _ blueprint: Blueprint, rootfs: String, _ attachment: HostNetwork.Attachment
+        _ name: MemberName, _ blueprint: Blueprint, _ ground: Grounds.Ground
     ) -> ContainerBundle {
         let user = blueprint.layer.user
         var arguments = [
@@ -108,16 +146,17 @@ extension GVisorIsolation {
         ]
         if let bytes = blueprint.resources.memoryBytes { arguments += ["--memory-limit", "\(bytes)"] }
         return ContainerBundle(
-            rootfs: rootfs, arguments: arguments,
+            rootfs: ground.rootfs, arguments: arguments,
             environment: ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-            hostname: AgentLayer.hostname, networkNamespacePath: attachment.namespacePath)
+            hostname: AgentLayer.hostname, networkNamespacePath: ground.attachment.namespacePath)
     }
 
     /// Cancels `work` at the deadline, and waits until it has ended.
     private func within<Value: Sendable>(
         _ deadline: ContinuousClock.Instant, _ work: @escaping @Sendable () async throws(RuntimeError) -> Value
     ) async throws(RuntimeError) -> Value {
-        let result = await withTaskGroup(of: Result<Value, RuntimeError>?.self) { group in
+        let result = await withTaskGroup(of: Result<Value, RuntimeError>?.self) {
+            group -> Result<Value, RuntimeError> in
             group.addTask {
                 do throws(RuntimeError) { return .success(try await work()) } catch { return .failure(error) }
             }
@@ -130,13 +169,12 @@ extension GVisorIsolation {
             if let first { return first }
             // It ends now, and may have made it in the last moment.
             let late = await group.next() ?? nil
-            if case .success? = late { return late }
+            if case .success(let value)? = late { return .success(value) }
             return .failure(
                 ContinuousClock.now < deadline
                     ? RuntimeError(.unavailable, "the start was given up")
                     : RuntimeError(.deadlineExceeded, "a member was not ready in time"))
         }
-        guard let result else { preconditionFailure("one of two tasks was first") }
         return try result.get()
     }
 }

@@ -35,6 +35,7 @@ final class GVisorIsolation: Isolation {
     let shelf: ImageShelf
     let dataDirectory: String
     let watch = ProcessWatch()
+    let grounds: Grounds
     let logger: Logger
     /// Members that were started here and have not ended.
     let running = Mutex<Set<MemberName>>([])
@@ -66,6 +67,7 @@ final class GVisorIsolation: Isolation {
             subnet: settings.subnet)
         if let directories = settings.pluginDirectories { networking.pluginDirectories = directories }
         network = HostNetwork(settings: networking, tools: tools)
+        grounds = Grounds(target: settings.groundsAhead)
         shelf = ImageShelf(store: ImageStore(folder: settings.imageDirectory, tools: tools))
         try requireExecutable(sidekick)
     }

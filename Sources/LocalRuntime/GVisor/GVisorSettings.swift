@@ -24,6 +24,8 @@ package struct GVisorSettings: Sendable {
     package var platform: String?
     /// Where helper programs are looked for; nil: along our own `$PATH`.
     package var searchPath: String?
+    /// How many disks and ends of the network are kept laid ahead of the next starts.
+    package var groundsAhead = 2
     /// Where the CNI plugins `bridge` and `host-local` are; nil: where distributions put them.
     package var pluginDirectories: [String]?
     /// What the preparation is at, which may take minutes at the first start: words, and 0 to 1 where that is known.

@@ -70,10 +70,12 @@ extension MachineRuntime {
         }
         // A start that is under way removes its own member; it ends at its deadline at the latest.
         while state.withLock({ !$0.starting.isEmpty }) { await pause() }
+        await isolation.close()
         let all = await BlockingThreads.run { [isolation] in isolation.names() }
         // Kept: what somebody took, and what an earlier process left.
+        let spares = isolation.spares
         let removed = state.withLock { state in
-            keep ? all.filter { state.startedAt[$0] != nil && state.takenAt[$0] == nil } : all
+            keep ? all.filter { spares.contains($0) || state.startedAt[$0] != nil && state.takenAt[$0] == nil } : all
         }
         await removeAll(removed)
         let isEmpty = await BlockingThreads.run { [isolation] in isolation.names().isEmpty }
@@ -91,7 +93,7 @@ extension MachineRuntime {
     /// - Returns: what was seen for the first time.
     func removeStrays(among suspects: Set<MemberName>) async -> Set<MemberName> {
         // In this order: what is made after the first look is not in it.
-        let names = await BlockingThreads.run { [isolation] in Set(isolation.names()) }
+        let names = await BlockingThreads.run { [isolation] in Set(isolation.names()).subtracting(isolation.spares) }
         let listed = await BlockingThreads.run { [isolation] in Set(isolation.survey().map(\.member.name)) }
         let strays = state.withLock { state in
             names.subtracting(listed).subtracting(state.starting).subtracting(state.running)

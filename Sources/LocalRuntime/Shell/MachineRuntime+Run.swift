@@ -17,6 +17,7 @@ extension MachineRuntime {
         }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.lookAfter() }
+            group.addTask { await self.isolation.lookAfter() }
             for await item in work {
                 group.addTask {
                     switch item {
@@ -65,7 +66,7 @@ extension MachineRuntime {
     private func start(
         _ order: MemberOrder, deadline: ContinuousClock.Instant
     ) async throws(RuntimeError) -> Member {
-        let name = MemberName.random()
+        let name = isolation.nextName(order)
         let startedAt = clock.now()
         let mayStart = state.withLock { state in
             guard !state.isShutDown else { return false }

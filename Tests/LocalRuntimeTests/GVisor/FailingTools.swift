@@ -26,8 +26,9 @@ struct FailingTools: Sendable {
             try write(name.split(separator: "/").last.map(String.init) ?? name, real, in: path)
         }
         for name in plugins {
-            let real = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"].map { "\($0)/\(name)" }
-                .first { access($0, X_OK) == 0 }
+            let folders = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"]
+            let candidates: [String] = folders.map { "\($0)/\(name)" }
+            let real = candidates.first { access($0, X_OK) == 0 }
             if let real { try write(name, real, in: self.plugins) }
         }
     }

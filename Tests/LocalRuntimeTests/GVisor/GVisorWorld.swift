@@ -7,6 +7,7 @@ import Glibc
 import LinuxHost
 import LocalRuntime
 import SidekickClient
+import SidekickProtocol
 
 /// One build of runsc that boots here.
 struct GVisorBuild: Sendable, Hashable, CustomStringConvertible {
@@ -48,6 +49,8 @@ struct GVisorWorld: Sendable {
         settings.platform = build.platform
         settings.memoryBytes = 128 << 20
         settings.diskBytes = 64 << 20
+        // What is laid ahead is on the machine as well, and would be in the way of counting.
+        settings.groundsAhead = 0
         change(&settings)
         return try await MachineRuntime.gvisor(
             .init(

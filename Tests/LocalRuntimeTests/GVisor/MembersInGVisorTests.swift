@@ -13,7 +13,7 @@ struct MembersInGVisorTests {
     func keepsTheContract(_ build: GVisorBuild) async throws {
         let world = GVisorWorld()
         defer { world.local.removeDataDirectory() }
-        let runtime = try await world.runtime(build, poolSize: 2)
+        let runtime = try await world.runtime(build, poolSize: 2) { $0.groundsAhead = 2 }
         try await world.local.withRunning(runtime) {
             try await RuntimeContract(
                 runtime: runtime, poolSize: 2, patience: .seconds(60), listens: { await world.listens($0) },
