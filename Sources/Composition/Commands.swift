@@ -7,7 +7,7 @@ import UnixSignals
 package struct ComputeSDKCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "computesdk", abstract: "Isolated compute for code that nobody has vetted.",
-        version: Version.current, subcommands: [ServeCommand.self])
+        version: Version.current, subcommands: [ServeCommand.self, ImageCommand.self])
     package init() {}
 }
 
@@ -94,7 +94,7 @@ struct SettingFlags: ParsableArguments {
 }
 
 /// Reads the settings and runs the service; what keeps it from starting is one line on standard error and exit 1.
-private func start(
+func start(
     _ flags: SettingFlags, _ run: (ServiceSettings, UnixSignalsSequence) async throws -> Void
 ) async throws {
     // From the first moment to the last: a signal during the set-up or the cleaning up would end us where we stand.

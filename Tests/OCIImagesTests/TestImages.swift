@@ -6,7 +6,10 @@ import Synchronization
 
 /// A folder of a test with a store in it, and the tools to make images.
 struct TestImages {
-    static let tools = Tools.ofThisProcess
+    /// With the folder where scripts/install-packages puts what only tests use.
+    static let tools = Tools(
+        path: (getenv("PATH").map { String(cString: $0) } ?? "")
+            + ":\(FileManager.default.currentDirectoryPath)/.build/tools")
     /// Unpacking needs root, and everything the two tools; scripts/install-packages brings those.
     static let arePossible = geteuid() == 0 && tools.path(of: "skopeo") != nil && tools.path(of: "umoci") != nil
 
