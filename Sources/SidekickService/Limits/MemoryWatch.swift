@@ -18,6 +18,9 @@ package struct MemoryWatch: Sendable {
     /// The host ends the sandbox at 64 MiB above the limit; the rest of that is its own.
     private static let hostAllows = 48 << 20
 
+    /// A shell and a small program, under gVisor, with what the Sidekick needs to start and hear them.
+    private static let roomToRemove = 16 << 20
+
     package struct Group: Hashable, Sendable {
         package var id: Int32
         package var bytes: Int
@@ -66,7 +69,7 @@ package struct MemoryWatch: Sendable {
         }
         if largest.bytes < limit / 16 {
             guard used >= fileMark else { return .wait(Self.shortest) }
-            fileMark = min(used + limit / 64, limit + Self.hostAllows)
+            fileMark = min(used + Self.roomToRemove, limit + Self.hostAllows)
         }
         dying = (largest.id, now)
         return .kill(largest, then: Self.shortest)
