@@ -117,8 +117,9 @@ extension IsolationTests {
     func whatRootInsideBreaksIsHisComputeAlone(_ pair: GVisorPair) async throws {
         try await SharedSystems.withCompute(on: pair) { compute in
             try await SharedSystems.withCompute(on: pair) { other in
-                _ = try? await compute.run("sudo -n kill -9 1; sudo -n kill -9 -1", timeout: .seconds(20))
-                _ = try? await compute.run("sudo -n rm -rf /computesdk /bin /lib /usr/bin", timeout: .seconds(60))
+                let root = try await compute.rootPrefix()
+                _ = try? await compute.run("\(root)kill -9 1; \(root)kill -9 -1", timeout: .seconds(20))
+                _ = try? await compute.run("\(root)rm -rf /computesdk /bin /lib /usr/bin", timeout: .seconds(60))
                 #expect(await other.answers())
                 // The image is shared; what one changes is in his own layer.
                 try await SharedSystems.withCompute(on: pair) { fresh in
