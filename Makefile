@@ -36,6 +36,11 @@ run: build
 build:
 	@scripts/install-packages run
 	@for product in $(PRODUCTS); do swift build -c release --product "$$product"; done
+	@$(MAKE) --no-print-directory $(RELEASE)/libstatflags.so
+
+# A plain shared object, which SwiftPM cannot make; it lies beside the Sidekick, which is put into computes with it.
+%/libstatflags.so: Sources/CStatFlags/stat_flags.c
+	@cc -shared -fPIC -O2 -nostdlib -Wall -Wextra -Werror -o $@ $<
 
 check: check-format check-architecture test-build unit-tests
 
@@ -68,6 +73,7 @@ check-architecture:
 test-build:
 	@scripts/install-packages test
 	swift build --build-tests
+	@$(MAKE) --no-print-directory .build/debug/libstatflags.so
 
 unit-tests:
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit*

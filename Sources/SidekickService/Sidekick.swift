@@ -19,6 +19,7 @@ package struct Sidekick: Sendable {
 
     package init(settings: SidekickSettings) throws {
         OwnLimits.hide()
+        StatFlags.mend()
         let files = OwnLimits.raiseFileLimit()
         user = try UserIdentity.resolve(settings)
         try Self.prepare(settings, user)

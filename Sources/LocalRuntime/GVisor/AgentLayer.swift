@@ -9,6 +9,7 @@ import Glibc
 /// ```
 /// <folder>/sidekick-<key>        the executable, once; layers have hard links of it
 /// <folder>/<key>/computesdk/bin/sidekick
+///                computesdk/lib/libstatflags.so       for an old gVisor, see Sources/CStatFlags
 ///                etc/{hosts,hostname,resolv.conf}  (passwd, group)
 ///                (home/user)
 /// ```
@@ -49,12 +50,18 @@ struct AgentLayer: Sendable, Hashable {
                 chmod(copy, 0o755)
                 guard rename(copy, executable) == 0 else { throw RuntimeError.system("cannot place \(executable)") }
             }
-            for directory in ["", "/computesdk", "/computesdk/bin", "/etc"] {
+            for directory in ["", "/computesdk", "/computesdk/bin", "/computesdk/lib", "/etc"] {
                 try files.createDirectory(atPath: new + directory, withIntermediateDirectories: false)
                 chmod(new + directory, 0o755)
             }
             guard link(executable, new + Self.sidekick) == 0 else {
                 throw RuntimeError.system("cannot link \(executable)")
+            }
+            // Beside the Sidekick's executable; a Sidekick that needs it and finds none says so.
+            let library = "\(sidekick.prefix(upTo: sidekick.lastIndex(of: "/") ?? sidekick.startIndex))/libstatflags.so"
+            if access(library, R_OK) == 0 {
+                try files.copyItem(atPath: library, toPath: "\(new)/computesdk/lib/libstatflags.so")
+                chmod("\(new)/computesdk/lib/libstatflags.so", 0o644)
             }
             try write("\(hostname)\n", "\(new)/etc/hostname")
             try write("127.0.0.1\tlocalhost \(hostname)\n::1\tlocalhost\n", "\(new)/etc/hosts")
