@@ -126,7 +126,7 @@ static int run_child(void *argument) {
     if (spawn->no_core) take_limit(child, RLIMIT_CORE, 0, 0);
     take_limit(child, RLIMIT_NPROC, spawn->process_limit, spawn->process_limit);
     take_limit(child, RLIMIT_NOFILE, spawn->file_limit_soft, spawn->file_limit_hard);
-    umask(022);
+    umask(spawn->umask);
     if (spawn->change_identity) take_identity(child);
 
     // After the identity: the user must be able to reach it. Also, a change of identity clears the death signal.

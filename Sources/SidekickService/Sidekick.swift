@@ -30,6 +30,14 @@ package struct Sidekick: Sendable {
             reaper: reaper, poller: try Poller.start(),
             limits: UserLimits(processes: settings.maxProcesses, files: UserLimits.files(hard: files.hard)))
         commands = CommandService(launcher: launcher)
+        if let path = settings.sudoSocket {
+            do throws(LinuxSystemError) {
+                try ElevationService(launcher: launcher, claims: claims, user: user).serve(at: path)
+            } catch {
+                // All else works in an image that has no room for it.
+                SidekickLog.write(.error, "sudo will not work", ["reason": "\(error)"])
+            }
+        }
         terminals = TerminalService(launcher: launcher)
         let routes = SidekickRoutes(
             ServiceRoutes.routes + FileRoutes(files: FileService(user: user)).routes

@@ -7,6 +7,7 @@ package enum SidekickMain {
     /// Never returns. Synchronous on purpose: the main thread of an asynchronous `main` waits in a call that takes
     /// signals whatever its mask says, and SIGTERM would end the process there and then.
     package static func run() -> Never {
+        if SudoMain.isMeant(by: CommandLine.arguments.first) { SudoMain.run() }
         TerminationSignals.block()
         // Detached, because a plain task here would belong to the main actor, whose thread only waits from now on.
         Task.detached { await start() }

@@ -20,6 +20,8 @@ package struct SidekickSettings: Sendable {
     package var maxProcesses: Int?
     /// Bytes of the whole compute; what exceeds them is killed.
     package var memoryLimit: Int?
+    /// Where `sudo` inside finds us; nil: there is none.
+    package var sudoSocket: String?
 
     /// The one place where the settings are described; `--help` prints it.
     package static let usage = """
@@ -36,6 +38,7 @@ package struct SidekickSettings: Sendable {
           --home DIR                  the user's home; default: the account's. Made when it is missing
           --max-processes N           how many processes the user may have at once; not the Sidekick, and not root
           --memory-limit BYTES        at 95 % of it the largest process group below the Sidekick is killed
+          --sudo-socket PATH          runs commands as root for the user, whose `sudo` this executable is under that name
           --version                   prints the version
           --help                      prints this
 
@@ -65,7 +68,7 @@ package struct SidekickSettings: Sendable {
 
     private static let options = [
         "listen", "internal-listen", "member", "claim-key", "state-dir", "user", "home", "max-processes",
-        "memory-limit",
+        "memory-limit", "sudo-socket",
     ]
 
     private static func read(_ arguments: [String], _ environment: [String: String]) throws(Refusal) -> Parsed {
@@ -123,6 +126,8 @@ package struct SidekickSettings: Sendable {
                 home: try values["home"].map { (home) throws(Refusal) in try absolute("home", home) },
                 maxProcesses: try number("max-processes", from: 1),
                 // Less would be below what the Sidekick itself needs.
-                memoryLimit: try number("memory-limit", from: 16 << 20)))
+                memoryLimit: try number("memory-limit", from: 16 << 20),
+                sudoSocket: try values["sudo-socket"].map { (path) throws(Refusal) in try absolute("sudo-socket", path)
+                }))
     }
 }

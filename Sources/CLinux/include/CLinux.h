@@ -3,4 +3,6 @@
 #include "CLinuxIdentity.h"
 #include "CLinuxNetwork.h"
 #include "CLinuxProcess.h"
+#include "CLinuxSignals.h"
+#include "CLinuxSockets.h"
 #include "CLinuxTerminal.h"

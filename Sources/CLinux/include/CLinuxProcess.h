@@ -40,6 +40,7 @@ struct clinux_spawn {
     gid_t gid;
     const gid_t *groups;
     size_t group_count;
+    mode_t umask;
     /// RLIMIT_NPROC, soft and hard; negative: leave.
     long process_limit;
     /// RLIMIT_NOFILE; negative: leave.

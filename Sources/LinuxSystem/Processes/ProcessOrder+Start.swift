@@ -22,6 +22,7 @@ extension ProcessOrder {
                 spawn.new_session = 1
                 spawn.controlling_terminal = 1
             }
+            spawn.umask = mode_t(fileModeMask)
             spawn.process_limit = processLimit ?? -1
             spawn.file_limit_soft = fileLimit?.soft ?? -1
             spawn.file_limit_hard = fileLimit?.hard ?? -1

@@ -16,6 +16,8 @@ package struct ProcessOrder: Sendable {
     package var processLimit: Int?
     /// RLIMIT_NOFILE; nil: as the parent.
     package var fileLimit: FileLimit?
+    /// The umask.
+    package var fileModeMask: UInt32 = 0o022
     /// A core file may hold anything, and fills a disk.
     package var coreFiles = false
     /// Sent to the child when the thread that started it ends; nil: none. Only for children of a thread that lives as

@@ -3,7 +3,7 @@ import Crypto
 import FoundationEssentials
 import Glibc
 
-/// What we lay over an image: the Sidekick, an account for user code where the image has none, and where to ask for
+/// What we lay over an image: the Sidekick, also as `sudo`, an account for user code where the image has none, and where to ask for
 /// names. One read-only folder per image, shared by all computes on it.
 ///
 /// ```
@@ -11,11 +11,12 @@ import Glibc
 /// <folder>/<key>/computesdk/bin/sidekick
 ///                computesdk/lib/libstatflags.so       for an old gVisor, see Sources/CStatFlags
 ///                etc/{hosts,hostname,resolv.conf}  (passwd, group)
-///                (home/user)
+///                (home/user)  (usr/bin/sudo ─► /computesdk/bin/sidekick)
 /// ```
 struct AgentLayer: Sendable, Hashable {
     static let sidekick = "/computesdk/bin/sidekick"
     static let state = "/computesdk/state"
+    static let sudoSocket = "/computesdk/run/sudo.sock"
     static let hostname = "computesdk"
 
     var folder: String
@@ -66,6 +67,16 @@ struct AgentLayer: Sendable, Hashable {
             try write("\(hostname)\n", "\(new)/etc/hostname")
             try write("127.0.0.1\tlocalhost \(hostname)\n::1\tlocalhost\n", "\(new)/etc/hosts")
             try write(dns.map { "nameserver \($0)\n" }.joined(), "\(new)/etc/resolv.conf")
+            // Over the image's own, which is set-uid: that has no effect in gVisor. A folder of ours would hide a link.
+            if ["/usr", "/usr/bin"].allSatisfy({ isDirectoryOrMissing($0, in: rootfs) }) {
+                for directory in ["/usr", "/usr/bin"] {
+                    try files.createDirectory(atPath: new + directory, withIntermediateDirectories: false)
+                    chmod(new + directory, 0o755)
+                }
+                guard symlink(Self.sidekick, "\(new)/usr/bin/sudo") == 0 else {
+                    throw RuntimeError.system("cannot place sudo")
+                }
+            }
             if let added = user.added {
                 try write(added.passwd, "\(new)/etc/passwd")
                 try write(added.group, "\(new)/etc/group")
@@ -107,6 +118,11 @@ struct AgentLayer: Sendable, Hashable {
         var bytes = [UInt8](repeating: 0, count: Int(info.st_size))
         let count = read(file, &bytes, bytes.count)
         return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+    }
+
+    private static func isDirectoryOrMissing(_ path: String, in rootfs: String) -> Bool {
+        var info = stat()
+        return lstat(rootfs + path, &info) == 0 ? info.st_mode & S_IFMT == S_IFDIR : errno == ENOENT
     }
 
     private static func file(_ path: String, in rootfs: String) -> Bool {
