@@ -81,7 +81,8 @@ let package = Package(
             "Composition",
             [
                 "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "ServiceHost",
-                "OCIImages", "LinuxHost", "HTTPServing", "ComputeRuntime", "ComputeDomain", "EventSourcing", "APIContract", "SidekickProtocol",
+                "OCIImages", "LinuxHost", "HTTPServing", "ComputeRuntime", "ComputeDomain", "EventSourcing",
+                "APIContract", "SidekickProtocol",
                 "Auth", "ComputeCore", argumentParser, logging, lifecycle, unixSignals, asyncHTTPClient, crypto,
                 nio("NIOCore"),
                 nio("NIOHTTP1"),
