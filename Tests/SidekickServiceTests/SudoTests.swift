@@ -98,7 +98,7 @@ struct SudoTests {
 
     @Test func otherAccountsAreRefused() async throws {
         try await Self.sidekick { sudo in
-            let answer = try await sudo("SUDO -u '#4321' SIDEKICK_SUDO_SOCKET=$SIDEKICK_SUDO_SOCKET SUDO id -u")
+            let answer = try await sudo("cd / && SUDO -u '#4321' SIDEKICK_SUDO_SOCKET=$SIDEKICK_SUDO_SOCKET SUDO id -u")
             #expect(answer.stdout == "" && answer.exitCode == 1)
             #expect(answer.stderr == "sudo: this account may not run commands as another one\n")
             // Root may: scripts of images that run as root call it as well.
