@@ -10,7 +10,7 @@ import pytest
 from running_system import ISOLATION, eventually
 
 # Programs that a start uses, and the one that only an end uses.
-STARTING = ["ip", "nsenter", "bridge", "mount", "runsc"]
+STARTING = ["bridge", "mount", "runsc"]
 ENDING = ["umount"]
 
 # Stands before the real program. A file with its name is a fault for the next call, and taken by just one.
