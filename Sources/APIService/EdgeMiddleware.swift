@@ -51,9 +51,11 @@ struct EdgeMiddleware: RouterMiddleware {
     }
 
     private func log(_ request: Request, _ response: Response, _ duration: Duration, _ context: APIRequestContext) {
+        // Probes come all the time, during a start every few milliseconds: seen by those who ask for it.
+        let isProbe = ["/health", "/ready"].contains(context.endpointPath)
         // The route's pattern and not the path: a path may hold anything, and a query may hold a token.
-        context.logger.info(
-            "request",
+        context.logger.log(
+            level: isProbe ? .debug : .info, "request",
             metadata: [
                 "http.method": "\(request.method.rawValue.prefix(16))",
                 "http.route": "\(context.endpointPath ?? "-")",

@@ -69,7 +69,7 @@ struct BareRunsc: Sendable {
             await execution.teardown(using: [.gracefulShutDown(allowedDurationToNextStep: .seconds(2))])
             return first
         }
-        guard let first = outcome.closureOutput else { throw Server.Failure("bare runsc printed nothing") }
+        guard let first = outcome.closureResult else { throw Server.Failure("bare runsc printed nothing") }
         return first
     }
 }

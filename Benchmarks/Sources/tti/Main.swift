@@ -6,7 +6,6 @@ import Foundation
 @main struct Main {
     static func main() async throws {
         Statistics.selfTest()
-        setvbuf(stdout, nil, Int32(_IOLBF), 0)
         let options = try Options(Array(CommandLine.arguments.dropFirst()))
         var report = Report()
         print(Report.header)

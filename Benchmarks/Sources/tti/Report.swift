@@ -24,15 +24,18 @@ struct Report {
         rows.append(Row(name: name, statistics: series.statistics))
         stages.append((name, series.stages))
         failures += series.failures.prefix(3).map { "\(name): \($0)" }
-        print(line(rows[rows.count - 1]))
+        say(line(rows[rows.count - 1]))
     }
     mutating func add(_ name: String, _ statistics: Statistics) {
         rows.append(Row(name: name, statistics: statistics))
-        print(line(rows[rows.count - 1]))
+        say(line(rows[rows.count - 1]))
     }
     mutating func check(_ name: String, _ measured: Double, atMost limit: Double, _ unit: String) {
         targets.append(Target(name: name, measured: measured, limit: limit, unit: unit))
     }
+
+    /// At once, also into a pipe: a run takes half an hour.
+    private func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
 
     static let header =
         "series".padded(44) + ["ok", "median", "p95", "p99", "wall", "score"].map { $0.leftPadded(10) }.joined()

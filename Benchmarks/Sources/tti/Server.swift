@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOFoundationCompat
+import NIOHTTP1
 import Subprocess
 import SystemPackage
 
@@ -69,7 +70,7 @@ struct Server: Sendable {
                 await execution.teardown(using: platform.teardownSequence)
                 return value
             }
-            result = .success(outcome.closureOutput)
+            result = .success(outcome.closureResult)
         } catch {
             result = .failure(error)
         }

@@ -42,12 +42,12 @@ struct SidekickFigures: Encodable {
                 await execution.teardown(using: [.gracefulShutDown(allowedDurationToNextStep: .seconds(2))])
                 return (elapsed, status)
             }
-            guard let elapsed = outcome.closureOutput.0 else {
+            guard let elapsed = outcome.closureResult.0 else {
                 throw Server.Failure("the Sidekick does not start alone")
             }
             times.append(elapsed)
             if round == 0 {
-                let line = outcome.closureOutput.1.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+                let line = outcome.closureResult.1.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
                 resident = Double(line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first ?? "") ?? 0
             }
         }
