@@ -82,7 +82,12 @@ package final class HTTPServer: Sendable {
         }
         switch listen {
         case .tcp:
-            return try await bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            // So that a restart need not wait for old connections to be forgotten. Where our own machine is refused it
+            // must not: gVisor lets any other socket that has the option too listen on one address of a port that
+            // we listen on for all of them, and connections to that address would be its.
+            return
+                try await bootstrap
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: limits.refusesOwnMachine ? 0 : 1)
                 .bind(to: try listen.socketAddress(), childChannelInitializer: initializer)
         case .unix(let path):
             let descriptor = try SocketPath.listen(path, backlog: Self.backlog)

@@ -19,6 +19,11 @@ struct Leftovers: Sendable, CustomStringConvertible {
         ].flatMap { $0 }
     }
 
+    /// The names of members whose container was started: not of grounds that are laid ahead.
+    static func started(of dataDirectory: String) -> Set<String> {
+        Set(trees(tag(of: dataDirectory)).flatMap(directories))
+    }
+
     /// The names of members that have anything on the machine.
     static func members(of dataDirectory: String) -> Set<String> {
         let tag = tag(of: dataDirectory)
