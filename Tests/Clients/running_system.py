@@ -191,6 +191,10 @@ class RunningSystem:
         folder = self.data / "members"
         return {name for name in os.listdir(folder) if MEMBER_NAME.match(name)} if folder.exists() else set()
 
+    def started(self):
+        """The names of those that a process was started for: not of grounds that are laid ahead for the next ones."""
+        return {name for name in self.members() if (self.data / "members" / name / "member.json").exists()}
+
     def traces(self):
         """What the kernel has of this system: mounts, loop devices, namespaces, interfaces, firewall, control groups."""
         tag = hashlib.sha256(str(self.data).encode()).hexdigest()[:6]

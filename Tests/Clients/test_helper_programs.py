@@ -93,7 +93,7 @@ def test_a_helper_program_that_goes_wrong_costs_no_more_than_its_own_create(star
                 f"{compute['url']}/run/command", json={"command": "echo usable"},
                 headers={"Authorization": f"Bearer {compute['token']}"})
             assert answer.json()["data"]["stdout"] == "usable\n", answer.text
-        eventually("only what was acknowledged is there", lambda: len(system.members()) == len(computes), patience=150)
+        eventually("only what was acknowledged is there", lambda: len(system.started()) == len(computes), patience=150)
 
         programs.arm(ENDING, how, random.Random(seed))
         for compute in computes:

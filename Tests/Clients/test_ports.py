@@ -1,25 +1,26 @@
 """A server inside a compute, reached from outside by host and by path."""
 import socket
+import time
 import urllib.parse
 
 import httpx
 
 from asynchronously import asynchronously
-from running_system import eventually, free_port
+from running_system import ISOLATION, free_port
 
 
 async def start_server(sandbox, port):
-    # In its own session and with its output elsewhere, so that the command returns and the server stays.
+    # In its own session and with its output elsewhere, so that the command returns and the server stays. A compute in
+    # gVisor has addresses of its own; without isolation its loopback is ours.
+    host = "0.0.0.0" if ISOLATION == "gvisor" else "127.0.0.1"
     await sandbox.filesystem.write_file("site/index.html", "hello from inside")
     result = await sandbox.run_command(
-        f"cd site && setsid python3 -m http.server {port} --bind 127.0.0.1 >/dev/null 2>&1 </dev/null & echo started")
+        f"cd site && setsid python3 -m http.server {port} --bind {host} >/dev/null 2>&1 </dev/null & echo started")
     assert (result.exit_code, result.stdout) == (0, "started\n"), result
-
-    def accepts():
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    eventually("the server in the compute listens", accepts, 20)
+    probe = f"import socket; print(socket.socket().connect_ex(('127.0.0.1', {port})))"
+    deadline = time.monotonic() + 20
+    while (await sandbox.run_command(f'python3 -c "{probe}"')).stdout != "0\n":
+        assert time.monotonic() < deadline, "the server in the compute does not listen"
 
 
 @asynchronously

@@ -85,7 +85,7 @@ async def test_the_client_shows_which_field_was_wrong(connect):
     ({"envs": {"A": 1}}, "envs.A"),
     ({"name": 5}, "name"),
     # What cannot be honoured yet is refused by name, never ignored.
-    ({"image": "debian"}, "image"),
+    ({"image": "oci:/etc"}, "image"),
     ({"templateId": "t"}, "templateId"),
     ({"snapshotId": "s"}, "snapshotId"),
 ])

@@ -24,7 +24,7 @@ KEY = re.compile(r"csdk_[0-9a-f]{40}")
 async def test_a_hundred_racing_creates_of_one_name_make_one_compute_and_leave_nine_idle(start_system):
     system = start_system(pool_size=10)
     eventually("ten members are idle", lambda: system.idle() == 10)
-    before = system.members()
+    before = system.started()
     assert len(before) == 10
 
     # A connection for each, as a hundred programs would have; one client would queue them in its own pool.
@@ -36,9 +36,9 @@ async def test_a_hundred_racing_creates_of_one_name_make_one_compute_and_leave_n
     # The pool fills up again behind our back, so what counts is whom of the first ten was used: exactly one.
     assert system.idle() >= 9
     await answers[0].destroy()
-    eventually("the one member is gone", lambda: len(before & system.members()) == 9)
-    eventually("the pool is full again", lambda: system.idle() == 10 and len(system.members()) == 10)
-    assert len(before & system.members()) == 9
+    eventually("the one member is gone", lambda: len(before & system.started()) == 9)
+    eventually("the pool is full again", lambda: system.idle() == 10 and len(system.started()) == 10)
+    assert len(before & system.started()) == 9
     for sandbox in answers:
         await sandbox._client.close()
     for client in clients:
