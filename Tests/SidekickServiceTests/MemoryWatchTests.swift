@@ -53,7 +53,16 @@ struct MemoryWatchTests {
             Issue.record("a second one was killed at once")
             return
         }
-        let next = watch.measured(Self.threshold + 1, at: start + .milliseconds(60), groups: Self.groups([10: 400]))
+        // It has gone, and its memory is on its way back.
+        let other = Self.groups([10: 400])
+        guard case .wait = watch.measured(Self.threshold + 1, at: start + .milliseconds(60), groups: other),
+            case .wait = watch.measured(Self.threshold + 2, at: start + .milliseconds(900), groups: other)
+        else {
+            Issue.record("a second one was killed for what the first one held")
+            return
+        }
+        // Somebody else goes on filling it.
+        let next = watch.measured(Self.threshold + (20 << 20), at: start + .milliseconds(910), groups: other)
         guard case .kill(let second, _) = next else {
             Issue.record("\(next)")
             return
@@ -67,6 +76,13 @@ struct MemoryWatchTests {
         _ = watch.measured(Self.threshold, at: start, groups: groups)
         guard case .kill = watch.measured(Self.threshold, at: start + .seconds(1), groups: groups) else {
             Issue.record("it was waited for")
+            return
+        }
+        // One that went and gave nothing back, neither.
+        let next = Self.groups([20: 400])
+        _ = watch.measured(Self.threshold, at: start + .seconds(2), groups: next)
+        guard case .kill = watch.measured(Self.threshold, at: start + .seconds(4), groups: next) else {
+            Issue.record("its memory was waited for")
             return
         }
     }

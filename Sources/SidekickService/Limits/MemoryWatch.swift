@@ -12,8 +12,11 @@ package struct MemoryWatch: Sendable {
     private static let shortest: Duration = .milliseconds(5)
     /// 0.1 ms each: this often they cost 0.05 % of a core.
     private static let longest: Duration = .milliseconds(200)
-    /// What a killed group gets to give its memory back before the next one is chosen.
+    /// What a killed group gets to end before the next one is chosen.
     private static let dyingTime: Duration = .milliseconds(300)
+    /// Its memory comes back some time after it has gone, on a busy machine late. Until then the next one is chosen
+    /// only when somebody goes on filling it.
+    private static let settlingTime: Duration = .seconds(1)
 
     /// The host ends the sandbox at 64 MiB above the limit; the rest of that is its own.
     private static let hostAllows = 48 << 20
@@ -41,7 +44,14 @@ package struct MemoryWatch: Sendable {
     /// nobody's; then the largest goes, whoever that is. It rises a little with each such kill, within bounds, because
     /// to remove files takes a process, too.
     private var fileMark: Int
-    private var dying: (group: Int32, since: ContinuousClock.Instant)?
+    private var dying: Dying?
+
+    private struct Dying {
+        var group: Int32
+        var since: ContinuousClock.Instant
+        /// When it was first missed, and how much was in use then.
+        var gone: (at: ContinuousClock.Instant, used: Int)?
+    }
 
     package init(limit: Int) {
         self.limit = limit
@@ -60,9 +70,7 @@ package struct MemoryWatch: Sendable {
             return .wait(min(max(.milliseconds(milliseconds), Self.shortest), Self.longest))
         }
         let groups = groups()
-        if let dying, now - dying.since < Self.dyingTime, groups.contains(where: { $0.id == dying.group }) {
-            return .wait(Self.shortest)
-        }
+        if isSettling(used, now, groups) { return .wait(Self.shortest) }
         dying = nil
         guard let largest = groups.max(by: { ($0.bytes, $1.id) < ($1.bytes, $0.id) }) else {
             return .wait(Self.longest)
@@ -71,7 +79,16 @@ package struct MemoryWatch: Sendable {
             guard used >= fileMark else { return .wait(Self.shortest) }
             fileMark = min(used + Self.roomToRemove, limit + Self.hostAllows)
         }
-        dying = (largest.id, now)
+        dying = Dying(group: largest.id, since: now)
         return .kill(largest, then: Self.shortest)
+    }
+
+    /// The last one that was killed has not given everything back yet.
+    private mutating func isSettling(_ used: Int, _ now: ContinuousClock.Instant, _ groups: [Group]) -> Bool {
+        guard let dying else { return false }
+        if groups.contains(where: { $0.id == dying.group }) { return now - dying.since < Self.dyingTime }
+        let gone = dying.gone ?? (now, used)
+        self.dying?.gone = gone
+        return now - gone.at < Self.settlingTime && used < gone.used + Self.roomToRemove
     }
 }
