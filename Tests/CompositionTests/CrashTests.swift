@@ -6,7 +6,7 @@ import Testing
 
 /// `kill -9` of the real `computesdk serve` at any moment under load.
 @Suite(.serialized) struct CrashTests {
-    @Test(.timeLimit(.minutes(2))) func everythingAcknowledgedSurvivesAKill() async throws {
+    @Test(.timeLimit(.minutes(4))) func everythingAcknowledgedSurvivesAKill() async throws {
         let rounds = CrashRounds(system: ServedSystem(), isolations: Array(repeating: .process, count: 3))
         try await rounds.run()
         #expect(rounds.system.processes == [] && rounds.system.members == [])
@@ -142,7 +142,8 @@ private struct CrashRounds {
         let listed = try await system.send("GET", "\(url)/v1/sandboxes")
         guard case .array(let computes)? = listed.body["data"] else { throw ServedCompute.Refused(listed) }
         let expected = computes.count + ServedSystem.poolSize
-        try await eventually("there are \(expected) members, after seed \(seed)") {
+        // The sweep gives a place that was claimed and not recorded a minute before it takes it for nobody's.
+        try await eventually("there are \(expected) members, after seed \(seed)", within: .seconds(120)) {
             let members = Leftovers.members(of: system.dataDirectory)
             if isolations.last == .process { return members.count == expected }
             let started = Leftovers.started(of: system.dataDirectory)
