@@ -109,16 +109,10 @@ package struct Runsc: Sendable {
 
     /// The containers of which runsc keeps something.
     package func known() -> [String] {
-        guard let directory = opendir(root) else { return [] }
-        defer { closedir(directory) }
-        var ids: Set<String> = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if let end = name.firstRange(of: "_sandbox:") { ids.insert(String(name[..<end.lowerBound])) }
+        let ids = DirectoryListing.names(in: root).compactMap { name in
+            name.firstRange(of: "_sandbox:").map { String(name[..<$0.lowerBound]) }
         }
-        return ids.sorted()
+        return Set(ids).sorted()
     }
 
     /// At most its last 1000 bytes.

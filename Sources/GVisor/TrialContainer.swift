@@ -27,7 +27,7 @@ struct TrialContainer {
 
     /// Ends and removes what an attempt left whose process was killed in the middle.
     static func removeLeftovers(below parent: String) async {
-        for id in names(in: parent) where id.hasPrefix(prefix) && id.count > prefix.count + 6 {
+        for id in DirectoryListing.names(in: parent) where id.hasPrefix(prefix) && id.count > prefix.count + 6 {
             _ = await SandboxProcesses(id: id).killAll()
             remove("\(parent)/\(id)")
         }
@@ -128,18 +128,7 @@ struct TrialContainer {
     }
 
     private static func empty(_ path: String) {
-        for name in names(in: path) { unlink("\(path)/\(name)") }
+        for name in DirectoryListing.names(in: path) { unlink("\(path)/\(name)") }
         rmdir(path)
-    }
-
-    private static func names(in path: String) -> [String] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            names.append(
-                withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
-        }
-        return names
     }
 }

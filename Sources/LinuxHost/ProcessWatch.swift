@@ -109,26 +109,7 @@ private final class Poll: Sendable {
         waiter.continuation.resume(returning: true)
     }
 
-    private func startThread() -> Bool {
-        let unmanaged = Unmanaged.passRetained(self)
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        var thread = pthread_t()
-        let failure = pthread_create(
-            &thread, &attributes,
-            { argument in
-                var all = sigset_t()
-                sigfillset(&all)
-                pthread_sigmask(SIG_SETMASK, &all, nil)
-                clinux_name_thread("process-watch")
-                Unmanaged<Poll>.fromOpaque(argument!).takeRetainedValue().run()
-                return nil
-            }, unmanaged.toOpaque())
-        if failure != 0 { unmanaged.release() }
-        return failure == 0
-    }
+    private func startThread() -> Bool { ThreadOfItsOwn.start("process-watch") { self.run() } == 0 }
 
     private func run() {
         var tokens = [UInt64](repeating: 0, count: 64)

@@ -44,9 +44,9 @@ enum SmallFile {
     }
 }
 
-enum DirectoryListing {
+package enum DirectoryListing {
     /// Without `.` and `..`; empty when there is no such folder.
-    static func names(in folder: String) -> [String] {
+    package static func names(in folder: String) -> [String] {
         guard let directory = opendir(folder) else { return [] }
         defer { closedir(directory) }
         var names: [String] = []

@@ -2,6 +2,7 @@ import ComputeCore
 import ComputeRuntime
 import FoundationEssentials
 import Glibc
+import LinuxHost
 
 /// What one member has on disk; everything of it lies in one directory, so removing that removes it all.
 ///
@@ -78,7 +79,7 @@ struct MemberDirectory: Sendable, Hashable {
 
     /// Every member's directory there is.
     static func all(under members: String) -> [MemberDirectory] {
-        directoryEntries(of: members).compactMap { MemberDirectory(members: members, name: MemberName($0)) }
+        DirectoryListing.names(in: members).compactMap { MemberDirectory(members: members, name: MemberName($0)) }
     }
 }
 

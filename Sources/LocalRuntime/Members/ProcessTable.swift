@@ -1,5 +1,6 @@
 import ComputeCore
 import Glibc
+import LinuxHost
 
 /// A process that cannot be mistaken for a later one with the same number.
 struct ProcessIdentity: Codable, Sendable, Hashable {
@@ -53,7 +54,7 @@ enum ProcessTable {
         return Entry(parent: parent, startTime: startTime, isDead: fields[0] == "Z" || fields[0] == "X")
     }
 
-    static func pids() -> [Int32] { directoryEntries(of: "/proc").compactMap { Int32($0) } }
+    static func pids() -> [Int32] { DirectoryListing.names(in: "/proc").compactMap { Int32($0) } }
 
     /// Children, their children and so on, without the root; no zombies.
     static func descendants(of roots: Set<Int32>) -> [ProcessIdentity] {
@@ -109,13 +110,6 @@ private func readFile(_ path: String, _ flags: Int32) -> [UInt8]? {
         bytes += chunk[..<count]
     }
     return bytes
-}
-
-/// Names in a directory, without `.` and `..`; empty when it cannot be read.
-func directoryEntries(of path: String) -> [String] {
-    guard let stream = opendir(path) else { return [] }
-    defer { closedir(stream) }
-    return entryNames(of: stream).map { String(decoding: $0.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self) }
 }
 
 /// The names that are left in an open directory stream: bytes that end in zero, because a name need not be UTF-8.
