@@ -80,8 +80,8 @@ struct MemoryWatchTests {
         }
         // One that went and gave nothing back, neither.
         let next = Self.groups([20: 400])
-        _ = watch.measured(Self.threshold, at: start + .seconds(2), groups: next)
-        guard case .kill = watch.measured(Self.threshold, at: start + .seconds(4), groups: next) else {
+        for second in [2, 3] { _ = watch.measured(Self.threshold, at: start + .seconds(second), groups: next) }
+        guard case .kill = watch.measured(Self.threshold, at: start + .seconds(5), groups: next) else {
             Issue.record("its memory was waited for")
             return
         }
@@ -94,13 +94,18 @@ struct MemoryWatchTests {
             Issue.record("who fills the memory with files was not killed")
             return
         }
-        // What it wrote is still there, and somebody starts a small process.
+        // It went on writing until the signal reached it. That is still there when somebody starts a small process,
+        // then and long after.
         let remover = Self.groups([20: 2])
-        guard case .wait = watch.measured(Self.threshold + (2 << 20), at: start + .seconds(1), groups: remover) else {
-            Issue.record("who would remove the files was killed")
-            return
+        let left = Self.threshold + (20 << 20)
+        for (used, milliseconds) in [(Self.threshold, 50), (left, 55), (left + (2 << 20), 60), (left + (4 << 20), 5000)] {
+            let order = watch.measured(used, at: start + .milliseconds(milliseconds), groups: remover)
+            guard case .wait = order else {
+                Issue.record("who would remove the files was killed after \(milliseconds) ms: \(order)")
+                return
+            }
         }
-        guard case .kill = watch.measured(Self.limit + (48 << 20), at: start + .seconds(2), groups: remover) else {
+        guard case .kill = watch.measured(Self.limit + (48 << 20), at: start + .seconds(6), groups: remover) else {
             Issue.record("the host would end the sandbox")
             return
         }

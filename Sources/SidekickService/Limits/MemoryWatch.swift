@@ -40,17 +40,18 @@ package struct MemoryWatch: Sendable {
     }
 
     private let limit: Int
-    /// Below this, only a group is killed whose end frees much. Above it somebody fills files in memory, which are
-    /// nobody's; then the largest goes, whoever that is. It rises a little with each such kill, within bounds, because
-    /// to remove files takes a process, too.
+    /// Below this, only a group is killed whose end frees much; above it the largest goes, whoever that is. What a
+    /// killed group leaves behind, and has written on its way out, counts as nobody's from then on: to remove files
+    /// takes a process, too.
     private var fileMark: Int
     private var dying: Dying?
 
     private struct Dying {
         var group: Int32
         var since: ContinuousClock.Instant
-        /// When it was first missed, and how much was in use then.
-        var gone: (at: ContinuousClock.Instant, used: Int)?
+        var isGone = false
+        /// What was in use after that, and when.
+        var left: (bytes: Int, at: ContinuousClock.Instant)?
     }
 
     package init(limit: Int) {
@@ -75,10 +76,8 @@ package struct MemoryWatch: Sendable {
         guard let largest = groups.max(by: { ($0.bytes, $1.id) < ($1.bytes, $0.id) }) else {
             return .wait(Self.longest)
         }
-        if largest.bytes < limit / 16 {
-            guard used >= fileMark else { return .wait(Self.shortest) }
-            fileMark = min(used + Self.roomToRemove, limit + Self.hostAllows)
-        }
+        // A small one is not to blame, unless the memory fills with files: those are nobody's.
+        if largest.bytes < limit / 16, used < fileMark { return .wait(Self.shortest) }
         dying = Dying(group: largest.id, since: now)
         return .kill(largest, then: Self.shortest)
     }
@@ -87,8 +86,15 @@ package struct MemoryWatch: Sendable {
     private mutating func isSettling(_ used: Int, _ now: ContinuousClock.Instant, _ groups: [Group]) -> Bool {
         guard let dying else { return false }
         if groups.contains(where: { $0.id == dying.group }) { return now - dying.since < Self.dyingTime }
-        let gone = dying.gone ?? (now, used)
-        self.dying?.gone = gone
-        return now - gone.at < Self.settlingTime && used < gone.used + Self.roomToRemove
+        guard dying.isGone else {
+            // `used` was read before it was missed. The next reading is the first one without it.
+            self.dying?.isGone = true
+            return true
+        }
+        let left = dying.left ?? (used, now)
+        self.dying?.left = left
+        guard now - left.at < Self.settlingTime, used < left.bytes + Self.roomToRemove else { return false }
+        fileMark = max(fileMark, min(used + Self.roomToRemove, limit + Self.hostAllows))
+        return true
     }
 }
