@@ -47,9 +47,12 @@ enum SudoMain {
         }
         // It may have been turned away already; why is what it reads then.
         try? connection.send(.init(ElevationFrame.request, Array(body)), descriptors: standardStreams())
-        // The main thread takes the signals; this one inherits that they are blocked. Detached, because a plain task
-        // here would belong to the main actor, whose thread only waits for signals from now on.
-        Task.detached { finish(connection) }
+        // The main thread takes the signals; this one inherits that they are blocked.
+        do throws(LinuxSystemError) {
+            try OwnThread.start("answer") { finish(connection) }
+        } catch {
+            fail("sudo: \(error)\n")
+        }
         SignalRelay.run { number in
             guard ElevationFrame.signals.contains(number) else { return }
             connection.sendWithoutWaiting(.init(ElevationFrame.signal, [UInt8(number)]))
