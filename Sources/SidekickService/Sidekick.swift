@@ -64,6 +64,7 @@ package struct Sidekick: Sendable {
         let internalListen = try await internalServer.bind()
         try await commands.warmUp(as: user)
         announce(Ready(listen: listen, internal: internalListen))
+        try Self.releaseText()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await publicServer.run() }
             group.addTask { try await internalServer.run() }
@@ -73,6 +74,16 @@ package struct Sidekick: Sendable {
                 await stop()
             }
             try await group.waitForAll()
+        }
+    }
+
+    /// Most of what is mapped by then was for the start alone. Not in a sandbox, where mapping it again is slow, and
+    /// would fall into the first request. By a thread, since a task would itself need much of it again.
+    private static func releaseText() throws(LinuxSystemError) {
+        guard MemoryGauge.detect() == .descendants else { return }
+        try OwnThread.start("text") {
+            usleep(500_000)
+            OwnLimits.releaseText()
         }
     }
 

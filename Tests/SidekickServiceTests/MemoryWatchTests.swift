@@ -98,7 +98,9 @@ struct MemoryWatchTests {
         // then and long after.
         let remover = Self.groups([20: 2])
         let left = Self.threshold + (20 << 20)
-        for (used, milliseconds) in [(Self.threshold, 50), (left, 55), (left + (2 << 20), 60), (left + (4 << 20), 5000)] {
+        for (used, milliseconds) in [
+            (Self.threshold, 50), (left, 55), (left + (2 << 20), 60), (left + (4 << 20), 5000),
+        ] {
             let order = watch.measured(used, at: start + .milliseconds(milliseconds), groups: remover)
             guard case .wait = order else {
                 Issue.record("who would remove the files was killed after \(milliseconds) ms: \(order)")

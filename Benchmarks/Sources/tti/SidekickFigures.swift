@@ -36,7 +36,7 @@ struct SidekickFigures: Encodable {
                     elapsed = (ContinuousClock.now - start).milliseconds
                     break
                 }
-                if round == 0 { try await Task.sleep(for: .seconds(1)) }
+                if round == 0 { try await Task.sleep(for: .seconds(2)) }
                 let status = try String(
                     contentsOfFile: "/proc/\(execution.processIdentifier.value)/status", encoding: .utf8)
                 await execution.teardown(using: [.gracefulShutDown(allowedDurationToNextStep: .seconds(2))])

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// What the kernel allows and shows of this process itself.
+/// What the kernel allows, shows and keeps of this process itself.
 package enum OwnLimits {
     /// As many descriptors as may be, up to 65,536. Call it before anything sizes itself by the limit.
     /// - Returns: what the limits were.
@@ -15,4 +15,7 @@ package enum OwnLimits {
     /// No core file, and no process of ours may be looked into or traced by an unprivileged one, whatever identity its
     /// threads have for the moment.
     package static func hide() { clinux_hide_process() }
+
+    /// Gives back the memory of machine code that only a start needs. Call it when that is over.
+    package static func releaseText() { clinux_release_own_text() }
 }
