@@ -23,7 +23,8 @@ package struct Sidekick: Sendable {
         let files = OwnLimits.raiseFileLimit()
         user = try UserIdentity.resolve(settings)
         try Self.prepare(settings, user)
-        let claims = try ClaimService(settings: settings, user: user)
+        let claims = try ClaimService(
+            settings: settings, user: user, image: try ImageEnvironment.read(settings.imageEnvironment))
         reaper = try Reaper.start()
         if let limit = settings.memoryLimit { try MemoryWatchdog.start(limit: limit, reaper: reaper) }
         let launcher = ProcessLauncher(

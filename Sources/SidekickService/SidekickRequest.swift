@@ -56,7 +56,7 @@ package enum SidekickAnswer: Sendable {
 /// The compute that a claimed Sidekick serves; what every service call runs under.
 package struct ComputeContext: Sendable {
     package let computeID: ComputeID
-    /// On top of the image's environment.
+    /// The image's environment, and over it what the compute was created with.
     package let env: [String: String]
     /// The working directory, absolute.
     package let directory: String

@@ -22,6 +22,8 @@ package struct SidekickSettings: Sendable {
     package var memoryLimit: Int?
     /// Where `sudo` inside finds us; nil: there is none.
     package var sudoSocket: String?
+    /// The file with the image's variables, see `ImageEnvironment`; nil: there is no image.
+    package var imageEnvironment: String?
 
     /// The one place where the settings are described; `--help` prints it.
     package static let usage = """
@@ -39,6 +41,7 @@ package struct SidekickSettings: Sendable {
           --max-processes N           how many processes the user may have at once; not the Sidekick, and not root
           --memory-limit BYTES        at 95 % of it the largest process group below the Sidekick is killed
           --sudo-socket PATH          runs commands as root for the user, whose `sudo` this executable is under that name
+          --image-env FILE            what the image sets for its programs: NAME=value, each ended by a NUL
           --version                   prints the version
           --help                      prints this
 
@@ -68,7 +71,7 @@ package struct SidekickSettings: Sendable {
 
     private static let options = [
         "listen", "internal-listen", "member", "claim-key", "state-dir", "user", "home", "max-processes",
-        "memory-limit", "sudo-socket",
+        "memory-limit", "sudo-socket", "image-env",
     ]
 
     private static func read(_ arguments: [String], _ environment: [String: String]) throws(Refusal) -> Parsed {
@@ -127,7 +130,11 @@ package struct SidekickSettings: Sendable {
                 maxProcesses: try number("max-processes", from: 1),
                 // Less would be below what the Sidekick itself needs.
                 memoryLimit: try number("memory-limit", from: 16 << 20),
-                sudoSocket: try values["sudo-socket"].map { (path) throws(Refusal) in try absolute("sudo-socket", path)
+                sudoSocket: try values["sudo-socket"].map { (path) throws(Refusal) in
+                    try absolute("sudo-socket", path)
+                },
+                imageEnvironment: try values["image-env"].map { (path) throws(Refusal) in
+                    try absolute("image-env", path)
                 }))
     }
 }

@@ -173,6 +173,28 @@ struct CommandTests {
         }
     }
 
+    @Test func overTheImagesVariablesComeTheComputesAndThenTheCalls() async throws {
+        let file = "/tmp/image-env-\(UInt64.random(in: 0 ... .max))"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let entries = [
+            "PATH=\(file).d:/usr/bin:/bin", "GREETING=of the image", "LINES=one\ntwo", "HOME=/elsewhere", "none",
+            "=nameless", "TWICE=1", "TWICE=2", "SIDEKICK_MEMBER=another", "EMPTY=",
+        ]
+        try Data(entries.map { "\($0)\0" }.joined().utf8).write(to: URL(filePath: file))
+        let member = try SidekickPlace(options: ["--image-env", file])
+        try await member.run { place in
+            try await place.claim()
+            let answer = try await place.command(
+                "tr '\\0' '\\1' < /proc/$$/environ", ["env": .object(["TWICE": .string("3")])])
+            let found = Set((answer.stdout ?? "").split(separator: "\u{1}").map(String.init))
+            for entry in [
+                entries[0], "GREETING=hello", entries[2], "HOME=\(place.home)", "TWICE=3", entries[8], "EMPTY=",
+            ] { #expect(found.contains(entry), "\(entry) in \(found)") }
+            #expect(!found.contains { $0.hasPrefix("=") || $0.hasPrefix("none") })
+            #expect(try await place.command("echo $TWICE").stdout == "2\n")
+        }
+    }
+
     @Test func clientThatGoesTakesTheProcessGroupAlong() async throws {
         try await Self.claimed { place in
             try await place.abandon("sleep 600 & echo $! > child; echo $$ > leader; wait")

@@ -2,6 +2,7 @@ import ComputeRuntime
 import Crypto
 import FoundationEssentials
 import Glibc
+import OCIImages
 
 /// What we lay over an image: the Sidekick, also as `sudo`, an account for user code where the image has none, and where to ask for
 /// names. One read-only folder per image, shared by all computes on it.
@@ -10,6 +11,7 @@ import Glibc
 /// <folder>/sidekick-<key>        the executable, once; layers have hard links of it
 /// <folder>/<key>/computesdk/bin/sidekick
 ///                computesdk/lib/libstatflags.so       for an old gVisor, see Sources/CStatFlags
+///                computesdk/image.env                 the image's variables, for user code
 ///                etc/{hosts,hostname,resolv.conf}  (passwd, group)
 ///                (home/user)  (usr/bin/sudo ─► /computesdk/bin/sidekick)
 /// ```
@@ -17,6 +19,7 @@ struct AgentLayer: Sendable, Hashable {
     static let sidekick = "/computesdk/bin/sidekick"
     static let state = "/computesdk/state"
     static let sudoSocket = "/computesdk/run/sudo.sock"
+    static let imageEnvironment = "/computesdk/image.env"
     static let hostname = "computesdk"
 
     var folder: String
@@ -25,10 +28,11 @@ struct AgentLayer: Sendable, Hashable {
     /// Makes it, or finds it made. Blocks.
     /// - Parameters:
     ///   - layers: where all layers are.
-    ///   - rootfs: the image's files. Strangers made them: no link in them is followed.
+    ///   - image: strangers made its files: no link in them is followed.
     static func make(
-        in layers: String, sidekick: String, image digest: String, rootfs: String, dns: [String]
+        in layers: String, sidekick: String, image: StoredImage, dns: [String]
     ) throws(RuntimeError) -> AgentLayer {
+        let rootfs = image.rootfs
         let shell = ["/bin/bash", "/usr/bin/bash"].contains { file($0, in: rootfs) } ? "/bin/bash" : "/bin/sh"
         let user = ImageUser(
             passwd: text("passwd", in: rootfs), group: text("group", in: rootfs), shell: shell)
@@ -37,7 +41,7 @@ struct AgentLayer: Sendable, Hashable {
         // The executable may be replaced between two starts of ours, while computes of the first live on.
         let identity = "\(info.st_size) \(info.st_mtim.tv_sec).\(info.st_mtim.tv_nsec) \(sidekick)"
         let executable = "\(layers)/sidekick-\(key([identity]))"
-        let layer = AgentLayer(folder: "\(layers)/\(key([identity, digest] + dns))", user: user)
+        let layer = AgentLayer(folder: "\(layers)/\(key([identity, image.digest] + dns))", user: user)
         guard access("\(layer.folder)\(Self.sidekick)", X_OK) != 0 else { return layer }
 
         let files = FileManager.default
@@ -64,6 +68,7 @@ struct AgentLayer: Sendable, Hashable {
                 try files.copyItem(atPath: library, toPath: "\(new)/computesdk/lib/libstatflags.so")
                 chmod("\(new)/computesdk/lib/libstatflags.so", 0o644)
             }
+            try write(image.environment.map { "\($0)\0" }.joined(), new + imageEnvironment)
             try write("\(hostname)\n", "\(new)/etc/hostname")
             try write("127.0.0.1\tlocalhost \(hostname)\n::1\tlocalhost\n", "\(new)/etc/hosts")
             try write(dns.map { "nameserver \($0)\n" }.joined(), "\(new)/etc/resolv.conf")

@@ -143,7 +143,7 @@ extension GVisorIsolation {
             "--listen", "0.0.0.0:\(Self.port)", "--internal-listen", "0.0.0.0:\(Self.internalPort)",
             "--member", name.rawValue, "--claim-key", claimKey, "--state-dir", AgentLayer.state,
             "--user", user.name, "--home", user.home, "--max-processes", "\(settings.maxProcesses)",
-            "--sudo-socket", AgentLayer.sudoSocket,
+            "--sudo-socket", AgentLayer.sudoSocket, "--image-env", AgentLayer.imageEnvironment,
         ]
         if let bytes = blueprint.resources.memoryBytes { arguments += ["--memory-limit", "\(bytes)"] }
         return ContainerBundle(

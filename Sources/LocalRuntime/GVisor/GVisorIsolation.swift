@@ -162,7 +162,7 @@ final class GVisorIsolation: Isolation {
         let image = try await shelf.image(reference, deadline: deadline, progress: progress)
         let layer = try await BlockingThreads.run { [dataDirectory, sidekick, dns] () throws(RuntimeError) in
             try AgentLayer.make(
-                in: "\(dataDirectory)/agent", sidekick: sidekick, image: image.digest, rootfs: image.rootfs, dns: dns)
+                in: "\(dataDirectory)/agent", sidekick: sidekick, image: image, dns: dns)
         }
         return Blueprint(image: image, layer: layer, resources: resources)
     }

@@ -14,6 +14,7 @@ import Synchronization
 final class ClaimService: Sendable {
     private let settings: SidekickSettings
     private let user: UserIdentity
+    private let image: [String: String]
     private let file: ClaimFile
     private let state: Mutex<ClaimState>
     private let thread = NIOThreadPool(numberOfThreads: 1)
@@ -26,13 +27,15 @@ final class ClaimService: Sendable {
     }
 
     /// Loads the claim of an earlier process over the same directory.
-    init(settings: SidekickSettings, user: UserIdentity) throws {
+    /// - Parameter image: the image's variables.
+    init(settings: SidekickSettings, user: UserIdentity, image: [String: String]) throws {
         self.settings = settings
         self.user = user
+        self.image = image
         file = ClaimFile(stateDirectory: settings.stateDirectory)
         let record = try file.load()
         state = Mutex(record.map { .claimed($0) } ?? .unclaimed)
-        context = Mutex(record.map { Self.context($0.order, user) })
+        context = Mutex(record.map { Self.context($0.order, user, image) })
         thread.start()
     }
 
@@ -92,7 +95,7 @@ final class ClaimService: Sendable {
             throw Problem.unavailable("another claim is being recorded")
         case .record(let record):
             do {
-                let context = Self.context(record.order, user)
+                let context = Self.context(record.order, user, image)
                 try makeDirectory(context.compute.directory)
                 try file.save(record)
                 self.context.withLock { $0 = context }
@@ -122,12 +125,15 @@ final class ClaimService: Sendable {
         }
     }
 
-    private static func context(_ order: ClaimOrder, _ user: UserIdentity) -> ClaimedContext {
+    private static func context(
+        _ order: ClaimOrder, _ user: UserIdentity, _ image: [String: String]
+    ) -> ClaimedContext {
         // `read` has refused a directory that makes no sense; an old record cannot hold one either.
         let directory = order.directory.flatMap { try? FilePath($0, directory: user.home).absolute } ?? user.home
         return ClaimedContext(
             compute: ComputeContext(
-                computeID: order.computeId, env: order.env, directory: directory, user: user, url: order.url,
+                computeID: order.computeId, env: image.merging(order.env) { _, later in later }, directory: directory,
+                user: user, url: order.url,
                 portURLTemplate: order.portURLTemplate),
             secretDigest: SHA256.hash(data: Array(order.secret.utf8)))
     }

@@ -4,7 +4,7 @@ package import ComputeCore
 package enum ProcessEnvironment {
     package static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-    /// The base, then the compute's, then the call's: the later wins.
+    /// The base, then the compute's, which has the image's in it, then the call's: the later wins.
     package static func make(
         user: UserIdentity, shell: String, compute: [String: String], call: [String: String] = [:],
         terminal: Bool = false
