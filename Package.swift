@@ -113,8 +113,8 @@ let package = Package(
         library(
             "LocalRuntime",
             [
-                "LinuxHost", "GVisor", "OCIImages", "ComputeRuntime", "ComputeCore", "CLinux", subprocess,
-                systemPackage,
+                "LinuxHost", "GVisor", "OCIImages", "ComputeRuntime", "SidekickProtocol", "ComputeCore", "CLinux",
+                subprocess, systemPackage,
                 crypto, logging,
             ]),
         library(

@@ -122,7 +122,8 @@ package struct SidekickSettings: Sendable {
         else { throw Refusal("--claim-key must be the 32 bytes of an Ed25519 public key in base64url") }
         return .run(
             SidekickSettings(
-                listen: try endpoint("listen", values["listen"] ?? "127.0.0.1:18080"),
+                listen: try endpoint(
+                    "listen", values["listen"] ?? "127.0.0.1:\(SidekickPorts.requests)"),
                 internalListen: try endpoint("internal-listen", try required("internal-listen")),
                 member: MemberName(try required("member")), claimKey: key,
                 stateDirectory: try absolute("state-dir", try required("state-dir")), user: values["user"],

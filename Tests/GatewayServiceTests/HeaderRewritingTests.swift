@@ -102,8 +102,11 @@ import Testing
     }
 
     @Test func sidekickIsNotAPort() {
-        #expect { try dial("10.0.0.7", 18080, sidekick: .tcp(host: "10.0.0.7", port: 18080)) } throws: {
-            ($0 as? Problem)?.status == 403
+        let sidekick = Endpoint.tcp(host: "10.0.0.7", port: 9999)
+        for (port, known) in [(9999, sidekick), (18080, sidekick), (18081, sidekick), (18081, .unix(path: "/s"))] {
+            for host in ["10.0.0.7", nil] {
+                #expect { try dial(host, port, sidekick: known) } throws: { ($0 as? Problem)?.status == 404 }
+            }
         }
     }
 

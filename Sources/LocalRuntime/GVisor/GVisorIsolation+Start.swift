@@ -5,6 +5,7 @@ import Glibc
 import LinuxHost
 import Logging
 import OCIImages
+import SidekickProtocol
 import Synchronization
 
 // folder ─► disk ─────┐
@@ -13,10 +14,6 @@ import Synchronization
 //
 // Whatever is cut off anywhere is found by its name; whoever called `start` removes it.
 extension GVisorIsolation {
-    /// Where the Sidekick listens inside. The Gateway maps neither to a port of a compute.
-    private static let port = 18080
-    private static let internalPort = 18081
-
     func start(
         _ name: MemberName, _ order: MemberOrder, startedAt: WallTime, deadline: ContinuousClock.Instant,
         onEnd: @escaping @Sendable () -> Void
@@ -64,8 +61,8 @@ extension GVisorIsolation {
             throw RuntimeError(.unavailable, "the sandbox ended at once")
         }
         let member = Member(
-            name: name, sidekick: .tcp(host: attachment.address, port: Self.port),
-            sidekickInternal: .tcp(host: attachment.address, port: Self.internalPort), portHost: attachment.address)
+            name: name, sidekick: .tcp(host: attachment.address, port: SidekickPorts.requests),
+            sidekickInternal: .tcp(host: attachment.address, port: SidekickPorts.claims), portHost: attachment.address)
         try await BlockingThreads.run { () throws(RuntimeError) in
             try directory.write(MemberRecord(member: member, process: process, startedAt: startedAt))
         }
@@ -140,7 +137,7 @@ extension GVisorIsolation {
         let user = blueprint.layer.user
         var arguments = [
             AgentLayer.sidekick,
-            "--listen", "0.0.0.0:\(Self.port)", "--internal-listen", "0.0.0.0:\(Self.internalPort)",
+            "--listen", "0.0.0.0:\(SidekickPorts.requests)", "--internal-listen", "0.0.0.0:\(SidekickPorts.claims)",
             "--member", name.rawValue, "--claim-key", claimKey, "--state-dir", AgentLayer.state,
             "--user", user.name, "--home", user.home, "--max-processes", "\(settings.maxProcesses)",
             "--sudo-socket", AgentLayer.sudoSocket, "--image-env", AgentLayer.imageEnvironment,
