@@ -13,7 +13,7 @@ extension HostNetwork {
             return try await plug(name)
         } catch {
             // In a task of its own: ours may be the one that was cancelled, and a half-made end must not stay.
-            await Task { try? await detach(name) }.value
+            _ = await Task { try? await detach(name) }.value
             throw error
         }
     }
@@ -64,23 +64,34 @@ extension HostNetwork {
     }
 
     /// Removes a container's end: interface, address, namespace. Nothing happens when there is none.
-    package func detach(_ name: String) async throws(HostError) {
+    /// - Returns: what was not found as it was left, in words for the log.
+    @discardableResult
+    package func detach(_ name: String) async throws(HostError) -> String? {
+        var warning: String?
         let path = namespacePath(of: name)
         let exists = access(path, F_OK) == 0
         // The file of a namespace whose mount was never made, or went with a reboot, is an empty file.
         let isNamespace = exists && NamespaceFile.isMounted(path)
-        if isNamespace || leases().contains(where: { $0.name == name }) {
-            let subnet = try subnet()
-            try await run(
-                try plugin("bridge"), [],
-                environment: pluginEnvironment("DEL", name, namespace: isNamespace ? path : ""),
-                input: pluginInput(subnet), "cannot detach \(name) from the network")
+        let leased = leases().filter { $0.name == name }.map(\.address)
+        if isNamespace || !leased.isEmpty {
+            if let subnet = try? subnet() {
+                try await run(
+                    try plugin("bridge"), [],
+                    environment: pluginEnvironment("DEL", name, namespace: isNamespace ? path : ""),
+                    input: pluginInput(subnet), "cannot detach \(name) from the network")
+            } else {
+                // Somebody emptied the folder. Without a subnet the plugin has nothing to say, and what it would do
+                // beside forgetting the address is done below.
+                for address in leased { unlink("\(leaseDirectory)/\(bridge)/\(address)") }
+                warning = "the subnet of the containers' network is forgotten: \(subnetFile) is missing"
+            }
         }
         // Still there when its namespace has no file any more but a process inside.
         for port in ports() where port.name == name {
             try await run("ip", ["link", "del", port.interface], "cannot remove \(name)'s port")
         }
         if exists { try NamespaceFile.remove(path) }
+        return warning
     }
 
     // MARK: - Talking to the plugin

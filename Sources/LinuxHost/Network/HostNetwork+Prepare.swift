@@ -35,7 +35,7 @@ extension HostNetwork {
 
     /// Removes everything, containers' ends included.
     package func teardown() async {
-        for name in names() { try? await detach(name) }
+        for name in names() { _ = try? await detach(name) }
         _ = try? await tools.run("ip", ["link", "del", bridge], deadline: settings.deadline)
         _ = try? await tools.run(
             "nft", ["-f", "-"], input: "table inet \(table) {\n}\ndelete table inet \(table)\n",

@@ -3,6 +3,7 @@ import ComputeRuntime
 import GVisor
 import Glibc
 import LinuxHost
+import Logging
 import Synchronization
 
 // What is there, asked of the machine itself; and how it goes away. Each step finds what it is about by the member's
@@ -56,7 +57,11 @@ extension GVisorIsolation {
             async let detached = Self.outcome { () async throws(HostError) in try await network.detach(name.rawValue) }
             let outcomes = await (unmounted, detached)
             try outcomes.0.get()
-            try outcomes.1.get()
+            if let warning = try outcomes.1.get() {
+                logger.warning(
+                    "A member's network was not as it was left",
+                    metadata: ["member": "\(name)", "reason": "\(warning)"])
+            }
             try await BlockingThreads.run { [runsc] () throws(HostError) in
                 try group.remove()
                 runsc.forget(name.rawValue)
@@ -72,9 +77,9 @@ extension GVisorIsolation {
         _ = running.withLock { $0.remove(name) }
     }
 
-    private static func outcome(
-        of work: @Sendable () async throws(HostError) -> Void
-    ) async -> Result<Void, HostError> {
+    private static func outcome<Value: Sendable>(
+        of work: @Sendable () async throws(HostError) -> Value
+    ) async -> Result<Value, HostError> {
         do throws(HostError) { return .success(try await work()) } catch { return .failure(error) }
     }
 

@@ -72,6 +72,30 @@ struct HostNetworkTests {
         }
     }
 
+    /// Somebody empties the data folder under living containers.
+    @Test(arguments: [true, false]) func endsAreRemovedAlsoWhenTheirRecordsAreGone(_ leasesToo: Bool) async throws {
+        try await withNetwork { network in
+            try await network.prepare()
+            let end = try await network.attach("a")
+            // What runs inside keeps the namespace, and with it the port.
+            let socket = try NamespaceSocket.listening(in: end.namespacePath, at: "0.0.0.0")
+            let folder = network.settings.stateDirectory
+            try FileManager.default.removeItem(atPath: leasesToo ? folder : "\(folder)/subnet")
+            #expect(try await network.detach("a")?.contains("subnet") == true)
+            #expect(try await network.detach("a") == nil)
+            #expect(network.names() == [])
+            #expect(try NamespaceSocket.connect(from: nil, to: end.address, port: socket.port) != .connected)
+
+            _ = try await network.prepare()
+            _ = try await network.attach("b")
+            try FileManager.default.removeItem(atPath: leasesToo ? folder : "\(folder)/subnet")
+            // A new start of the service meets them as well.
+            try await network.prepare()
+            #expect(network.names() == [])
+            _ = try await network.attach("b")
+        }
+    }
+
     @Test func aPortOutlivesItsNamespacesFileOnlyUntilItIsDetached() async throws {
         try await withNetwork { network in
             try await network.prepare()
