@@ -106,6 +106,8 @@ final class GVisorIsolation: Isolation {
             throw RuntimeError(error)
         }
         await endUnreachable()
+        // What a process that was killed left half made may be of an image that nobody asks for again.
+        await shelf.store.removeLeftovers()
         let reference: ImageReference
         do throws(ImageError) { reference = try ImageReference(settings.image) } catch { throw RuntimeError(error) }
         let progress = settings.progress

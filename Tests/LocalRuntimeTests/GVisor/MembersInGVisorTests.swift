@@ -128,6 +128,32 @@ struct MembersInGVisorTests {
         }
     }
 
+    @Test(.timeLimit(.minutes(2))) func whatAKilledProcessLeftOfAnImageGoesAtTheStartAndWhatIsBeingMadeStays()
+        async throws
+    {
+        let build = try #require(GVisorBuild.available.first)
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let runtime = try await world.runtime(build, poolSize: 0)
+        let images = "\(world.dataDirectory)/images"
+        let (left, making) = (
+            "sha256-\(String(repeating: "a", count: 64))", "sha256-\(String(repeating: "b", count: 64))"
+        )
+        for name in ["partial-\(left)", "partial-\(making)", "locks"] {
+            try FileManager.default.createDirectory(atPath: "\(images)/\(name)", withIntermediateDirectories: true)
+        }
+        // As whoever makes an image holds it: another open file, as good as another process.
+        let lock = open("\(images)/locks/\(making)", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        defer { close(lock) }
+        #expect(flock(lock, LOCK_EX | LOCK_NB) == 0)
+        try await world.local.withRunning(runtime) {
+            try await eventually(.seconds(60)) { await runtime.unreadyReason() == nil }
+            #expect(access("\(images)/partial-\(left)", F_OK) != 0)
+            #expect(access("\(images)/partial-\(making)", F_OK) == 0)
+            await runtime.shutdown(keep: false)
+        }
+    }
+
     @Test func whereThereIsNoRunscTheReasonIsGiven() async throws {
         let world = GVisorWorld()
         defer { world.local.removeDataDirectory() }
