@@ -73,7 +73,7 @@ struct KeyMiddleware: RouterMiddleware {
     func handle(
         _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
     ) async throws -> Response {
-        guard let text = Self.key(in: request.headers), let bearer = try await keys.bearer(of: text) else {
+        guard let text = try Self.key(in: request.headers), let bearer = try await keys.bearer(of: text) else {
             throw Problem.unauthenticated
         }
         var context = context
@@ -86,7 +86,11 @@ struct KeyMiddleware: RouterMiddleware {
         return try await next(request, context)
     }
 
-    static func key(in headers: HTTPFields) -> String? {
+    /// - Throws: 400 when a field is there more than once: whoever looks at the request before us may read another one.
+    static func key(in headers: HTTPFields) throws(Problem) -> String? {
+        for name in [HTTPField.Name.authorization, .apiKey] where headers[values: name].count > 1 {
+            throw .invalid(name.canonicalName, "\(name.rawName) is there more than once")
+        }
         if let key = headers[.apiKey] { return key }
         guard let authorization = headers[.authorization] else { return nil }
         let parts = authorization.split(separator: " ", maxSplits: 1)

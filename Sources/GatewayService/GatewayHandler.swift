@@ -84,6 +84,10 @@ struct GatewayHandler: HTTPHandler {
     }
 
     private func toPort(_ request: GatewayRequest, _ id: ComputeID, _ port: Int, _ child: String?) async throws {
+        // Nobody's relative link depends on the path of a WebSocket, and its clients follow no redirect.
+        if let path = request.resolution.withFinalSlash, request.upgrade == nil {
+            return try await request.redirect(to: path)
+        }
         let target = OwnCredential.cut(from: request.resolution.target)
         let route = try await directory.route(for: id)
         let own = [request.exchange.localEndpoint, settings.api].compactMap(\.self)

@@ -68,6 +68,13 @@ struct GatewayRequest: Sendable {
         try await exchange.respond(status: .noContent, headers: headers)
     }
 
+    /// For good, and with the same method and body.
+    func redirect(to path: String) async throws {
+        try await exchange.respond(
+            status: .permanentRedirect,
+            headers: ["Location": path, "Content-Length": "0", "X-Request-Id": requestID.rawValue])
+    }
+
     func answer(_ problem: Problem) async throws {
         let isAPI = if case .api = resolution.destination { true } else { false }
         let answer = ProblemAnswer(

@@ -28,9 +28,11 @@ struct World: Sendable {
     let server: APIServer
     let ports: APIPorts
 
-    init(poolSize: Int = 3, _ change: (inout APISettings) -> Void = { _ in }) {
+    init(
+        poolSize: Int = 3, abilities: RuntimeAbilities = [], _ change: (inout APISettings) -> Void = { _ in }
+    ) {
         store = FaultyStore()
-        runtime = InMemoryRuntime(poolSize: poolSize, clock: clock)
+        runtime = InMemoryRuntime(poolSize: poolSize, abilities: abilities, clock: clock)
         sidekicks = InMemorySidekicks(of: runtime)
         var settings = APISettings(
             listen: .tcp(host: "127.0.0.1", port: 0), internalListen: .tcp(host: "127.0.0.1", port: 0),
@@ -79,6 +81,15 @@ struct API: Sendable {
             Reply(
                 status: response.status.code, headers: response.headers, bytes: Array(response.body.readableBytesView))
         }
+    }
+
+    /// With nothing but these values of one field for a credential.
+    func send(
+        _ method: HTTPRequest.Method, _ path: String, doubling name: String, _ values: [String]
+    ) async throws -> Reply {
+        var headers = HTTPFields()
+        for value in values { headers.append(HTTPField(name: HTTPField.Name(name)!, value: value)) }
+        return try await send(method, path, headers: headers, authenticated: false)
     }
 
     func create(_ body: String = "{}", headers: HTTPFields = [:]) async throws -> Reply {

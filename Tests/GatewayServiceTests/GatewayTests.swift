@@ -43,7 +43,35 @@ import Testing
         }
     }
 
+    @Test func aPortWithoutItsFinalSlashIsRedirectedAndAWebSocketIsNot() async throws {
+        try await GatewayWorld.run { world in
+            let path = "/s/\(world.id)/p/\(world.appPort)"
+            let answer = try await world.send(.POST, host: "127.0.0.1", "\(path)?a=b%20c", body: "{}")
+            #expect(answer.status == 308)
+            #expect(answer.headers["location"] == ["\(path)/?a=b%20c"])
+            #expect(world.app.all.isEmpty)
+            #expect(try await world.send(host: "127.0.0.1", "\(path)/?a=b%20c").body == "app")
+            _ = try await world.send(
+                host: "127.0.0.1", "\(path)?a", ["Connection": "Upgrade", "Upgrade": "websocket"])
+            #expect(world.app.last?.uri == "/?a")
+        }
+    }
+
     // MARK: - Tokens
+
+    @Test func aDoubledAuthorizationIsRefused() async throws {
+        try await GatewayWorld.run { world in
+            let token = try await world.token(world.id)
+            for other in ["Bearer \(token)", "Bearer other", ""] {
+                var headers: HTTPHeaders = ["Authorization": "Bearer \(token)"]
+                headers.add(name: "authorization", value: other)
+                let answer = try await world.send(host: world.host("\(world.id)"), "/files", headers)
+                #expect(answer.status == 400)
+                #expect(answer.body.contains(#""field":"authorization""#), "\(answer.body)")
+            }
+            #expect(world.sidekick.all.isEmpty)
+        }
+    }
 
     @Test func tokenIsReplacedByTheSidekicksSecret() async throws {
         try await GatewayWorld.run { world in

@@ -192,6 +192,17 @@ private let other = ComputeID("zzzzzzzz00000000zzzz")!
         #expect(status(resolve("localhost", path)) == 404)
     }
 
+    @Test(arguments: [
+        ("/s/\(id)/p/3000", "/s/\(id)/p/3000/"), ("/s/\(id)/p/3000?x=/y&z", "/s/\(id)/p/3000/?x=/y&z"),
+        ("/s/\(id)/p/3000?", "/s/\(id)/p/3000/?"), ("/s/\(id)/p/3000/", nil), ("/s/\(id)/p/3000/a?b", nil),
+        ("/s/\(id)/p/0", nil), ("/s/\(id)", nil), ("/s/\(id)/p", nil),
+    ])
+    func aPortWithoutItsFinalSlashSaysWhereItIs(_ path: String, _ place: String?) {
+        #expect(resolve("localhost", path).withFinalSlash == place)
+        #expect(resolve("\(id)-80.localhost", path).withFinalSlash == nil)
+        #expect(resolve("localhost", path, loopback: false).withFinalSlash == nil)
+    }
+
     @Test func portsInPathFormAreForLoopbackListenersOnly() {
         #expect(status(resolve("localhost", "/s/\(id)/p/3000/", loopback: false)) == 404)
         #expect(resolve("localhost", "/s/\(id)/x", loopback: false).destination == .sidekick(id, child: nil))

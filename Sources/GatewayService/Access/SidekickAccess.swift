@@ -20,6 +20,10 @@ package enum SidekickAccess {
         let isPublic =
             (method == .GET || method == .HEAD) && !isUpgrade && (path == "/" || path == "/health" || path == "/ready")
         if isPublic { return .anonymous }
+        // Whoever looked at the request before us may have read the other one.
+        guard headers["authorization"].count <= 1 else {
+            return .refused(.invalid("authorization", "Authorization is there more than once"))
+        }
         if let bearer = headers.first(name: "authorization").flatMap(bearer) { return .needs([bearer]) }
         if let token = queryTokens.first { return .needs([token]) }
         // In the path form every compute shares one origin, so a cookie proves nothing about who sends it.

@@ -8,6 +8,9 @@ package struct Resolution: Equatable, Sendable {
     /// How the client names this host; nil when it named none.
     package var authority: Authority?
     package var form: Form
+    /// Where the client finds the same with a final slash, as an absolute path. A page at `/s/<id>/p/<port>` would
+    /// take `p/` for the folder that its relative links count from.
+    package var withFinalSlash: String?
 
     package enum Form: Equatable, Sendable {
         /// `<id>.<domain>`: the compute has an origin of its own.

@@ -110,7 +110,11 @@ package struct RouteResolution: Sendable {
         } else {
             destination = .refused(.notFound("no such port"))
         }
-        return Resolution(destination: destination, target: Self.rooted(tail), form: .path)
+        var resolution = Resolution(destination: destination, target: Self.rooted(tail), form: .path)
+        if case .port = destination, !tail.startsWithBytes("/") {
+            resolution.withFinalSlash = origin[..<tail.startIndex] + resolution.target
+        }
+        return resolution
     }
 
     /// Everything up to the next `/` or `?`, and the rest with that character.
