@@ -40,16 +40,20 @@ package struct RuntimeView: Codable, Hashable, Sendable {
     package var runsc: Runsc?
     package var cgroup: String?
     package var defaults: Defaults
+    /// The largest sizes that may be asked for; what is absent has no ceiling.
+    package var ceilings: JSONValue
     package var pool: Pool
 
     package init(
-        isolation: String, abilities: [String], runsc: Runsc?, cgroup: String?, defaults: Defaults, pool: Pool
+        isolation: String, abilities: [String], runsc: Runsc?, cgroup: String?, defaults: Defaults, ceilings: JSONValue,
+        pool: Pool
     ) {
         self.isolation = isolation
         self.abilities = abilities
         self.runsc = runsc
         self.cgroup = cgroup
         self.defaults = defaults
+        self.ceilings = ceilings
         self.pool = pool
     }
 }

@@ -73,7 +73,7 @@ package struct APIServer: Sendable {
             sidekickKey: ports.sidekickKey
         ).add(to: guarded)
         EventRoutes(service: compute).add(to: guarded)
-        RuntimeRoutes(runtime: ports.runtime).add(to: guarded)
+        RuntimeRoutes(runtime: ports.runtime, maximumResources: settings.maximumResources).add(to: guarded)
         return router
     }
 

@@ -16,6 +16,8 @@ package final class InMemoryRuntime: ComputeRuntime {
         package var removeFailure: RuntimeError?
         package var placesFailure: RuntimeError?
         package var unreadyReason: String?
+        /// What it says of itself beside what is true of every double.
+        package var describe: @Sendable (inout RuntimeDescription) -> Void = { _ in }
 
         package init() {}
     }
@@ -103,7 +105,10 @@ package final class InMemoryRuntime: ComputeRuntime {
     }
 
     package func describe() -> RuntimeDescription {
-        RuntimeDescription(isolation: "memory", abilities: abilities, poolTarget: poolSize, poolIdle: idleCount)
+        var description = RuntimeDescription(
+            isolation: "memory", abilities: abilities, poolTarget: poolSize, poolIdle: idleCount)
+        state.withLock(\.behaviour.describe)(&description)
+        return description
     }
 
     package func startMember(

@@ -1,21 +1,21 @@
 /// Who user code runs as in an image: its account of uid 1000, whatever the name, or one that is added.
-struct ImageUser: Sendable, Hashable {
-    static let uid: UInt32 = 1000
+package struct ImageUser: Sendable, Hashable {
+    package static let uid: UInt32 = 1000
 
-    var name: String
-    var home: String
+    package var name: String
+    package var home: String
     /// The image's account files with the account in them; nil where it is there already.
-    var added: Files?
+    package var added: Files?
 
-    struct Files: Sendable, Hashable {
-        var passwd: String
-        var group: String
+    package struct Files: Sendable, Hashable {
+        package var passwd: String
+        package var group: String
     }
 
     /// - Parameters:
     ///   - passwd: the image's `/etc/passwd`, empty when it has none; a stranger wrote it.
     ///   - shell: what the image has.
-    init(passwd: String, group: String, shell: String) {
+    package init(passwd: String, group: String, shell: String) {
         for line in passwd.split(separator: "\n") {
             let fields = line.split(separator: ":", omittingEmptySubsequences: false)
             guard fields.count >= 6, UInt32(fields[2]) == Self.uid, !fields[0].isEmpty, fields[5].hasPrefix("/") else {

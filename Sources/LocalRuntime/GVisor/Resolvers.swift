@@ -1,14 +1,14 @@
 /// Who answers questions for names.
-enum Resolvers {
+package enum Resolvers {
     /// What this machine asks, as far as a container can ask it too: an address of IPv4 that is not the machine's own
     /// loopback. Public ones where there is none.
-    static var ofThisMachine: [String] {
+    package static var ofThisMachine: [String] {
         let text = String(decoding: readFollowing("/etc/resolv.conf"), as: UTF8.self)
         let found = usable(in: text)
         return found.isEmpty ? ["1.1.1.1", "8.8.8.8"] : found
     }
 
-    static func usable(in text: String) -> [String] {
+    package static func usable(in text: String) -> [String] {
         let servers = text.split(separator: "\n").compactMap { line -> String? in
             let words = line.split(whereSeparator: \.isWhitespace)
             guard words.count >= 2, words[0] == "nameserver" else { return nil }
