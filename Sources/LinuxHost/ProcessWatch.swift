@@ -25,12 +25,7 @@ package final class ProcessWatch: Sendable {
     }
 
     /// Whether it is there and no zombie.
-    package static func isRunning(_ process: Int32) -> Bool {
-        guard let stat = ControlFile.read("/proc/\(process)/stat") else { return false }
-        // The name in parentheses may hold anything; the state is the first word after the last one.
-        guard let end = stat.lastIndex(of: ")") else { return false }
-        return stat[end...].dropFirst(2).first.map { $0 != "Z" && $0 != "X" } ?? false
-    }
+    package static func isRunning(_ process: Int32) -> Bool { ProcessStat(of: process)?.hasEnded == false }
 
     /// For kernels without pidfd.
     package static func endedByAsking(_ process: Int32, every pause: Duration = .milliseconds(50)) async {

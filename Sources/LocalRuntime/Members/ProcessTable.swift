@@ -12,16 +12,16 @@ struct ProcessIdentity: Codable, Sendable, Hashable {
 
     /// - Returns: nil when there is no such process.
     init?(pid: Int32) {
-        guard let entry = ProcessTable.entry(pid) else { return nil }
+        guard let stat = ProcessStat(of: pid) else { return nil }
         self.pid = pid
-        startTime = entry.startTime
+        startTime = stat.startTime
         bootID = ProcessTable.bootID
     }
 
     /// It runs, or could: a zombie is dead, it only was not waited for.
     var isAlive: Bool {
-        guard bootID == ProcessTable.bootID, let entry = ProcessTable.entry(pid) else { return false }
-        return entry.startTime == startTime && !entry.isDead
+        guard bootID == ProcessTable.bootID, let stat = ProcessStat(of: pid) else { return false }
+        return stat.startTime == startTime && !stat.hasEnded
     }
 
     /// Between the check and the signal the process may end, but its number comes round again only after tens of
@@ -33,26 +33,9 @@ struct ProcessIdentity: Codable, Sendable, Hashable {
 
 /// What `/proc` says about processes.
 enum ProcessTable {
-    struct Entry: Sendable {
-        var parent: Int32
-        var startTime: UInt64
-        var isDead: Bool
-    }
-
     static let bootID = String(
         decoding: (readSmallFile("/proc/sys/kernel/random/boot_id") ?? []).prefix { $0 != UInt8(ascii: "\n") },
         as: UTF8.self)
-
-    static func entry(_ pid: Int32) -> Entry? { readSmallFile("/proc/\(pid)/stat").flatMap(parse) }
-
-    /// The command's name is in parentheses and may itself hold spaces and parentheses, so fields count from the
-    /// last `)`: state is field 3, the parent 4, the start time 22.
-    static func parse(_ stat: [UInt8]) -> Entry? {
-        guard let end = stat.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-        let fields = String(decoding: stat[(end + 1)...], as: UTF8.self).split { $0 == " " || $0 == "\n" }
-        guard fields.count > 19, let parent = Int32(fields[1]), let startTime = UInt64(fields[19]) else { return nil }
-        return Entry(parent: parent, startTime: startTime, isDead: fields[0] == "Z" || fields[0] == "X")
-    }
 
     static func pids() -> [Int32] { DirectoryListing.names(in: "/proc").compactMap { Int32($0) } }
 
@@ -60,7 +43,7 @@ enum ProcessTable {
     static func descendants(of roots: Set<Int32>) -> [ProcessIdentity] {
         var children: [Int32: [Int32]] = [:]
         for pid in pids() {
-            if let entry = entry(pid) { children[entry.parent, default: []].append(pid) }
+            if let stat = ProcessStat(of: pid) { children[stat.parent, default: []].append(pid) }
         }
         var found: Set<Int32> = roots
         var open = Array(roots)
