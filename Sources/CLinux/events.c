@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -59,7 +62,41 @@ int clinux_memory_file(const char *label) {
     return descriptor >= 0 ? descriptor : -errno;
 }
 
-void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+struct thread_start {
+    void (*body)(void *);
+    void *context;
+    char name[16];
+};
+
+static void *thread_main(void *argument) {
+    struct thread_start start = *(struct thread_start *)argument;
+    free(argument);
+    pthread_setname_np(pthread_self(), start.name);
+    start.body(start.context);
+    return NULL;
+}
+
+int clinux_thread_start(const char *name, void (*body)(void *context), void *context) {
+    struct thread_start *start = calloc(1, sizeof *start);
+    if (start == NULL) return -ENOMEM;
+    start->body = body;
+    start->context = context;
+    strncpy(start->name, name, sizeof start->name - 1);
+
+    // A thread begins with its maker's mask, so that not even its first moment takes a signal.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_t thread;
+    int failure = pthread_create(&thread, &attributes, thread_main, start);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure != 0) free(start);
+    return -failure;
+}
 
 int clinux_pidfd_open(pid_t process) {
     int descriptor = (int)syscall(SYS_pidfd_open, process, 0u);

@@ -25,34 +25,15 @@ enum ThreadOfItsOwn {
     /// - Parameter name: at most 15 bytes, for `ps` and debuggers.
     /// - Returns: 0, or why there is no thread, as an errno; `body` does not run then.
     static func start(_ name: String, _ body: @escaping @Sendable () -> Void) -> Int32 {
-        let work = Unmanaged.passRetained(Work(name, body))
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        var thread = pthread_t()
-        let failure = pthread_create(
-            &thread, &attributes,
-            { argument in
-                let work = Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue()
-                var all = sigset_t()
-                sigfillset(&all)
-                pthread_sigmask(SIG_SETMASK, &all, nil)
-                clinux_name_thread(work.name)
-                work.body()
-                return nil
-            }, work.toOpaque())
+        let work = Unmanaged.passRetained(Work(body))
+        let failure = clinux_thread_start(
+            name, { Unmanaged<Work>.fromOpaque($0!).takeRetainedValue().body() }, work.toOpaque())
         if failure != 0 { work.release() }
-        return failure
+        return -failure
     }
 
     private final class Work: Sendable {
-        let name: String
         let body: @Sendable () -> Void
-
-        init(_ name: String, _ body: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.body = body
-        }
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 }

@@ -26,8 +26,10 @@ int clinux_pipe(int *read_end, int *write_end);
 /// A file without a name, in memory, close-on-exec. Returns a descriptor or -errno.
 int clinux_memory_file(const char *label);
 
-/// At most 15 characters.
-void clinux_name_thread(const char *name);
+/// Runs `body(context)` on a new detached thread that takes no signals: those of the process are not for it.
+/// `name` is what `ps` and debuggers show, of which 15 characters count.
+/// Returns 0 or -errno; `body` does not run then.
+int clinux_thread_start(const char *name, void (*body)(void *context), void *context);
 
 /// A descriptor of a process, close-on-exec, that reads as ready once the process has ended. Returns it or -errno:
 /// ESRCH when there is none, ENOSYS where the kernel is older than 5.3 or is gVisor.
