@@ -7,9 +7,10 @@ import shutil
 import httpx
 import pytest
 
-from running_system import ISOLATION, eventually
+from running_system import ISOLATION, RunningSystem, eventually
 
-# Programs that a start uses, and the one that only an end uses.
+# Programs that only `serve` itself uses as it starts, that a start of a compute uses, and that only an end uses.
+SERVING = ["nft"]
 STARTING = ["bridge", "mount", "runsc"]
 ENDING = ["umount"]
 
@@ -39,7 +40,7 @@ class HelperPrograms:
             path.mkdir()
         folder.chmod(0o755)
         search = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-        for name in STARTING + ENDING:
+        for name in SERVING + STARTING + ENDING:
             real = shutil.which(name, path=search)
             assert real, f"computes in gVisor need {name}"
             stand_in = self.bin / name
@@ -102,3 +103,23 @@ def test_a_helper_program_that_goes_wrong_costs_no_more_than_its_own_create(star
     # What could not be removed then is removed now, sooner than the sweep comes to it.
     assert system.stop() == 0
     assert system.remains() == ({}, [])
+
+
+@pytest.mark.skipif(ISOLATION != "gvisor", reason="only computes in gVisor need helper programs")
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+def test_a_helper_program_that_goes_wrong_at_the_start_is_named_and_the_next_start_is_well(tmp_path, how):
+    programs = HelperPrograms(tmp_path)
+    system = RunningSystem(pool_size=0, PATH=f"{programs.bin}{os.pathsep}{os.environ['PATH']}")
+    try:
+        programs.arm(SERVING, how, random.Random(0))
+        # Not for ever: its deadline ends it, and nobody is told that the system is ready.
+        with pytest.raises(AssertionError, match="`serve` ended with [1-9]"):
+            system.start()
+        assert programs.armed() == []
+        assert "nft" in system.what_it_said() or "packet filter" in system.what_it_said(), system.what_it_said()
+        assert system.remains() == ({}, [])
+        system.start()
+        assert system.stop() == 0
+        assert system.remains() == ({}, [])
+    finally:
+        system.clean_up()
