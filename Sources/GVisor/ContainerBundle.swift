@@ -65,7 +65,8 @@ package struct ContainerBundle: Hashable, Sendable {
                 mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755"]),
                 mount(
                     "/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
-                mount("/dev/shm", "tmpfs", ["nosuid", "noexec", "nodev", "mode=1777"]),
+                // As container engines have it; without a size it would take all the memory there is.
+                mount("/dev/shm", "tmpfs", ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
             ]),
             "linux": .object([
                 "namespaces": .array(
