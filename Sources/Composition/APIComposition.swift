@@ -41,32 +41,35 @@ struct APIComposition {
 
         let clock = SystemWallClock()
         let startedAt = clock.now()
-        runtime = try await MachineRuntime.chosen(by: settings, keys, logger: logger)
-        let store = try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: startedAt)
-        let keyFile = "api-key"
-        let fresh = try await APIKeys(store: store, clock: clock).bootstrap(preset: settings.apiKey) {
-            try directory.write(Data(($0 + "\n").utf8), to: keyFile)
-        }
-        key =
-            if let fresh {
-                .new(fresh, file: directory.file(keyFile))
-            } else {
-                settings.apiKey == nil ? .keptIn(file: directory.file(keyFile)) : .preset
-            }
-
-        var apiSettings = APISettings(
-            listen: settings.apiEndpoint, internalListen: settings.internalEndpoint,
-            urls: await PublicURLs.under(settings, publicEndpoint: publicEndpoint))
-        apiSettings.maximumResources = settings.maximumResources
-        apiSettings.computesPerGroup = Int64(settings.maxComputes)
-        // Made when nothing can fail any more: it has to be shut down by whoever made it.
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: HTTPSidekickAgent.httpConfiguration)
-        server = APIServer(
-            ports: APIPorts(
-                store: store, summaries: store, runtime: runtime,
-                sidekicks: HTTPSidekickAgent(http: http, key: keys.claimSigning), clock: clock,
-                tokens: TokenSigner(keys.tokenSigning), sidekickKey: keys.sidekick),
-            settings: apiSettings, startedAt: startedAt, logger: logger)
+        let sidekicks = HTTPSidekickAgent(http: http, key: keys.claimSigning)
+        do {
+            runtime = try await MachineRuntime.chosen(by: settings, keys, sidekicks, logger: logger)
+            let store = try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: startedAt)
+            let keyFile = "api-key"
+            let fresh = try await APIKeys(store: store, clock: clock).bootstrap(preset: settings.apiKey) {
+                try directory.write(Data(($0 + "\n").utf8), to: keyFile)
+            }
+            key =
+                if let fresh {
+                    .new(fresh, file: directory.file(keyFile))
+                } else {
+                    settings.apiKey == nil ? .keptIn(file: directory.file(keyFile)) : .preset
+                }
+            var apiSettings = APISettings(
+                listen: settings.apiEndpoint, internalListen: settings.internalEndpoint,
+                urls: await PublicURLs.under(settings, publicEndpoint: publicEndpoint))
+            apiSettings.maximumResources = settings.maximumResources
+            apiSettings.computesPerGroup = Int64(settings.maxComputes)
+            server = APIServer(
+                ports: APIPorts(
+                    store: store, summaries: store, runtime: runtime, sidekicks: sidekicks, clock: clock,
+                    tokens: TokenSigner(keys.tokenSigning), sidekickKey: keys.sidekick),
+                settings: apiSettings, startedAt: startedAt, logger: logger)
+        } catch {
+            try? await http.shutdown()
+            throw error
+        }
     }
 
     /// In the order in which they start; they stop in the reverse order.

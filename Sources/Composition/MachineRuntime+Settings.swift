@@ -4,15 +4,17 @@ import Crypto
 import LocalRuntime
 import Logging
 import ServiceHost
+import SidekickClient
 
 extension MachineRuntime {
     /// The isolation that was set. Where gVisor cannot run, nothing else takes its place unasked.
     static func chosen(
-        by settings: ServiceSettings, _ keys: ServiceKeys, logger: Logger
+        by settings: ServiceSettings, _ keys: ServiceKeys, _ sidekicks: HTTPSidekickAgent, logger: Logger
     ) async throws -> MachineRuntime {
-        let common = Settings(
+        var common = Settings(
             dataDirectory: settings.dataDirectory, sidekick: settings.sidekick,
             claimKey: keys.claimSigning.publicKey.rawRepresentation.base64URL, poolSize: settings.poolSize)
+        common.warmUp = { member in try await sidekicks.warmUp(at: member.sidekickInternal) }
         switch settings.isolation {
         case .process: return try .process(common, logger: logger)
         case .gvisor:

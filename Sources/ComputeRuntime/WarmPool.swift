@@ -30,6 +30,11 @@ package struct WarmPool: ~Copyable, Sendable {
         /// A member that dies idle before this age counts as a failed start: else a pool whose members start well
         /// and die at once would spin.
         package var settlingTime: Duration = .seconds(10)
+        /// The pool is filled again when none was taken for so long: starts cost CPU, which the first commands of
+        /// those that were just taken need more. Who waits for a member ends it.
+        package var refillPause: Duration = .zero
+        /// Takes that go on and on do not put it off longer than this.
+        package var longestRefillPause: Duration = .seconds(2)
 
         package init(target: Int, concurrentStarts: Int = 2) {
             self.target = target
@@ -41,7 +46,7 @@ package struct WarmPool: ~Copyable, Sendable {
     package struct StartID: Hashable, Sendable { fileprivate let number: Int }
     /// One who waits for a member.
     package struct WaiterID: Hashable, Sendable { fileprivate let number: Int }
-    /// One backoff timer; a timer that comes late names an old one and does nothing.
+    /// One timer of a backoff or a pause; one that comes late names an old one and does nothing.
     package struct RetryID: Hashable, Sendable { fileprivate let number: Int }
 
     package enum Order: Hashable, Sendable {
@@ -79,6 +84,8 @@ package struct WarmPool: ~Copyable, Sendable {
     private var waiters: [WaiterID] = []
     /// Set while a backoff runs: nothing is started.
     private var retry: RetryID?
+    /// Set while refilling waits. The first timer is set anew by every take.
+    private var refill: (pause: RetryID, atLatest: RetryID)?
     private var lastNumber = 0
     /// Until one start succeeded nobody knows whether a create would.
     private var hasStarted = false
@@ -110,7 +117,7 @@ package struct WarmPool: ~Copyable, Sendable {
     package mutating func take() -> (Member?, [Order]) {
         guard !idle.isEmpty else { return (nil, []) }
         let member = idle.removeFirst().member
-        return (member, startsNeeded())
+        return (member, postponeRefill() + startsNeeded())
     }
 
     /// Asks for a member; exactly one `give` or `fail` names the waiter, unless it gives up first.
@@ -198,8 +205,13 @@ package struct WarmPool: ~Copyable, Sendable {
     }
 
     package mutating func retryDue(_ id: RetryID) -> [Order] {
-        guard retry == id else { return [] }
-        retry = nil
+        if retry == id {
+            retry = nil
+        } else if let refill, refill.pause == id || refill.atLatest == id {
+            self.refill = nil
+        } else {
+            return []
+        }
         return startsNeeded()
     }
 
@@ -245,8 +257,21 @@ package struct WarmPool: ~Copyable, Sendable {
         return []
     }
 
+    private mutating func postponeRefill() -> [Order] {
+        guard settings.refillPause > .zero, health == .healthy else { return [] }
+        let pause = RetryID(number: nextNumber())
+        let order = Order.scheduleRetry(pause, after: settings.refillPause)
+        if let refill {
+            self.refill = (pause, refill.atLatest)
+            return [order]
+        }
+        let atLatest = RetryID(number: nextNumber())
+        refill = (pause, atLatest)
+        return [order, .scheduleRetry(atLatest, after: settings.longestRefillPause)]
+    }
+
     private mutating func startsNeeded() -> [Order] {
-        guard retry == nil else { return [] }
+        guard retry == nil, refill == nil || !waiters.isEmpty else { return [] }
         let bound: Int
         switch health {
         case .draining: return []

@@ -14,11 +14,13 @@ package struct ContainerBundle: Hashable, Sendable {
     /// Nil makes a new one with a loopback interface.
     package var networkNamespacePath: String?
     package var maxOpenFiles: Int
+    /// Folders for root alone, in memory.
+    package var privateFolders: [String]
     var isReadOnly = false
 
     package init(
         rootfs: String, arguments: [String], environment: [String: String] = [:], workingDirectory: String = "/",
-        hostname: String, networkNamespacePath: String?, maxOpenFiles: Int = 65_536
+        hostname: String, networkNamespacePath: String?, maxOpenFiles: Int = 65_536, privateFolders: [String] = []
     ) {
         self.rootfs = rootfs
         self.arguments = arguments
@@ -27,6 +29,7 @@ package struct ContainerBundle: Hashable, Sendable {
         self.hostname = hostname
         self.networkNamespacePath = networkNamespacePath
         self.maxOpenFiles = maxOpenFiles
+        self.privateFolders = privateFolders
     }
 
     /// What root may do inside. Each is a right over the container's own files and processes.
@@ -59,15 +62,17 @@ package struct ContainerBundle: Hashable, Sendable {
             ]),
             "root": .object(["path": .string(rootfs), "readonly": .bool(isReadOnly)]),
             "hostname": .string(hostname),
-            "mounts": .array([
-                mount("/proc", "proc", ["nosuid", "noexec", "nodev"]),
-                mount("/sys", "sysfs", ["nosuid", "noexec", "nodev", "ro"]),
-                mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755"]),
-                mount(
-                    "/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
-                // As container engines have it; without a size it would take all the memory there is.
-                mount("/dev/shm", "tmpfs", ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
-            ]),
+            "mounts": .array(
+                [
+                    mount("/proc", "proc", ["nosuid", "noexec", "nodev"]),
+                    mount("/sys", "sysfs", ["nosuid", "noexec", "nodev", "ro"]),
+                    mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755"]),
+                    mount(
+                        "/dev/pts", "devpts",
+                        ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+                    // As container engines have it; without a size it would take all the memory there is.
+                    mount("/dev/shm", "tmpfs", ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
+                ] + privateFolders.map { mount($0, "tmpfs", ["nosuid", "noexec", "nodev", "mode=0700", "size=16m"]) }),
             "linux": .object([
                 "namespaces": .array(
                     ["pid", "mount", "ipc", "uts"].map { .object(["type": .string($0)]) } + [networkNamespace])

@@ -69,6 +69,14 @@ package struct HTTPSidekickAgent: SidekickAgent {
         }
     }
 
+    /// Has a Sidekick that nobody has claimed rehearse a claim and a command. It fails where they would.
+    package func warmUp(at endpoint: Endpoint) async throws(SidekickAgentError) {
+        var request = request(to: endpoint, path: "/internal/warm-up")
+        request.method = .POST
+        let (status, body) = try await answer(to: request)
+        if let failure = Self.failure(status: status, body: body) { throw failure }
+    }
+
     /// What an answer means to whoever claims; nil for a success.
     static func failure(status: UInt, body: ByteBuffer) -> SidekickAgentError? {
         let said =

@@ -6,7 +6,7 @@ import LinuxSystem
 
 /// The agent inside a compute, put together from its parts.
 ///
-///     settings ─► own limits ─► claim of an earlier process ─► listeners bound ─► warm-up ─► "ready" on stdout ─► serve
+///     settings ─► own limits ─► claim of an earlier process ─► listeners bound ─► "ready" on stdout ─► serve
 ///                                                                                         │ SIGTERM, SIGINT
 ///                                                      exit 0 ◄─ processes killed ◄─ drain ◄┘
 package struct Sidekick: Sendable {
@@ -48,7 +48,9 @@ package struct Sidekick: Sendable {
             handler: PublicHandler(claims: claims, routes: routes))
         internalServer = HTTPServer(
             listen: settings.internalListen, limits: Self.limits(settings.internalListen),
-            handler: InternalHandler(claims: claims, clock: SystemWallClock()))
+            handler: InternalHandler(
+                claims: claims, warmUp: WarmUp(claims: claims, commands: commands, user: user),
+                clock: SystemWallClock()))
     }
 
     /// On all addresses we are in a sandbox, and who comes from its own addresses is user code, which has no business
@@ -63,7 +65,6 @@ package struct Sidekick: Sendable {
     package func run(announce: @escaping @Sendable (Ready) -> Void) async throws {
         let listen = try await publicServer.bind()
         let internalListen = try await internalServer.bind()
-        try await commands.warmUp(as: user)
         announce(Ready(listen: listen, internal: internalListen))
         try Self.releaseText()
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -73,6 +73,47 @@ import Testing
         #expect(pool.startFinished(starts(orders)[0], member("a")) == [.remove(MemberName("a"))])
     }
 
+    private func filledPool(_ target: Int, refillPause: Duration) -> WarmPool {
+        var settings = WarmPool.Settings(target: target, concurrentStarts: target)
+        settings.refillPause = refillPause
+        var pool = WarmPool(settings)
+        for (index, start) in starts(pool.fill()).enumerated() { _ = pool.startFinished(start, member("m\(index)")) }
+        return pool
+    }
+
+    @Test func refillingWaitsUntilNobodyTakesAnyMore() throws {
+        var pool = filledPool(2, refillPause: .milliseconds(250))
+        let (first, orders) = pool.take()
+        #expect(first != nil && starts(orders).isEmpty)
+        let (pause, delay) = try #require(retry(orders))
+        #expect(delay == .milliseconds(250))
+        // The next take begins the pause anew; the first timer has nothing to say any more.
+        let (_, again) = pool.take()
+        let (renewed, _) = try #require(retry(again))
+        #expect(pool.retryDue(pause).isEmpty)
+        #expect(starts(pool.retryDue(renewed)).count == 2)
+    }
+
+    @Test func takesThatGoOnDoNotPutRefillingOffForEver() throws {
+        var pool = filledPool(2, refillPause: .milliseconds(250))
+        let (_, orders) = pool.take()
+        let timers = orders.compactMap { order -> (WarmPool.RetryID, Duration)? in
+            if case .scheduleRetry(let id, let after) = order { (id, after) } else { nil }
+        }
+        let latest = try #require(timers.max { $0.1 < $1.1 })
+        #expect(latest.1 == .seconds(2))
+        _ = pool.take()
+        #expect(starts(pool.retryDue(latest.0)).count == 2)
+    }
+
+    @Test func whoWaitsForAMemberEndsThePause() {
+        var pool = filledPool(1, refillPause: .milliseconds(250))
+        let (_, orders) = pool.take()
+        #expect(starts(orders).isEmpty)
+        let (_, waiting) = pool.wait()
+        #expect(starts(waiting).count == 1)
+    }
+
     @Test func failuresBackOffAndOneStartProbes() throws {
         var pool = WarmPool(.init(target: 2, concurrentStarts: 2))
         let both = starts(pool.fill())

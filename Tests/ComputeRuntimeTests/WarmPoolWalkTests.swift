@@ -9,7 +9,9 @@ import Testing
         print("WarmPoolWalkTests seed \(seed)")
         var random = SplitMix(state: seed)
         for walk in 0..<200 {
-            var world = World(settings: .init(target: Int.random(in: 0...5, using: &random), concurrentStarts: 2))
+            var settings = WarmPool.Settings(target: Int.random(in: 0...5, using: &random), concurrentStarts: 2)
+            settings.refillPause = Bool.random(using: &random) ? .milliseconds(250) : .zero
+            var world = World(settings: settings)
             for step in 0..<300 {
                 world.step(using: &random)
                 if let broken = world.brokenPromise {

@@ -1,4 +1,5 @@
 import ComputeCore
+import FoundationEssentials
 import Glibc
 import NIOHTTP1
 import SidekickService
@@ -16,6 +17,23 @@ struct SidekickExecutableTests {
             #expect(try await place.send(.GET, "/internal/state").status == 503)
         }
         #expect(status == .exited(0))
+    }
+
+    @Test func warmingUpLeavesTheMemberFreeAndNothingBehind() async throws {
+        try await SidekickPlace().run { place in
+            let before = try FileManager.default.contentsOfDirectory(atPath: place.path + "/state")
+            for _ in 0..<2 {
+                let answer = try await place.send(.POST, "/internal/warm-up", to: place.internalListen)
+                #expect(answer.status == 200)
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: place.path + "/state") == before)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: place.home) == [])
+            #expect(try await place.send(.POST, "/internal/warm-up").status == 503, "not for users")
+            #expect(try await place.send(.GET, "/internal/warm-up", to: place.internalListen).status == 405)
+            #expect(try await place.claim().status == 200)
+            #expect(try await place.send(.POST, "/internal/warm-up", to: place.internalListen).status == 200)
+            #expect(place.errors == [])
+        }
     }
 
     @Test func exactlyOneOfTwentyRacingClaimsWins() async throws {

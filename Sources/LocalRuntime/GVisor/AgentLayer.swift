@@ -55,7 +55,7 @@ struct AgentLayer: Sendable, Hashable {
                 chmod(copy, 0o755)
                 guard rename(copy, executable) == 0 else { throw RuntimeError.system("cannot place \(executable)") }
             }
-            for directory in ["", "/computesdk", "/computesdk/bin", "/computesdk/lib", "/etc"] {
+            for directory in ["", "/computesdk", "/computesdk/bin", "/computesdk/lib", Self.state, "/etc"] {
                 try files.createDirectory(atPath: new + directory, withIntermediateDirectories: false)
                 chmod(new + directory, 0o755)
             }

@@ -146,7 +146,10 @@ extension GVisorIsolation {
         return ContainerBundle(
             rootfs: ground.rootfs, arguments: arguments,
             environment: ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-            hostname: AgentLayer.hostname, networkNamespacePath: ground.attachment.namespacePath)
+            hostname: AgentLayer.hostname, networkNamespacePath: ground.attachment.namespacePath,
+            // It is of no use to anybody once the Sidekick, and with it the sandbox, has ended; and a claim that had to
+            // reach a disk would be slow.
+            privateFolders: [AgentLayer.state])
     }
 
     /// Cancels `work` at the deadline, and waits until it has ended.

@@ -36,6 +36,7 @@ extension MachineRuntime {
         case .start(let id):
             do {
                 let member = try await start(.fromPool, deadline: .now + settings.startDeadline)
+                try await warmUp(member)
                 step { state in
                     // It may have ended before the pool knew of it; nobody would notice later.
                     state.running.contains(member.name)
@@ -114,6 +115,17 @@ extension MachineRuntime {
                 throw error
             }
             return member
+        }
+    }
+
+    /// Whoever waits warms it up himself, by using it.
+    private func warmUp(_ member: Member) async throws(RuntimeError) {
+        guard state.withLock({ $0.pool.waiterCount == 0 }) else { return }
+        do {
+            try await settings.warmUp(member)
+        } catch {
+            try? await remove(member.name)
+            throw RuntimeError(.unavailable, "\(member.name) is not fit for use: \(error)")
         }
     }
 

@@ -21,6 +21,8 @@ package final class MachineRuntime: ComputeRuntime {
         /// How long a refill may take. A Sidekick listens after tens of milliseconds; a machine that is busy
         /// beyond this serves nobody.
         package var startDeadline: Duration = .seconds(15)
+        /// Lets a member that nobody waits for do once what its first user will ask of it. One that cannot is no use.
+        package var warmUp: @Sendable (Member) async throws -> Void = { _ in }
 
         package init(dataDirectory: String, sidekick: String, claimKey: String, poolSize: Int) {
             self.dataDirectory = dataDirectory
@@ -76,8 +78,9 @@ package final class MachineRuntime: ComputeRuntime {
         self.clock = clock
         abilities = isolation.abilities
         gate = StartGate(width: settings.concurrentStarts)
-        let pool = WarmPool.Settings(
+        var pool = WarmPool.Settings(
             target: max(0, settings.poolSize), concurrentStarts: settings.concurrentStarts)
+        pool.refillPause = .milliseconds(250)
         state = Mutex(State(pool: WarmPool(pool)))
         (work, workQueue) = AsyncStream.makeStream()
         for directory in [settings.dataDirectory, settings.members] {

@@ -8,6 +8,9 @@ struct ClaimFile: Sendable {
 
     init(stateDirectory: String) { path = "\(stateDirectory)/claim.json" }
 
+    /// Beside the real one, to be written and removed.
+    init(rehearsalIn stateDirectory: String) { path = "\(stateDirectory)/rehearsal.json" }
+
     /// - Returns: nil when there is none. A file that cannot be read is an error, never "unclaimed": somebody's
     ///   compute must not be given to somebody else.
     func load() throws -> ClaimRecord? {
@@ -29,8 +32,10 @@ struct ClaimFile: Sendable {
             }
         } catch {
             // The rename may have happened before what failed (the directory's fsync).
-            unlink(path)
+            remove()
             throw error
         }
     }
+
+    func remove() { unlink(path) }
 }

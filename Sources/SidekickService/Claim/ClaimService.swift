@@ -57,6 +57,27 @@ final class ClaimService: Sendable {
         }
     }
 
+    /// All that a claim does but the claiming; nothing of it stays.
+    func rehearse() async throws {
+        let order = ClaimOrder(
+            computeId: .random(), generation: Generation(1), secret: String(repeating: "0", count: 64), env: [:],
+            directory: nil, url: "http://localhost", portURLTemplate: nil)
+        let body = Array(try JSONEncoder().encode(order))
+        let credential = ClaimCredential(
+            member: settings.member, computeID: order.computeId, generation: order.generation,
+            expiresAt: WallTime(milliseconds: .max / 2), body: body)
+        // Its signature is nobody's, which takes as long to see as that it were the API's.
+        _ = try? verified(try credential.signed(with: Curve25519.Signing.PrivateKey()), body, WallTime(milliseconds: 0))
+        let record = ClaimRecord(
+            order: try ClaimOrder.read(try RequestBody.parse(body)), bodySHA256: SHA256.hash(data: body).hex)
+        let file = ClaimFile(rehearsalIn: settings.stateDirectory)
+        try await thread.runIfActive {
+            _ = Self.context(record.order, self.user, self.image)
+            try file.save(record)
+            file.remove()
+        }
+    }
+
     private func verified(_ credential: String?, _ body: [UInt8], _ now: WallTime) throws(Problem) -> ClaimRecord {
         guard let credential else { throw Self.forbidden("the header \(ClaimCredential.header) is missing") }
         let claimed: (computeID: ComputeID, generation: Generation)

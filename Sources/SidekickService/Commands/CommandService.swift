@@ -107,33 +107,3 @@ package final class CommandService: Sendable {
         }
     }
 }
-
-extension CommandService {
-    /// Runs the smallest command once as the user: the first process in a fresh sandbox costs up to twice a later one,
-    /// and a sandbox that cannot even do this must not be given to anybody.
-    package func warmUp(as user: UserIdentity) async throws {
-        var order = ProcessOrder(
-            program: "/bin/sh", arguments: ["/bin/sh", "-c", ":"],
-            environment: ProcessEnvironment.make(user: user, shell: "/bin/sh", compute: [:]))
-        order.directory = "/"
-        order.identity = ProcessOrder.Identity(user)
-        let null = try openNullDevice()
-        defer { closeDescriptor(null) }
-        let child: ChildProcess
-        do {
-            child = try await launcher.launch(order, input: null, output: null, error: null)
-        } catch let failure as SpawnFailure where failure.step == .execute && SpawnProblem.isMissing(failure.code.errno)
-        {
-            // An image without a shell still has its files and whatever programs it came for. All steps before this
-            // one went well, the change of identity among them.
-            SidekickLog.write(.warning, "the image has no shell that runs", ["reason": "\(failure)"])
-            return
-        }
-        let status = await child.exitStatus()
-        guard status == .exited(0) else {
-            throw Problem(
-                status: 500, code: .internalError,
-                message: "/bin/sh -c : as \(user.name) ended with \(status.shellCode)")
-        }
-    }
-}

@@ -7,6 +7,7 @@ import SidekickProtocol
 /// The internal listener: the claim, and what the API may ask. Nothing of it is on the public one.
 struct InternalHandler: HTTPHandler {
     let claims: ClaimService
+    let warmUp: WarmUp
     let clock: any WallClock
 
     func handle(_ exchange: HTTPExchange) async throws {
@@ -18,6 +19,12 @@ struct InternalHandler: HTTPHandler {
                 try await exchange.respond(
                     status: .ok, headers: AnswerWriter.headers(id, "application/json"),
                     body: try AnswerWriter.encode(claims.protocolState))
+            case (.POST, "/internal/warm-up"):
+                try await warmUp.run()
+                try await exchange.respond(
+                    status: .ok, headers: AnswerWriter.headers(id, "application/json"),
+                    body: try AnswerWriter.encode(claims.protocolState))
+            case (_, "/internal/warm-up"): try await refuse(exchange, id, allowed: "POST")
             case (_, "/internal/claim"): try await refuse(exchange, id, allowed: "POST")
             case (_, "/internal/state"): try await refuse(exchange, id, allowed: "GET")
             default: throw Problem.notFound("there is nothing at this path")
