@@ -14,6 +14,7 @@ package struct Sidekick: Sendable {
     private let reaper: Reaper
     private let commands: CommandService
     private let terminals: TerminalService
+    private let broker: EventBroker
     private let publicServer: HTTPServer
     private let internalServer: HTTPServer
 
@@ -39,10 +40,14 @@ package struct Sidekick: Sendable {
                 SidekickLog.write(.error, "sudo will not work", ["reason": "\(error)"])
             }
         }
-        terminals = TerminalService(launcher: launcher)
+        broker = EventBroker()
+        terminals = TerminalService(launcher: launcher, broker: broker)
+        let terminalHandler = TerminalHandler(service: terminals, broker: broker)
+        let socket = EventSocket(
+            broker: broker, messages: terminalHandler.messages, replay: terminals.announceAll(to:))
         let routes = SidekickRoutes(
             ServiceRoutes.routes + FileRoutes(files: FileService(user: user)).routes
-                + CommandHandler(service: commands).routes + TerminalHandler(service: terminals).routes)
+                + CommandHandler(service: commands).routes + terminalHandler.routes + socket.routes)
         publicServer = HTTPServer(
             listen: settings.listen, limits: Self.limits(settings.listen),
             handler: PublicHandler(claims: claims, routes: routes))
@@ -92,6 +97,7 @@ package struct Sidekick: Sendable {
     /// Well under the two seconds that whoever sent the signal waits.
     private func stop() async {
         // Commands first: requests that wait for them then end by themselves.
+        broker.shutdown()
         terminals.shutdown()
         reaper.terminateAll(SIGTERM)
         async let closedPublic: Void = publicServer.shutdown(deadline: .milliseconds(500))

@@ -4,23 +4,14 @@ import Testing
 @Suite struct TextSplittingTests {
     static let text = "aé€😀\u{0}z\r\n한글\u{301}"
 
-    /// Whatever the cut, the parts make the whole and none ends inside a character.
+    /// Whatever the cut, the part before it ends with a whole character and leaves at most three bytes.
     @Test(arguments: 0...Self.text.utf8.count)
-    func aTextCutAtAnyByteComesOutWhole(cut: Int) {
+    func aTextIsCutBetweenCharacters(cut: Int) {
         let bytes = Array(Self.text.utf8)
-        var splitter = UTF8Splitter()
-        let first = splitter.split(Array(bytes[..<cut]))
-        let second = splitter.split(Array(bytes[cut...]))
-        #expect(Array((first + second).utf8) == bytes)
-        #expect(!first.unicodeScalars.contains("\u{FFFD}"))
-        #expect(splitter.finish() == "")
-    }
-
-    @Test func bytesOneByOneComeOutWhole() {
-        var splitter = UTF8Splitter()
-        var all = ""
-        for byte in Self.text.utf8 { all += splitter.split([byte]) }
-        #expect(Array(all.utf8) == Array(Self.text.utf8))
+        let end = UTF8Boundary.completePrefix(of: Array(bytes[..<cut]))
+        #expect(cut - end <= 3)
+        #expect(String(validating: bytes[..<end], as: UTF8.self) != nil)
+        #expect(String(validating: bytes[end...], as: UTF8.self) != nil)
     }
 
     @Test(
@@ -29,17 +20,11 @@ import Testing
             [0xC1],
         ] as [[UInt8]])
     func bytesThatCanBecomeNothingAreNotHeldBack(bytes: [UInt8]) {
-        var splitter = UTF8Splitter()
-        let text = splitter.split(bytes)
-        #expect(!text.isEmpty)
-        #expect(text.unicodeScalars.allSatisfy { $0 == "\u{FFFD}" })
-        #expect(splitter.finish() == "")
+        #expect(UTF8Boundary.completePrefix(of: bytes) == bytes.count)
     }
 
-    @Test func anUnfinishedTailIsReplacedAtTheEnd() {
-        var splitter = UTF8Splitter()
-        #expect(splitter.split([0x61, 0xF0, 0x9F, 0x98]) == "a")
-        #expect(splitter.finish() == "\u{FFFD}")
+    @Test func aCharacterThatHasOnlyBegunIsHeldBack() {
+        #expect(UTF8Boundary.completePrefix(of: [0x61, 0xF0, 0x9F, 0x98]) == 1)
     }
 
     @Test func aCaptureKeepsTheFirstPartAndDropsTheRest() {
@@ -61,8 +46,4 @@ import Testing
         ([0x61, 0, 0xFF, 0x62] as [UInt8]).withUnsafeBytes { capture.append($0) }
         #expect(capture.text() == OutputCapture.Text(text: "a\u{0}\u{FFFD}b", isTruncated: false))
     }
-}
-
-extension UTF8Splitter {
-    mutating func split(_ bytes: [UInt8]) -> String { bytes.withUnsafeBytes { split($0) } }
 }

@@ -28,7 +28,7 @@ package struct OutputCapture: Sendable {
 
     /// Bytes that are not UTF-8 become U+FFFD; NULs stay. A character cut by the limit goes without a trace.
     package consuming func text() -> Text {
-        let end = dropped > 0 ? UTF8Splitter.completePrefix(of: bytes) : bytes.count
+        let end = dropped > 0 ? UTF8Boundary.completePrefix(of: bytes) : bytes.count
         return Text(text: String(decoding: bytes[..<end], as: UTF8.self), isTruncated: dropped > 0)
     }
 }

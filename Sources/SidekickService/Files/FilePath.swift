@@ -103,6 +103,15 @@ package struct QueryReader: Sendable {
         return try FilePath.percentDecoded(String(pair.value), plusIsSpace: true, field: name)
     }
 
+    package func integer(_ name: String, in range: ClosedRange<Int>) throws(Problem) -> Int? {
+        guard let text = try string(name), !text.isEmpty else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            throw .invalid(
+                name, "\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
     package func bool(_ name: String) throws(Problem) -> Bool? {
         switch try string(name) {
         case nil, "": nil

@@ -1,11 +1,17 @@
-package import ComputeCore
+import ComputeCore
+import FoundationEssentials
+import LinuxSystem
 import NIOHTTP1
 
-/// `/terminals` (contract §1.6).
+/// `/terminals` with `pty: true`, and what is said about them on `/ws` (contract §1.6, §2.4).
 package struct TerminalHandler: Sendable {
     private let service: TerminalService
+    private let broker: EventBroker
 
-    package init(service: TerminalService) { self.service = service }
+    package init(service: TerminalService, broker: EventBroker) {
+        self.service = service
+        self.broker = broker
+    }
 
     package var routes: [SidekickRoute] {
         [
@@ -13,13 +19,33 @@ package struct TerminalHandler: Sendable {
             SidekickRoute(.GET, "/terminals") { _ in list() },
             SidekickRoute(.GET, "/terminals/{id}") { request in try get(request) },
             SidekickRoute(.DELETE, "/terminals/{id}") { request in try delete(request) },
-            SidekickRoute(.GET, "/ws") { request in try await TerminalSocket(service: service).serve(request) },
+            SidekickRoute(.GET, "/terminals/{id}/output") { request in try output(request) },
+            SidekickRoute(.POST, "/terminals/{id}/input") { request in try await input(request) },
+            SidekickRoute(.POST, "/terminals/{id}/resize") { request in try await resize(request) },
         ]
     }
 
+    package var messages: [SocketRoute] {
+        [
+            SocketRoute("terminal:input") { message, sender in
+                try act(message, sender) { id throws(Problem) in try write(message.data, to: id) }
+            },
+            SocketRoute("terminal:resize") { message, sender in
+                try act(message, sender) { id throws(Problem) in
+                    guard let size = try TerminalSize(message.data) else {
+                        throw .invalid("data.cols", "data.cols and data.rows are required")
+                    }
+                    try service.resize(id, to: size)
+                }
+            },
+        ]
+    }
+
+    // MARK: Routes
+
     private func create(_ request: SidekickRequest) async throws -> SidekickAnswer {
         let order = try TerminalRequest(try await request.fields())
-        let info = try await service.create(shell: order.shell, encoding: order.encoding, in: request.compute)
+        let info = try await service.create(order, in: request.compute)
         return .success("terminal created", status: 201, data: Self.document(info))
     }
 
@@ -36,9 +62,67 @@ package struct TerminalHandler: Sendable {
         return .noContent
     }
 
-    /// The last segment. Ids hold nothing that needs percent-encoding, so an encoded one is simply unknown.
-    private static func id(_ request: SidekickRequest) -> TerminalID {
-        TerminalID(String(request.path.split(separator: "/").last ?? ""))
+    /// What is kept from a byte offset on, for who reads without a WebSocket or comes back to one.
+    private func output(_ request: SidekickRequest) throws(Problem) -> SidekickAnswer {
+        let query = QueryReader(request.query)
+        let text = try service.output(
+            Self.id(request), since: query.integer("since", in: 0...Int.max) ?? 0,
+            upTo: query.integer("limit", in: 1...TerminalService.keptBytes) ?? TerminalService.keptBytes,
+            OutputEncoding.named(query.string("encoding")))
+        return .success("terminal output", data: text.fields)
+    }
+
+    private func input(_ request: SidekickRequest) async throws -> SidekickAnswer {
+        try write(try await request.fields(), to: Self.id(request))
+        return .success("input taken", data: [:])
+    }
+
+    private func resize(_ request: SidekickRequest) async throws -> SidekickAnswer {
+        guard let size = try TerminalSize(try await request.fields()) else {
+            throw Problem.invalid("cols", "cols and rows are required")
+        }
+        try service.resize(Self.id(request), to: size)
+        return .success("terminal resized", data: ["cols": .int(Int64(size.columns)), "rows": .int(Int64(size.rows))])
+    }
+
+    /// Ids hold nothing that needs percent-encoding, so an encoded one is simply unknown.
+    private static func id(_ request: SidekickRequest) -> TerminalID { TerminalID(request.parameters[0]) }
+
+    // MARK: Shared by both ways
+
+    private func write(_ fields: FieldReader, to id: TerminalID) throws(Problem) {
+        let text = try fields.requiredString("input")
+        let bytes: [UInt8]
+        switch try OutputEncoding.named(fields.string("encoding")) {
+        case .raw: bytes = Array(text.utf8)
+        case .base64:
+            guard let data = Data(base64Encoded: text) else {
+                throw .invalid(fields.path("input"), "\(fields.path("input")) is not valid base64")
+            }
+            bytes = Array(data)
+        }
+        guard try service.write(bytes, to: id) else {
+            throw Problem(
+                status: 409, code: .conflict, message: "input dropped: the program does not read its input",
+                field: fields.path("input"))
+        }
+    }
+
+    /// What goes wrong with a terminal is told on its channel.
+    private func act(
+        _ message: SocketMessage, _ sender: SocketSender, _ body: (TerminalID) throws(Problem) -> Void
+    ) throws(Problem) {
+        let id = TerminalID(try message.data.requiredString("terminal_id"))
+        do throws(Problem) {
+            guard broker.mayAct(sender.connection, on: id.channel) else {
+                throw Problem(status: 409, code: .conflict, message: "another connection has this terminal; subscribe")
+            }
+            try body(id)
+        } catch {
+            broker.publish(
+                SocketEvent("terminal:error", channel: id.channel, ["error": .string(error.message)]),
+                to: .connection(sender.connection))
+        }
     }
 
     private static func document(_ info: TerminalInfo) -> [String: JSONValue] {
@@ -47,27 +131,5 @@ package struct TerminalHandler: Sendable {
             "channel": .string(info.id.channel), "ws_url": .string("/ws"),
             "encoding": .string(info.encoding.rawValue),
         ]
-    }
-}
-
-/// The body of `POST /terminals`.
-package struct TerminalRequest: Hashable, Sendable {
-    package var shell: String?
-    package var encoding: TerminalEncoding
-
-    package init(_ fields: FieldReader) throws(Problem) {
-        guard try fields.bool("pty") == true else {
-            throw Problem(
-                status: 400, code: .unsupportedField,
-                message: "only pty: true is supported yet; run single commands with POST /run/command", field: "pty")
-        }
-        shell = try fields.string("shell")
-        if let shell, shell.isEmpty || shell.utf8.contains(0) {
-            throw .invalid("shell", "shell must not be empty or contain NUL")
-        }
-        guard let encoding = TerminalEncoding(rawValue: try fields.string("encoding") ?? "raw") else {
-            throw .invalid("encoding", "encoding must be raw or base64")
-        }
-        self.encoding = encoding
     }
 }

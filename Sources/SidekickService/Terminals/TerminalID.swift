@@ -11,16 +11,8 @@ package struct TerminalID: Hashable, Sendable, CustomStringConvertible {
     package var channel: String { "terminal:\(rawValue)" }
 }
 
-/// How a terminal's output is written into its events.
-package enum TerminalEncoding: String, Sendable {
-    /// As text; bytes that are no UTF-8 are replaced.
-    case raw
-    /// Exactly, in base64.
-    case base64
-}
-
 /// A running terminal, as the API shows it.
 package struct TerminalInfo: Sendable {
     package let id: TerminalID
-    package let encoding: TerminalEncoding
+    package let encoding: OutputEncoding
 }

@@ -1,14 +1,18 @@
 package import ComputeCore
 import Glibc
-import LinuxSystem
+package import LinuxSystem
 import Synchronization
 
-/// Terminals, and the connections that watch them. Terminals outlive connections: only their exit or `delete` ends one.
+/// Interactive shells, each in a terminal of its own. They outlive connections: only their exit or `delete` ends one.
+///
+/// Their output goes to the broker, where it is kept by byte offset; who watches, and how fast, is no matter here.
 package final class TerminalService: Sendable {
     package static let maxTerminals = 64
+    /// Output that is kept of each: thousands of lines of scrollback. Grows with what is written.
+    package static let keptBytes = 1 << 20
     /// What is kept of input that the program in the terminal does not read.
     private static let maxPendingInput = 1 << 20
-    /// For how long the last output of a terminal that ended unseen is kept.
+    /// For how long the output of a terminal that has ended can still be asked for.
     private static let keptAfterEnd: Duration = .seconds(30)
     private static let terminationGrace: Duration = .seconds(1)
     /// Public clients listen for `terminal:created` only after the answer to their POST.
@@ -20,20 +24,19 @@ package final class TerminalService: Sendable {
         let child: ChildProcess
     }
 
-    private struct State: ~Copyable {
-        var hub = TerminalHub()
-        /// Connections that wait for their next event.
-        var waiting: [TerminalHub.ConnectionID: CheckedContinuation<Void, Never>] = [:]
+    private struct State {
         var running: [TerminalID: Running] = [:]
         var starting = 0
     }
 
     private let launcher: ProcessLauncher
+    private let broker: EventBroker
     private let state = Mutex(State())
 
-    package init(launcher: ProcessLauncher) { self.launcher = launcher }
-
-    // MARK: Terminals
+    package init(launcher: ProcessLauncher, broker: EventBroker) {
+        self.launcher = launcher
+        self.broker = broker
+    }
 
     package func list() -> [TerminalInfo] {
         state.withLock { state in state.running.values.map(\.info) }.sorted { $0.id.rawValue < $1.id.rawValue }
@@ -42,40 +45,56 @@ package final class TerminalService: Sendable {
     package func get(_ id: TerminalID) throws(Problem) -> TerminalInfo { try running(id).info }
 
     /// Starts an interactive shell in a new terminal.
-    package func create(
-        shell asked: String?, encoding: TerminalEncoding, in compute: ComputeContext
-    ) async throws -> TerminalInfo {
+    package func create(_ request: TerminalRequest, in compute: ComputeContext) async throws -> TerminalInfo {
         try reservePlace()
         defer { state.withLock { $0.starting -= 1 } }
-        let info = TerminalInfo(id: .random(), encoding: encoding)
-        let shell = ProcessLauncher.shell(asked: asked, user: compute.user)
+        let info = TerminalInfo(id: .random(), encoding: request.encoding)
+        let shell = ProcessLauncher.shell(asked: request.shell, user: compute.user)
+        let directory = compute.resolve(directory: request.directory)
         let environment = ProcessEnvironment.make(
-            user: compute.user, shell: shell.path, compute: compute.env, terminal: true)
+            user: compute.user, shell: shell.path, compute: compute.env, call: request.env, terminal: true)
         var order = ProcessOrder(
             program: shell.path, arguments: [shell.path], environment: environment,
             searchPath: environment["PATH"] ?? ProcessEnvironment.searchPath)
-        order.directory = compute.directory
+        order.directory = directory
         order.identity = ProcessOrder.Identity(compute.user)
         order.group = .newSessionWithTerminal
 
-        state.withLock { $0.hub.added(info.id, encoding) }
+        broker.open(
+            info.id.channel,
+            OutputFormat(types: ["terminal:output"], encoding: request.encoding, capacity: Self.keptBytes))
         do {
-            try await start(order, info, user: compute.user)
+            try await start(order, info, size: request.size, user: compute.user)
         } catch {
-            state.withLock { $0.hub.forgotten(info.id) }
+            broker.forget(info.id.channel)
             if let failure = error as? SpawnFailure {
                 throw SpawnProblem.problem(
-                    for: failure, cwd: nil, directory: compute.directory, shell: shell, commandField: nil)
+                    for: failure, cwd: request.directory, directory: directory, shell: shell, commandField: nil)
             }
             throw Problem.unavailable("the terminal could not be opened: \(error)")
         }
-        perform { $0.announce(info.id) }
+        announce(info.id, to: .everyone)
         // At a shell's edge: it ends by itself after one sleep, and outlives the request on purpose.
         Task {
             try? await Task.sleep(for: Self.announceAgain)
-            self.perform { $0.announce(info.id) }
+            self.announce(info.id, to: .everyone)
         }
         return info
+    }
+
+    /// Tells that it runs. Again and again, because a client hears it only while it listens: twice is harmless, never is
+    /// 5 s of waiting.
+    private func announce(_ id: TerminalID, to audience: EventHub.Audience) {
+        guard state.withLock({ $0.running[id] != nil }) else { return }
+        broker.publish(
+            SocketEvent(
+                "terminal:created", channel: id.channel, ["id": .string(id.rawValue), "status": .string("running")]),
+            to: audience)
+    }
+
+    /// Tells a new connection which terminals run.
+    package func announceAll(to connection: EventHub.ConnectionID) {
+        for info in list() { announce(info.id, to: .connection(connection)) }
     }
 
     /// Hangs up; what does not listen is killed a little later. The terminal is gone from the list at once.
@@ -94,9 +113,8 @@ package final class TerminalService: Sendable {
         }
     }
 
-    /// Every connection gets what is queued and a close; every terminal a hang-up.
+    /// Every terminal gets a hang-up.
     package func shutdown() {
-        perform { $0.closing() }
         let children = state.withLock { state in
             defer { state.running = [:] }
             return state.running.values.map(\.child)
@@ -104,10 +122,32 @@ package final class TerminalService: Sendable {
         for child in children { Self.end(child) }
     }
 
+    // MARK: In use
+
+    /// Output that is kept, from a byte offset on.
+    /// - Parameter limit: bytes.
+    package func output(
+        _ id: TerminalID, since offset: Int, upTo limit: Int, _ encoding: OutputEncoding
+    ) throws(Problem) -> OutputText {
+        guard let kept = broker.kept(id.channel, from: offset, upTo: limit) else { throw Self.unknown(id) }
+        return OutputText(kept.piece, encoding, isLast: kept.isLast)
+    }
+
+    /// - Returns: false when the program has not read its input for so long that there is no room; nothing was taken.
+    package func write(_ input: some Collection<UInt8>, to id: TerminalID) throws(Problem) -> Bool {
+        try running(id).stream.write(input)
+    }
+
+    package func resize(_ id: TerminalID, to size: TerminalSize) throws(Problem) {
+        try running(id).stream.withDescriptor { PseudoTerminal.resize(master: $0, to: size) }
+    }
+
     private func running(_ id: TerminalID) throws(Problem) -> Running {
-        guard let terminal = state.withLock({ $0.running[id] }) else { throw .notFound("there is no terminal \(id)") }
+        guard let terminal = state.withLock({ $0.running[id] }) else { throw Self.unknown(id) }
         return terminal
     }
+
+    private static func unknown(_ id: TerminalID) -> Problem { .notFound("there is no terminal \(id)") }
 
     private func reservePlace() throws(Problem) {
         let granted = state.withLock { state in
@@ -118,16 +158,20 @@ package final class TerminalService: Sendable {
         guard granted else { throw .unavailable("\(Self.maxTerminals) terminals are open; delete one first") }
     }
 
-    private func start(_ order: ProcessOrder, _ info: TerminalInfo, user: UserIdentity) async throws {
-        let terminal = try PseudoTerminal.open(.standard)
+    // MARK: Its life
+
+    private func start(
+        _ order: ProcessOrder, _ info: TerminalInfo, size: TerminalSize, user: UserIdentity
+    ) async throws {
+        let terminal = try PseudoTerminal.open(size)
         defer { closeDescriptor(terminal.slave) }
         if let ids = user.ids { terminal.give(toUID: ids.uid) }
         let ended = OneShot<Void>()
         let stream = try DescriptorStream(
             adopting: terminal.master, poller: launcher.poller, maxPendingInput: Self.maxPendingInput
-        ) { [weak self] event in
+        ) { [broker] event in
             switch event {
-            case .bytes(let bytes): self?.perform { $0.output(info.id, bytes) }
+            case .bytes(let bytes): broker.append(bytes, to: info.id.channel)
             case .end: ended.set(())
             }
         }
@@ -144,99 +188,18 @@ package final class TerminalService: Sendable {
         Task {
             let status = await child.exitStatus()
             await OutputSettling.settle([stream], ended: ended)
-            self.ended(info.id, exitCode: status.shellCode)
+            await self.ended(info.id, status)
         }
     }
 
-    private func ended(_ id: TerminalID, exitCode: Int) {
-        let isKept = perform { state -> (TerminalHub.Order, Bool) in
-            state.running[id] = nil
-            let (order, isKept) = state.hub.ended(id, exitCode: exitCode)
-            return (order, isKept)
-        }
-        guard isKept else { return }
-        Task {
-            try? await Task.sleep(for: Self.keptAfterEnd)
-            self.state.withLock { $0.hub.forgotten(id) }
-        }
-    }
-
-    // MARK: Connections
-
-    /// - Returns: nil when there are too many.
-    package func connect() -> TerminalHub.ConnectionID? { state.withLock { $0.hub.connected() } }
-
-    package func disconnect(_ connection: TerminalHub.ConnectionID) {
-        let waiting = state.withLock { state in
-            state.hub.disconnected(connection)
-            return state.waiting.removeValue(forKey: connection)
-        }
-        waiting?.resume()
-    }
-
-    package func announceAll(to connection: TerminalHub.ConnectionID) { perform { $0.announceAll(to: connection) } }
-
-    /// The next event for a connection; suspends until there is one. One caller per connection.
-    package func next(_ connection: TerminalHub.ConnectionID) async -> TerminalHub.Next {
-        while true {
-            let next = state.withLock { $0.hub.take(connection) }
-            guard next == .wait else { return next }
-            if Task.isCancelled { return .close(code: 1001, reason: "gone") }
-            await withTaskCancellationHandler {
-                await withCheckedContinuation { continuation in
-                    let goOn = state.withLock { state -> Bool in
-                        // Something may have come between the two locks.
-                        if Task.isCancelled || state.hub.hasNews(connection) { return true }
-                        state.waiting[connection] = continuation
-                        return false
-                    }
-                    if goOn { continuation.resume() }
-                }
-            } onCancel: {
-                state.withLock { $0.waiting.removeValue(forKey: connection) }?.resume()
-            }
-        }
-    }
-
-    /// Does what a connection asks; what cannot be done is answered on its queue.
-    package func received(_ message: ClientMessage, from connection: TerminalHub.ConnectionID) {
-        switch message {
-        case .subscribe(let channel): perform { $0.subscribed(connection, to: channel) }
-        case .unsubscribe(let channel): state.withLock { $0.hub.unsubscribed(connection, from: channel) }
-        case .input(let id, let text):
-            guard let terminal = state.withLock({ $0.running[id] }) else { return refuse(connection, unknown: id) }
-            if !terminal.stream.write(text.utf8) {
-                perform {
-                    $0.refused(connection, .terminalError(id, "input dropped: the program does not read its input"))
-                }
-            }
-        case .resize(let id, let size):
-            guard let terminal = state.withLock({ $0.running[id] }) else { return refuse(connection, unknown: id) }
-            terminal.stream.withDescriptor { PseudoTerminal.resize(master: $0, to: size) }
-        case .refused(let reason):
-            perform { $0.refused(connection, .error(reason)) }
-        }
-    }
-
-    private func refuse(_ connection: TerminalHub.ConnectionID, unknown id: TerminalID) {
-        perform { $0.refused(connection, .terminalError(id, "there is no such terminal")) }
-    }
-
-    // MARK: The shell's step: lock, decide, unlock, wake
-
-    private func perform(_ step: (inout TerminalHub) -> TerminalHub.Order) {
-        perform { state in (step(&state.hub), ()) }
-    }
-
-    private func perform<R>(_ step: (inout State) -> (TerminalHub.Order, R)) -> R {
-        let (woken, result) = state.withLock { state -> ([CheckedContinuation<Void, Never>], R) in
-            let (order, result) = step(&state)
-            switch order {
-            case .wake(let ids): return (ids.compactMap { state.waiting.removeValue(forKey: $0) }, result)
-            case .doNothing: return ([], result)
-            }
-        }
-        for continuation in woken { continuation.resume() }
-        return result
+    private func ended(_ id: TerminalID, _ status: ExitStatus) async {
+        state.withLock { $0.running[id] = nil }
+        let event = SocketEvent(
+            "terminal:destroyed", channel: id.channel,
+            ["id": .string(id.rawValue), "exit_code": .int(Int64(status.shellCode))])
+        broker.end(id.channel, event)
+        broker.publish(event, to: .others)
+        try? await Task.sleep(for: Self.keptAfterEnd)
+        broker.forget(id.channel)
     }
 }

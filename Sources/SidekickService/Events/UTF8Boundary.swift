@@ -1,26 +1,7 @@
-/// Cuts a stream of bytes into texts without cutting a character: an incomplete tail waits for the rest.
-package struct UTF8Splitter: Sendable {
-    /// At most 3 bytes: the start of a character.
-    private var tail: [UInt8] = []
-
-    package init() {}
-
-    /// Bytes that can never become a character come out as U+FFFD at once.
-    package mutating func split(_ bytes: UnsafeRawBufferPointer) -> String {
-        var all = tail
-        all.append(contentsOf: bytes)
-        let end = Self.completePrefix(of: all)
-        tail = Array(all[end...])
-        return String(decoding: all[..<end], as: UTF8.self)
-    }
-
-    /// What is left when no more will come.
-    package mutating func finish() -> String {
-        defer { tail = [] }
-        return String(decoding: tail, as: UTF8.self)
-    }
-
-    /// How many bytes remain when a character that has only begun is left off the end.
+/// Where a stream of bytes may be cut without cutting a character.
+package enum UTF8Boundary {
+    /// How many bytes remain when a character that has only begun is left off the end. Bytes that can never become a
+    /// character count as whole.
     package static func completePrefix(of bytes: [UInt8]) -> Int {
         var start = bytes.count
         // A character has at most 3 bytes after its first.

@@ -1,0 +1,284 @@
+import ComputeCore
+import SidekickService
+import Testing
+
+@Suite struct EventHubTests {
+    static let channel = "terminal:t1"
+    static let format = OutputFormat(types: ["terminal:output"], capacity: 256 << 10)
+    static let created = SocketEvent("terminal:created", channel: channel, ["id": .string("t1")])
+    static let destroyed = SocketEvent("terminal:destroyed", channel: channel, ["id": .string("t1")])
+
+    /// Everything a connection would be sent now.
+    static func drain(_ hub: inout EventHub, _ id: EventHub.ConnectionID) -> [EventHub.Next] {
+        var all: [EventHub.Next] = []
+        while true {
+            let next = hub.take(id)
+            if next == .wait { return all }
+            all.append(next)
+            if case .close = next { return all }
+        }
+    }
+
+    /// The text of all output in those events, and how many bytes they say are missing.
+    static func output(_ events: [EventHub.Next], type: String = "terminal:output") -> (text: String, dropped: Int64) {
+        var text = ""
+        var dropped: Int64 = 0
+        for case .send(let event) in events where event.type == type {
+            text += event.data["output"]?.text ?? ""
+            if case .int(let count) = event.data["dropped_bytes"] { dropped += count }
+        }
+        return (text, dropped)
+    }
+
+    private func hub(_ format: OutputFormat = EventHubTests.format) -> EventHub {
+        var hub = EventHub()
+        hub.opened(Self.channel, format)
+        return hub
+    }
+
+    @discardableResult
+    private func write(_ hub: inout EventHub, _ bytes: [UInt8], stream: Int = 0) -> EventHub.Order {
+        bytes.withUnsafeBytes { hub.output(Self.channel, stream: stream, $0) }
+    }
+
+    @discardableResult
+    private func write(_ hub: inout EventHub, _ text: String, stream: Int = 0) -> EventHub.Order {
+        write(&hub, Array(text.utf8), stream: stream)
+    }
+
+    @Test func creationIsToldToEveryConnectionWithoutSubscription() {
+        var hub = hub()
+        let first = hub.connected()!
+        let second = hub.connected()!
+        #expect(hub.published(Self.created, to: .everyone) == .wake([first, second]))
+        #expect(Self.drain(&hub, first) == [.send(Self.created)])
+        #expect(Self.drain(&hub, second) == [.send(Self.created)])
+    }
+
+    @Test func earlyOutputWaitsForTheFirstSubscriber() {
+        var hub = hub()
+        let connection = hub.connected()!
+        #expect(write(&hub, "$ ") == .doNothing)
+        #expect(hub.subscribed(connection, to: Self.channel).order == .wake([connection]))
+        #expect(
+            Self.drain(&hub, connection) == [
+                .send(
+                    SocketEvent(
+                        "terminal:output", channel: Self.channel,
+                        [
+                            "output": .string("$ "), "encoding": .string("raw"), "offset": .int(0),
+                            "next_offset": .int(2),
+                        ]))
+            ])
+        _ = hub.subscribed(connection, to: Self.channel)
+        #expect(Self.drain(&hub, connection).isEmpty, "asking again tells nothing again")
+    }
+
+    @Test func outputWhileAwayWaitsForTheNextSubscriber() {
+        var hub = hub()
+        let first = hub.connected()!
+        _ = hub.subscribed(first, to: Self.channel)
+        write(&hub, "seen ")
+        _ = Self.drain(&hub, first)
+        hub.disconnected(first)
+        write(&hub, "missed")
+        let second = hub.connected()!
+        _ = hub.subscribed(second, to: Self.channel)
+        #expect(Self.output(Self.drain(&hub, second)).text == "missed")
+    }
+
+    @Test func outputGoesToSubscribersOnly() {
+        var hub = hub()
+        let subscriber = hub.connected()!
+        let other = hub.connected()!
+        _ = hub.subscribed(subscriber, to: Self.channel)
+        #expect(write(&hub, "x") == .wake([subscriber]))
+        #expect(Self.drain(&hub, other).isEmpty)
+        hub.unsubscribed(subscriber, from: Self.channel)
+        #expect(write(&hub, "y") == .doNothing)
+    }
+
+    @Test func severalViewersGetTheSameEachAtItsOwnPace() {
+        var hub = hub()
+        let fast = hub.connected()!
+        let slow = hub.connected()!
+        for id in [fast, slow] { _ = hub.subscribed(id, to: Self.channel) }
+        var seen = ""
+        for number in 0..<50 {
+            write(&hub, "\(number) ")
+            seen += Self.output(Self.drain(&hub, fast)).text
+        }
+        #expect(Self.output(Self.drain(&hub, slow)).text == seen)
+    }
+
+    @Test func whoComesBackGoesOnFromTheOffsetItNames() {
+        var hub = hub()
+        write(&hub, "0123456789")
+        let first = hub.connected()!
+        _ = hub.subscribed(first, to: Self.channel)
+        _ = Self.drain(&hub, first)
+        let second = hub.connected()!
+        _ = hub.subscribed(second, to: Self.channel)
+        #expect(Self.drain(&hub, second).isEmpty, "beside a viewer: from now on")
+        for (since, expected) in [(4, "456789"), (0, "0123456789"), (10, ""), (99, ""), (-5, "0123456789")] {
+            _ = hub.subscribed(second, to: Self.channel, .init(since: [since]))
+            #expect(Self.output(Self.drain(&hub, second)).text == expected, "since \(since)")
+        }
+    }
+
+    @Test func aTakeoverDetachesAllOthersAndKeepsThemFromActing() {
+        var hub = hub()
+        let first = hub.connected()!
+        let second = hub.connected()!
+        _ = hub.subscribed(first, to: Self.channel)
+        #expect(hub.mayAct(second, on: Self.channel) == true, "who watches does not own")
+        #expect(hub.subscribed(second, to: Self.channel, .init(takesOver: true)).order == .wake([first, second]))
+        #expect(
+            Self.drain(&hub, first) == [
+                .send(SocketEvent("detached", channel: Self.channel, ["reason": .string("takeover")]))
+            ])
+        #expect(write(&hub, "x") == .wake([second]))
+        #expect(hub.mayAct(first, on: Self.channel) == false)
+        #expect(hub.mayAct(second, on: Self.channel) == true)
+        hub.disconnected(second)
+        #expect(hub.mayAct(first, on: Self.channel) == true, "whoever took over has gone")
+    }
+
+    @Test func theEndIsToldAfterTheLastOutputAndToOthersAtOnce() {
+        var hub = hub()
+        let subscriber = hub.connected()!
+        let other = hub.connected()!
+        _ = hub.subscribed(subscriber, to: Self.channel)
+        write(&hub, [0x61, 0xE2, 0x82])
+        #expect(hub.ended(Self.channel, Self.destroyed) == .wake([subscriber]))
+        #expect(hub.published(Self.destroyed, to: .others) == .wake([other]))
+        let events = Self.drain(&hub, subscriber)
+        #expect(Self.output(events).text == "a\u{FFFD}")
+        #expect(events.last == .send(Self.destroyed))
+        #expect(events.count == 2)
+        #expect(Self.drain(&hub, other) == [.send(Self.destroyed)])
+        #expect(write(&hub, "late") == .doNothing)
+    }
+
+    @Test func whatEndedUnseenIsToldToWhoComesLater() {
+        var hub = hub()
+        write(&hub, "bye")
+        _ = hub.ended(Self.channel, Self.destroyed)
+        let late = hub.connected()!
+        _ = hub.subscribed(late, to: Self.channel)
+        let events = Self.drain(&hub, late)
+        #expect(Self.output(events).text == "bye")
+        #expect(events.last == .send(Self.destroyed))
+        hub.forgotten(Self.channel)
+        let later = hub.connected()!
+        #expect(hub.subscribed(later, to: Self.channel).isKnown == false)
+    }
+
+    @Test func bothStreamsOfACommandComeBeforeItsExit() {
+        var hub = hub(OutputFormat(types: ["command:stdout", "command:stderr"], capacity: 1 << 20))
+        let connection = hub.connected()!
+        _ = hub.subscribed(connection, to: Self.channel)
+        let big = String(repeating: "o", count: 100_000)
+        write(&hub, big, stream: 0)
+        write(&hub, "error", stream: 1)
+        _ = hub.ended(Self.channel, Self.destroyed)
+        let events = Self.drain(&hub, connection)
+        #expect(Self.output(events, type: "command:stdout").text == big)
+        #expect(Self.output(events, type: "command:stderr").text == "error")
+        #expect(events.last == .send(Self.destroyed))
+    }
+
+    @Test func base64CarriesBytesExactly() {
+        var hub = hub(OutputFormat(types: ["terminal:output"], encoding: .base64, capacity: 1 << 10))
+        let connection = hub.connected()!
+        _ = hub.subscribed(connection, to: Self.channel)
+        write(&hub, [0xFF, 0x00, 0x61])
+        #expect(Self.output(Self.drain(&hub, connection)).text == "/wBh")
+    }
+
+    @Test func aSlowSubscriberLosesTheOldestAndIsToldHowMuch() {
+        var hub = hub()
+        let slow = hub.connected()!
+        _ = hub.subscribed(slow, to: Self.channel)
+        let chunk = [UInt8](repeating: UInt8(ascii: "x"), count: 64 << 10)
+        for _ in 0..<100 { write(&hub, chunk) }
+        _ = hub.ended(Self.channel, Self.destroyed)
+        let events = Self.drain(&hub, slow)
+        let (text, dropped) = Self.output(events)
+        #expect(text.utf8.count == Self.format.capacity)
+        #expect(text.utf8.count + Int(dropped) == 100 * chunk.count)
+        #expect(events.last == .send(Self.destroyed))
+        #expect(hub.footprint(Self.channel) == Self.format.capacity)
+    }
+
+    @Test func aTextInPiecesOfAnySizeComesOutWhole() {
+        let text = "aé€😀\u{0}z\r\n한글\u{301}"
+        for size in 1...text.utf8.count {
+            var hub = hub()
+            let connection = hub.connected()!
+            _ = hub.subscribed(connection, to: Self.channel)
+            var rest = Array(text.utf8)[...]
+            var received = ""
+            while !rest.isEmpty {
+                write(&hub, Array(rest.prefix(size)))
+                rest = rest.dropFirst(size)
+                let part = Self.output(Self.drain(&hub, connection)).text
+                #expect(!part.unicodeScalars.contains("\u{FFFD}"))
+                received += part
+            }
+            #expect(Array(received.utf8) == Array(text.utf8), "pieces of \(size)")
+        }
+    }
+
+    @Test func aConnectionThatReadsNothingAtAllIsClosed() {
+        var hub = hub()
+        let stuck = hub.connected()!
+        for _ in 0...4096 { _ = hub.published(Self.created, to: .everyone) }
+        #expect(hub.take(stuck) == .close(code: 1013, reason: "too slow"))
+    }
+
+    @Test func droppableEventsAreCountedWhenThereIsNoRoom() {
+        var hub = EventHub()
+        hub.opened("watcher:w1")
+        let slow = hub.connected()!
+        _ = hub.subscribed(slow, to: "watcher:w1")
+        let changed = SocketEvent("file:changed", channel: "watcher:w1", ["path": .string("a")])
+        for _ in 0..<10_000 { _ = hub.published(changed, to: .subscribers, isDroppable: true) }
+        var received: Int64 = 0
+        var missing: Int64 = 0
+        for case .send(let event) in Self.drain(&hub, slow) {
+            if event.type == "file:changed" { received += 1 }
+            if case .int(let count) = event.data["dropped_events"] { missing += count }
+        }
+        #expect(received <= 4096)
+        #expect(received + missing == 10_000)
+    }
+
+    @Test func closingSendsWhatIsQueuedThenGoingAway() {
+        var hub = hub()
+        let connection = hub.connected()!
+        _ = hub.published(Self.created, to: .everyone)
+        #expect(hub.closing() == .wake([connection]))
+        #expect(
+            Self.drain(&hub, connection) == [.send(Self.created), .close(code: 1001, reason: "shutting down")])
+        #expect(hub.connected() == nil)
+    }
+
+    @Test func connectionsAndChannelsAreBounded() {
+        var hub = EventHub()
+        let first = hub.connected()!
+        for _ in 1..<EventHub.maxConnections { _ = hub.connected() }
+        #expect(hub.connected() == nil)
+        for number in 0...EventHub.maxChannels {
+            hub.opened("c\(number)")
+            _ = hub.subscribed(first, to: "c\(number)")
+        }
+        guard case .send(let event) = hub.take(first), event.type == "error" else {
+            Issue.record("no error")
+            return
+        }
+        let name = String(repeating: "n", count: EventHub.maxChannelBytes + 1)
+        hub.unsubscribed(first, from: "c0")
+        #expect(hub.subscribed(first, to: name).isKnown == true, "told of the name instead")
+    }
+}
