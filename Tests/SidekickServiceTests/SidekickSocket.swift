@@ -30,6 +30,10 @@ actor SidekickSocket {
     private var received = ByteBuffer()
     /// All terminal output so far.
     private(set) var transcript = ""
+    /// The same as bytes, where it came in base64.
+    private(set) var bytes: [UInt8] = []
+    /// From where to go on.
+    private(set) var nextOffset = 0
 
     private init(tunnel: ByteTunnel) { self.tunnel = tunnel }
 
@@ -138,12 +142,22 @@ actor SidekickSocket {
                 let event = Event(
                     type: members["type"]?.text ?? "", channel: members["channel"]?.text,
                     data: members["data"]?.members ?? [:])
-                if event.type == "terminal:output" { transcript += event.data["output"]?.text ?? "" }
+                if event.type == "terminal:output" { note(event) }
                 return event
             case .ping, .pong: continue
             case .binary, .close: throw DeadlinePassed(description: "an unexpected frame before \(what)")
             }
         }
+    }
+
+    private func note(_ event: Event) {
+        let output = event.data["output"]?.text ?? ""
+        if event.data["encoding"]?.text == "base64" {
+            bytes += Array(Data(base64Encoded: output) ?? Data())
+        } else {
+            transcript += output
+        }
+        if case .int(let next) = event.data["next_offset"] { nextOffset = Int(next) }
     }
 
     private func frame(before what: String) async throws -> Frame {
