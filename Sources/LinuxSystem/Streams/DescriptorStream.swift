@@ -15,6 +15,7 @@ package final class DescriptorStream: Sendable {
         var descriptor: Int32
         var token: Poller.Token?
         var lastBytes = ContinuousClock.now
+        var isPaused = false
         var pendingInput: [UInt8] = []
         /// How much of `pendingInput` has gone; moved forward instead of cutting the front of the array each time.
         var pendingStart = 0
@@ -23,6 +24,7 @@ package final class DescriptorStream: Sendable {
     private let poller: Poller
     private let maxPendingInput: Int
     private let receive: @Sendable (Event) -> Void
+    private let pause: @Sendable (_ bytes: Int) -> Duration
     private let state: Mutex<State>
 
     /// - Parameters:
@@ -30,13 +32,16 @@ package final class DescriptorStream: Sendable {
     ///   - maxPendingInput: what is kept while the other side does not read.
     ///   - receive: called in order, one at a time, **under the stream's lock** (that is what keeps the order between
     ///     the poller's thread and `finish`): it must be quick, and not call back into this stream.
+    ///   - pause: asked after some bytes have come, under the same lock: how long to leave the next ones where they are.
     package init(
         adopting descriptor: Int32, poller: Poller, maxPendingInput: Int = 0,
+        pause: @escaping @Sendable (_ bytes: Int) -> Duration = { _ in .zero },
         receive: @escaping @Sendable (Event) -> Void
     ) throws(LinuxSystemError) {
         self.poller = poller
         self.maxPendingInput = maxPendingInput
         self.receive = receive
+        self.pause = pause
         state = Mutex(State(descriptor: descriptor))
         let flags = fcntl(descriptor, F_GETFL)
         guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0 else {
@@ -93,18 +98,33 @@ package final class DescriptorStream: Sendable {
             guard state.descriptor >= 0 else { return }
             flush(&state)
             // A share, then the next descriptor's turn.
-            read(&state, upTo: 1 << 18)
-            arm(&state)
+            let count = read(&state, upTo: 1 << 18)
+            let pause = pause(count)
+            if pause > .zero { paused(for: pause, &state) } else { arm(&state) }
+        }
+    }
+
+    /// The descriptor is not armed meanwhile, so the kernel holds back whoever writes.
+    private func paused(for pause: Duration, _ state: inout State) {
+        state.isPaused = true
+        // At a shell's edge: it ends by itself after one sleep.
+        Task { [weak self] in
+            try? await Task.sleep(for: pause)
+            self?.state.withLock { state in
+                state.isPaused = false
+                self?.arm(&state)
+            }
         }
     }
 
     private func arm(_ state: inout State) {
-        guard state.descriptor >= 0, let token = state.token else { return }
+        guard state.descriptor >= 0, !state.isPaused, let token = state.token else { return }
         let waiting = state.pendingStart < state.pendingInput.count
         poller.arm(state.descriptor, token, waiting ? [.read, .write] : .read)
     }
 
-    private func read(_ state: inout State, upTo limit: Int) {
+    /// - Returns: how many bytes came.
+    @discardableResult private func read(_ state: inout State, upTo limit: Int) -> Int {
         var total = 0
         withUnsafeTemporaryAllocation(byteCount: 1 << 16, alignment: 16) { buffer in
             while total < limit {
@@ -124,6 +144,7 @@ package final class DescriptorStream: Sendable {
                 }
             }
         }
+        return total
     }
 
     private func flush(_ state: inout State) {

@@ -25,6 +25,9 @@ package final class EventBroker: Sendable {
         perform { $0.output(channel, stream: stream, bytes) }
     }
 
+    /// Whether somebody who watches may soon miss some.
+    package func isBehind(_ channel: String) -> Bool { state.withLock { $0.hub.isBehind(channel) } }
+
     /// No more output will come. Subscribers get `ending` after the last of it.
     package func end(_ channel: String, _ ending: SocketEvent) { perform { $0.ended(channel, ending) } }
 

@@ -90,6 +90,15 @@ extension EventHub {
         channels[name] = Channel(output: format.map { Output($0) })
     }
 
+    /// Whether somebody who watches has more than half of what is kept still before it.
+    package func isBehind(_ name: String) -> Bool {
+        guard let output = channels[name]?.output else { return false }
+        return subscribers(of: name).contains { id in
+            guard let offsets = connections[id]?.subscriptions[name]?.offsets else { return false }
+            return zip(output.rings, offsets).contains { ring, offset in ring.end - offset > ring.capacity / 2 }
+        }
+    }
+
     package mutating func output(_ name: String, stream: Int, _ bytes: UnsafeRawBufferPointer) -> Order {
         guard let output = channels[name]?.output, output.ending == nil, !bytes.isEmpty else { return .doNothing }
         channels[name]?.output?.rings[stream].append(bytes)

@@ -167,8 +167,13 @@ package final class TerminalService: Sendable {
         defer { closeDescriptor(terminal.slave) }
         if let ids = user.ids { terminal.give(toUID: ids.uid) }
         let ended = OneShot<Void>()
+        let pacing = Mutex(OutputPacing())
         let stream = try DescriptorStream(
-            adopting: terminal.master, poller: launcher.poller, maxPendingInput: Self.maxPendingInput
+            adopting: terminal.master, poller: launcher.poller, maxPendingInput: Self.maxPendingInput,
+            pause: { [broker] count in
+                let isBehind = broker.isBehind(info.id.channel)
+                return pacing.withLock { $0.wait(written: count, isBehind: isBehind) }
+            }
         ) { [broker] event in
             switch event {
             case .bytes(let bytes): broker.append(bytes, to: info.id.channel)
