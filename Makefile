@@ -10,6 +10,9 @@ PRODUCTS := api gateway sidekick computesdk
 RELEASE  := .build/release
 RESULTS  := .build/results
 VENV     := .build/clients-venv
+# SwiftPM orders the flags of traits by their hashes, which differ from run to run; then packages that nobody has touched
+# are compiled again.
+BUILD    := SWIFT_DETERMINISTIC_HASHING=1 swift build
 SOURCES  := Package.swift Sources Tests cmd Benchmarks/Package.swift Benchmarks/Sources
 
 # Targets that start processes, containers or whole systems: slower, and not needed to see that a change is sound.
@@ -35,7 +38,7 @@ run: build
 
 build:
 	@scripts/install-packages run
-	@for product in $(PRODUCTS); do swift build -c release --product "$$product"; done
+	@for product in $(PRODUCTS); do $(BUILD) -c release --product "$$product"; done
 	@$(MAKE) --no-print-directory $(RELEASE)/libstatflags.so
 
 # A plain shared object, which SwiftPM cannot make; it lies beside the Sidekick, which is put into computes with it.
@@ -49,7 +52,7 @@ test: test-build unit-tests slow-tests client-tests
 # BENCH is handed on: `make bench BENCH="--count 20 --only warm"`. RUNSC names another runsc than the one in PATH.
 bench: build
 	@mkdir -p .build/bench
-	cd Benchmarks && swift build -c release --product tti
+	cd Benchmarks && $(BUILD) -c release --product tti
 	Benchmarks/.build/release/tti --binaries $(RELEASE) --images $(abspath .build/bench/images) \
 	    --json .build/bench/tti.json $(if $(RUNSC),--runsc $(RUNSC)) $(BENCH)
 
@@ -72,7 +75,7 @@ check-architecture:
 # Debug is the one build configuration of all tests, so that everything is compiled once.
 test-build:
 	@scripts/install-packages test
-	swift build --build-tests
+	$(BUILD) --build-tests
 	@$(MAKE) --no-print-directory .build/debug/libstatflags.so
 
 unit-tests:
