@@ -63,6 +63,11 @@ package final class WebSocketConnection: Sendable {
         try await send(.text, ByteBuffer(string: text))
     }
 
+    /// A text message that is there as bytes already; they must be UTF-8.
+    package func send(utf8: [UInt8]) async throws {
+        try await send(.text, ByteBuffer(bytes: utf8))
+    }
+
     package func send(_ bytes: ByteBuffer) async throws {
         try await send(.binary, bytes)
     }

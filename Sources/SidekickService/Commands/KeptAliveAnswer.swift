@@ -1,5 +1,4 @@
 package import ComputeCore
-import FoundationEssentials
 package import HTTPServing
 import NIOCore
 import NIOHTTP1
@@ -49,7 +48,7 @@ package struct KeptAliveAnswer: Sendable {
                     group.cancelAll()
                     guard let writer else { return .json(status: 200, try result.get()) }
                     let document = Self.document(result, requestID: requestID)
-                    try await writer.write(ByteBuffer(bytes: try JSONEncoder().encode(document)))
+                    try await writer.write(ByteBuffer(bytes: document.utf8))
                     try await writer.finish()
                     return .written
                 }

@@ -1,5 +1,4 @@
 import ComputeCore
-import FoundationEssentials
 import HTTPServing
 import NIOCore
 import NIOHTTP1
@@ -64,11 +63,10 @@ package struct EventSocket: Sendable {
     }
 
     private func write(_ connection: WebSocketConnection, _ id: EventHub.ConnectionID) async throws {
-        let encoder = JSONEncoder()
         while true {
             switch await broker.next(id) {
             case .send(let event):
-                try await connection.send(String(decoding: try encoder.encode(event.document), as: UTF8.self))
+                try await connection.send(utf8: event.document.utf8)
             case .close(let code, let reason):
                 await connection.close(code: code, reason: reason)
                 return

@@ -12,7 +12,7 @@ enum AnswerWriter {
         case .json(let status, let document):
             try await exchange.respond(
                 status: HTTPResponseStatus(statusCode: status), headers: headers(id, "application/json"),
-                body: try encode(document))
+                body: ByteBuffer(bytes: document.utf8))
         case .noContent: try await exchange.respond(status: .noContent, headers: headers(id, nil))
         case .status(let status):
             try await exchange.respond(status: HTTPResponseStatus(statusCode: status), headers: headers(id, nil))
