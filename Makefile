@@ -13,6 +13,7 @@ VENV     := .build/clients-venv
 # SwiftPM orders the flags of traits by their hashes, which differ from run to run; then packages that nobody has touched
 # are compiled again.
 BUILD    := SWIFT_DETERMINISTIC_HASHING=1 swift build
+BENCH_VENV := .build/bench-venv
 SOURCES  := Package.swift Sources Tests cmd Benchmarks/Package.swift Benchmarks/Sources
 
 # Targets that start processes, containers or whole systems: slower, and not needed to see that a change is sound.
@@ -21,15 +22,19 @@ SLOW_TESTS := LinuxHostTests GVisorTests OCIImagesTests SidekickServiceTests Loc
 # The base image that tests run computes from, kept between runs.
 IMAGES   := .build/images
 
-.PHONY: help run build check test bench format clean
-.PHONY: check-format check-architecture test-build unit-tests slow-tests client-tests base-image
+.PHONY: help run build check test bench bench-sidekick soak fuzz format clean
+.PHONY: check-format check-architecture test-build unit-tests slow-tests client-tests fuzz-tests base-image
+.PHONY: release-sidekick
 
 help:
 	@echo 'make run      install what is missing, build release, start the system, print how to use it'
 	@echo 'make build    leave release binaries in $(RELEASE): $(PRODUCTS)'
 	@echo 'make check    format, architecture, warnings as errors, unit tests; needs no running system'
 	@echo 'make test     every test, also the slow ones and the ones with the public Python client'
-	@echo 'make bench    time to interactive beside its floor, with the release build; needs root, takes half an hour'
+	@echo 'make bench    time to interactive beside its floor, then bench-sidekick; needs root, takes an hour'
+	@echo 'make bench-sidekick   the Sidekick beside ssh, nginx, terminado and inotifywait, here and in gVisor'
+	@echo 'make soak     gigabytes through one Sidekick, then ten minutes of everything: memory stays flat, nothing is left'
+	@echo 'make fuzz     everything that is fuzzed, for five minutes each: FUZZ_SECONDS=N for more'
 	@echo 'make format   format the Swift sources in place'
 	@echo 'make clean    remove everything that was built'
 
@@ -47,7 +52,7 @@ build:
 
 check: check-format check-architecture test-build unit-tests
 
-test: test-build unit-tests slow-tests client-tests
+test: test-build unit-tests slow-tests client-tests fuzz-tests
 
 # BENCH is handed on: `make bench BENCH="--count 20 --only warm"`. RUNSC names another runsc than the one in PATH.
 bench: build
@@ -55,6 +60,24 @@ bench: build
 	cd Benchmarks && $(BUILD) -c release --product tti
 	Benchmarks/.build/release/tti --binaries $(RELEASE) --images $(abspath .build/bench/images) \
 	    --json .build/bench/tti.json $(if $(RUNSC),--runsc $(RUNSC)) $(BENCH)
+	@$(MAKE) --no-print-directory bench-sidekick
+
+# BENCH_SIDEKICK is handed on: `make bench-sidekick BENCH_SIDEKICK="--place plain --only commands --quick"`. RUNSC as above.
+bench-sidekick: release-sidekick $(BENCH_VENV)/.installed
+	@scripts/install-packages bench
+	$(BENCH_VENV)/bin/python Benchmarks/sidekick/bench.py --sidekick $(RELEASE)/sidekick \
+	    --json .build/bench/sidekick.json $(if $(RUNSC),--runsc $(RUNSC)) $(BENCH_SIDEKICK)
+
+# SOAK is handed on: `make soak SOAK="--seconds 60 --gigabytes 1"`.
+soak: release-sidekick $(BENCH_VENV)/.installed
+	$(BENCH_VENV)/bin/python Benchmarks/sidekick/soak.py --sidekick $(RELEASE)/sidekick $(SOAK)
+
+# The suites with Fuzz in their names, then the routes and the socket of a running Sidekick. FUZZ is handed on to the latter:
+# `make fuzz FUZZ="--seed 7"` repeats a run.
+FUZZ_SECONDS ?= 300
+fuzz: test-build $(BENCH_VENV)/.installed
+	COMPUTESDK_FUZZ_SECONDS=$(FUZZ_SECONDS) swift test --skip-build --disable-xctest --filter Fuzz
+	$(BENCH_VENV)/bin/python Tests/Fuzz/fuzz.py --sidekick .build/debug/sidekick --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 format:
 	swift format format -i -r -p $(SOURCES)
@@ -101,9 +124,25 @@ client-tests: base-image $(VENV)/.installed
 	        || failed+=" $$isolation"; \
 	done; [[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
 
+# What `make fuzz` does for long, for a moment.
+fuzz-tests: $(BENCH_VENV)/.installed
+	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/fuzz*
+	$(BENCH_VENV)/bin/python -m pytest -p no:cacheprovider \
+	    --junitxml $(RESULTS)/fuzz.xml -o junit_suite_name=fuzz Tests/Fuzz
+
 # Minutes, once. A machine that cannot run containers goes on without; the tests that need it are skipped then.
 base-image:
 	@scripts/base-image $(IMAGES) .build/debug/computesdk
+
+release-sidekick:
+	@scripts/install-packages run
+	@swift build -c release --product sidekick
+
+$(BENCH_VENV)/.installed: Benchmarks/sidekick/requirements.txt
+	@scripts/install-packages run
+	python3 -m venv --clear $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r Benchmarks/sidekick/requirements.txt
+	@touch $@
 
 $(VENV)/.installed: Tests/Clients/requirements.txt
 	@scripts/install-packages test
