@@ -84,18 +84,20 @@ class HTTPConnection:
             return Answer(status, head, b"".join(self._chunks()))
         return Answer(status, head, self._exactly(_length(headers)))
 
-    def download(self, target, into, headers=()):
+    def download(self, target, into, digest=None):
         """How many bytes came; they are read into the buffer `into`, each over the one before."""
-        self.socket.sendall(self.prepared("GET", target, headers=headers))
+        self.socket.sendall(self.prepared("GET", target))
         head, status = self._head()
         if status != 200:
             raise ConnectionBroken(f"GET {target}: {status} {self._exactly(min(_length(head.lower()), 500))!r}")
-        if b"transfer-encoding: chunked" in head.lower():
-            return sum(map(len, self._chunks()))
         expected = _length(head.lower())
-        count, self._rest = len(self._rest), b""
+        count, first, self._rest = len(self._rest), self._rest, b""
+        if digest:
+            digest.update(first)
         while count < expected:
             received = self.socket.recv_into(into)
+            if digest:
+                digest.update(memoryview(into)[:received])
             if not received:
                 raise ConnectionBroken(f"the download of {target} ended after {count} of {expected} bytes")
             count += received
@@ -104,8 +106,12 @@ class HTTPConnection:
     def upload(self, target, piece, count, headers=()):
         """`count` times the same piece as one body."""
         self.socket.sendall(self.prepared("PUT", target, headers=headers, length=len(piece) * count))
-        for _ in range(count):
-            self.socket.sendall(piece)
+        try:
+            for _ in range(count):
+                self.socket.sendall(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            # Refused before its end: the answer says why.
+            pass
         return self.answer()
 
     def _head(self):

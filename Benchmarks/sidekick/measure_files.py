@@ -9,7 +9,7 @@ import time
 
 from peers.nginx import Nginx
 from series import Series, Target, alternate
-from stage import NotServed
+from stage import want_streams
 
 PIECE = os.urandom(1_000_000)
 DIRECTIONS = ("download", "upload")
@@ -19,9 +19,7 @@ def measure(stage):
     series, targets = [], []
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(stage.sidekick.connection(timeout=300))
-        answer = ours.upload("/files/content/probe", PIECE, 1)
-        if answer.status not in (200, 201):
-            raise NotServed(f"PUT /files/content: {answer.status} {answer.body[:200]!r}")
+        want_streams(ours)
         nginx = stage.peer(stack, "nginx", Nginx, stage.folder("nginx"))
         contestants = {"sidekick": SidekickFiles(ours)}
         if nginx:

@@ -40,6 +40,15 @@ class NotServed(Exception):
     """This Sidekick does not do what is to be measured."""
 
 
+def want_streams(connection):
+    """Files as raw bytes, which is how all large ones are sent."""
+    answer = connection.upload("/files/content/probe", b"probe", 1)
+    if answer.status not in (200, 201):
+        raise NotServed(f"PUT /files/content: {answer.status} {answer.body[:150]!r}")
+    answer = connection.request("DELETE", "/files/probe")
+    assert answer.status == 204, answer
+
+
 class Stage:
     def __init__(self, executable, scratch, effort, sidekick=None):
         self.executable = pathlib.Path(executable)
