@@ -67,7 +67,7 @@ def call(connection, method, route, body=b"", wanted=(200, 201, 204)):
     return answer
 
 
-# MARK: kinds
+# The kinds. Each is one round of what a worker does again and again.
 
 def commands(sidekick, number):
     """Exit codes are exact, also while children of theirs outlive them."""

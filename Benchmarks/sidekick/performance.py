@@ -1,6 +1,7 @@
 """All measurements of one place, one after the other."""
 import os
 import platform
+import signal
 import sys
 import traceback
 
@@ -18,6 +19,9 @@ MEASUREMENTS = {
     "files": measure_files, "watching": measure_watching,
 }
 
+# Several times what the slowest takes on a slow machine: something hangs, and the others shall have their turn.
+LIMIT_SECONDS = 1800
+
 
 def perform(stage, place, only=None):
     facts = {
@@ -25,8 +29,10 @@ def perform(stage, place, only=None):
         "load_at_start": os.getloadavg()[0] if hasattr(os, "getloadavg") else None, "quick": stage.effort is QUICK,
     }
     all_series, targets, failures = [], [], []
+    signal.signal(signal.SIGALRM, _too_long)
     for name in only or MEASUREMENTS:
         print(f"… {place}: {name}", file=sys.stderr, flush=True)
+        signal.alarm(LIMIT_SECONDS)
         try:
             some_series, some_targets = MEASUREMENTS[name].measure(stage)
             all_series += some_series
@@ -36,9 +42,14 @@ def perform(stage, place, only=None):
             failures.append(f"{name}: {type(failure).__name__}: {failure}")
             if not isinstance(failure, NotServed):
                 traceback.print_exc()
+    signal.alarm(0)
     absences = list(dict.fromkeys(stage.absences)) + failures
     print(report.table(place, all_series, targets, absences), flush=True)
     return report.document(place, facts, all_series, targets, absences) | {"broken": failures}
+
+
+def _too_long(*_):
+    raise TimeoutError(f"not done within {LIMIT_SECONDS} s")
 
 
 def broken(place, problem):

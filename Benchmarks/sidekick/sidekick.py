@@ -93,6 +93,8 @@ class Sidekick:
 
     def stop(self):
         """Its exit code. One that does not listen to SIGTERM is killed."""
+        if self.process is None:
+            return None
         if self.process.poll() is None:
             self.terminate()
             try:

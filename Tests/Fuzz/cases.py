@@ -5,8 +5,8 @@ import json
 import pathlib
 
 CORPUS = pathlib.Path(__file__).with_name("corpus")
-# What a case may name without knowing it: it is there only when the Sidekick runs.
-NAMES = ("terminal", "secret")
+# What a case may name without knowing it: `{terminal}` and the like are filled in from what the Sidekick said of late.
+NAMES = ("secret", "terminal", "holder", "command", "watcher", "upload", "overlay")
 
 FRAMING = {b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection"}
 

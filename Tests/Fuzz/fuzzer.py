@@ -1,6 +1,7 @@
 """Asks a Sidekick one strange thing after the other, and says what must not be: a death, a silence, a fault of its own."""
 import json
 import random
+import re
 import socket
 import time
 
@@ -16,6 +17,12 @@ CHECK_EVERY, CLEAR_EVERY = 25, 200
 # An answer whose head has come may go on for as long as a command does; it is left after this.
 REST_SECONDS = 1.5
 CONVERSATION_SHARE = 0.2
+# Where answers name what later cases may speak of.
+LEARNED = (
+    ("holder", b"", re.compile(rb'"terminal_id":"([\w-]+)"')), ("command", b"", re.compile(rb'"cmd_id":"([\w-]+)"')),
+    ("watcher", b"/watchers", re.compile(rb'"id":"([\w-]+)"')), ("upload", b"/files/uploads", re.compile(rb'"id":"([\w-]+)"')),
+    ("overlay", b"/filesystem/overlays", re.compile(rb'"id":"([\w-]+)"')),
+)
 
 
 class Broken(Exception):
@@ -25,7 +32,7 @@ class Broken(Exception):
 class Fuzzer:
     def __init__(self, sidekick, seed, patience):
         self.sidekick, self.seed, self.patience = sidekick, seed, patience
-        self.names = {"terminal": b"none", "secret": sidekick.claim.secret.encode()}
+        self.names = dict.fromkeys(cases.NAMES, b"none") | {"secret": sidekick.claim.secret.encode()}
         self.request_seeds, self.frame_seeds = cases.requests(), cases.frames()
         self.statuses = {}
 
@@ -69,11 +76,12 @@ class Fuzzer:
             document = {"frames": [frame.document for frame in case]} if isinstance(case, list) else case.document
             shown = str(case)
             raise Broken(
-                f"{problem}\nseed {self.seed}, case {number}: repeat with --seed {self.seed} --only {number}\n"
+                f"{problem}\nseed {self.seed}, case {number}: repeat with --seed {self.seed} --only {number}, or without --only "
+                f"when it takes what came before; names were {self.names}\n"
                 f"{shown[:3000]}\nfor corpus/found-{'frames' if isinstance(case, list) else 'requests'}.jsonl, "
                 f"when it is mended:\n{json.dumps(document)[:20000]}") from None
 
-    # MARK: one case
+    # One case.
 
     def send(self, request):
         wire = request.wire(self.names)
@@ -87,6 +95,13 @@ class Fuzzer:
                 pass
             answer = self.read(connection)
         self.judge(answer)
+        self.learn(request, answer)
+
+    def learn(self, request, answer):
+        if answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201")):
+            for name, route, pattern in LEARNED:
+                if request.target.startswith(route) and (found := pattern.search(answer)):
+                    self.names[name] = found[1]
 
     def read(self, connection):
         """All that comes, or as much as comes in time. What is refused unread may be cut off: that is an end as well."""
@@ -133,7 +148,7 @@ class Fuzzer:
         except TimeoutError:
             raise Broken(f"silence on the socket for {self.patience:g} s") from None
 
-    # MARK: between cases
+    # Between cases.
 
     def check(self):
         with HTTPConnection(self.sidekick.address, timeout=self.patience) as connection:

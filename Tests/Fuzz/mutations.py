@@ -7,7 +7,7 @@ from cases import Frame, Request
 METHODS = [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"CONNECT", b"PROPFIND", b"get",
            b"G" * 100, b"", b"P\x00ST", b"POST /x HTTP/1.1\r\nX:"]
 SEGMENTS = [b"..", b"%2e%2e", b"%2F", b"%00", b"%", b"%zz", b"%c3%28", b"\xff", b"//", b"/./", b"a" * 5000, b"%41" * 2000, b"?",
-            b"#", b";", b"*", b"{terminal}", b"content", b"uploads", b"%E2%80%AE", b"CON", b" ", b"\t", b"~"]
+            b"#", b";", b"*", b"{terminal}", b"{holder}", b"{command}", b"content", b"uploads", b"%E2%80%AE", b"CON", b" ", b"\t", b"~"]
 QUERIES = [b"path=", b"path=/", b"path=..%2f..", b"since=-1", b"since=99999999999999999999", b"since=1e9", b"limit=0",
            b"limit=-1", b"encoding=utf-16", b"content=maybe", b"timeout=0.000001", b"timeout=-5", b"timeout=nan", b"file=%00",
            b"format=rar", b"a" * 3000 + b"=1", b"&&&===", b"token=", b"stream=9", b"follow=", b"delete_files=perhaps", b"%=%"]
