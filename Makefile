@@ -136,7 +136,7 @@ base-image:
 
 release-sidekick:
 	@scripts/install-packages run
-	@swift build -c release --product sidekick
+	@$(BUILD) -c release --product sidekick
 
 $(BENCH_VENV)/.installed: Benchmarks/sidekick/requirements.txt
 	@scripts/install-packages run
