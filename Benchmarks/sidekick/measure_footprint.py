@@ -27,7 +27,7 @@ def measure(stage):
             series.append(starts(stage))
         except NotReady as problem:
             # Builds of gVisor without subreapers can have it as their first process alone, and that is there already.
-            stage.absences.append(f"{STARTS}: {problem}")
+            stage.absences.append(f"{STARTS}: {str(problem).strip()}")
         sidekick = stage.sidekick if stage.is_given else stack.enter_context(
             Sidekick(stage.executable, stage.folder("footprint"), stage.options))
         time.sleep(SETTLE_SECONDS)

@@ -39,7 +39,7 @@ def perform(stage, place, only=None):
             targets += some_targets
         except Exception as failure:
             # One that fails leaves the others their turn.
-            failures.append(f"{name}: {type(failure).__name__}: {failure}")
+            failures.append(f"{name}: {type(failure).__name__}: {str(failure).strip()}")
             if not isinstance(failure, NotServed):
                 traceback.print_exc()
     signal.alarm(0)
