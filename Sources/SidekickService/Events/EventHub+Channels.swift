@@ -100,7 +100,10 @@ extension EventHub {
     }
 
     package mutating func output(_ name: String, stream: Int, _ bytes: UnsafeRawBufferPointer) -> Order {
-        guard let output = channels[name]?.output, output.ending == nil, !bytes.isEmpty else { return .doNothing }
+        // Looked at in place: a copy that is still held would make the ring copy its storage at every append.
+        guard let hasEnded = channels[name]?.output.map({ $0.ending != nil }), !hasEnded, !bytes.isEmpty else {
+            return .doNothing
+        }
         channels[name]?.output?.rings[stream].append(bytes)
         return mark(name)
     }
