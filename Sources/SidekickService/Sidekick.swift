@@ -42,17 +42,27 @@ package struct Sidekick: Sendable {
         }
         broker = EventBroker()
         terminals = TerminalService(launcher: launcher, broker: broker)
-        let terminalHandler = TerminalHandler(service: terminals, broker: broker)
+        let registry = CommandRegistry(launcher: launcher, broker: broker, clock: SystemWallClock())
+        let exec = ExecTerminals(registry: registry) { [terminals] in (try? terminals.get($0)) != nil }
+        let commandHandler = CommandHandler(service: commands, registry: registry)
+        let terminalHandler = TerminalHandler(service: terminals, broker: broker, exec: exec)
         let socket = EventSocket(
-            broker: broker, messages: terminalHandler.messages, replay: terminals.announceAll(to:))
+            broker: broker, messages: terminalHandler.messages + commandHandler.messages,
+            replay: terminals.announceAll(to:))
         let threads = UserThreads()
-        let routes = SidekickRoutes(
-            ServiceRoutes.routes + FileRoutes(files: FileService(threads: threads)).routes
-                + CommandHandler(service: commands).routes + terminalHandler.routes + socket.routes
-                + WatchHandler(service: WatchService(broker: broker)).routes)
+        let routes = [
+            ServiceRoutes.routes,
+            FileRoutes(files: FileService(threads: threads)).routes,
+            WatchHandler(service: WatchService(broker: broker)).routes,
+            commandHandler.routes,
+            CodeHandler(service: CodeService(commands: commands)).routes,
+            exec.routes,
+            terminalHandler.routes,
+            socket.routes,
+        ]
         publicServer = HTTPServer(
             listen: settings.listen, limits: Self.limits(settings.listen),
-            handler: PublicHandler(claims: claims, routes: routes))
+            handler: PublicHandler(claims: claims, routes: SidekickRoutes(routes.flatMap { $0 })))
         internalServer = HTTPServer(
             listen: settings.internalListen, limits: Self.limits(settings.internalListen),
             handler: InternalHandler(

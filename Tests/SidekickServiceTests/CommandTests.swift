@@ -129,8 +129,13 @@ struct CommandTests {
         (#"{"command":":","env":"A=B"}"#, "env"), (#"{"command":":","env":["A"]}"#, "env"),
         (#"{"command":":","env":{"A":5}}"#, "env.A"), (#"{"command":":","env":{"A=B":"x"}}"#, "env.A=B"),
         (#"{"command":":","env":{"":"x"}}"#, "env."), (#"{"command":":","env":{"A":"\u0000"}}"#, "env.A"),
-        (#"{"command":":","background":true}"#, "background"), (#"{"command":":","background":"no"}"#, "background"),
-        (#"{"command":":","stream":true}"#, "stream"), (#"{"command":":","stream":1}"#, "stream"),
+        (#"{"command":":","background":"no"}"#, "background"), (#"{"command":":","stream":1}"#, "stream"),
+        (#"{"command":":","async":[]}"#, "async"), (#"{"command":":","stdin":true}"#, "stdin"),
+        (#"{"command":":","stdin":7}"#, "stdin"), (#"{"command":":","timeout_ms":-1}"#, "timeout_ms"),
+        (#"{"command":":","timeout_ms":1.5}"#, "timeout_ms"), (#"{"command":":","timeout_ms":"1"}"#, "timeout_ms"),
+        (#"{"command":":","timeout_ms":1e300}"#, "timeout_ms"),
+        (#"{"command":":","background":true,"cwd":"missing"}"#, "cwd"),
+        (#"{"command":":","background":true,"shell":"no-such"}"#, "shell"),
         (#"{"command":":","timeout":5}"#, "timeout"), (#"{"command":":","timeout":"5s"}"#, "timeout"),
         ("[]", nil), ("{", nil),
     ]
@@ -144,7 +149,7 @@ struct CommandTests {
             }
             let fields: [String: JSONValue] = [
                 "background": .bool(false), "stream": .bool(false), "cwd": .null, "env": .null,
-                "timeout": .null,
+                "timeout": .null, "timeout_ms": .int(0), "stdin": .bool(false), "async": .null,
             ]
             #expect(try await place.command("pwd", fields).stdout == place.home + "\n")
             #expect(try await place.command("pwd", ["cwd": .string("/")]).stdout == "/\n")
@@ -192,6 +197,47 @@ struct CommandTests {
             ] { #expect(found.contains(entry), "\(entry) in \(found)") }
             #expect(!found.contains { $0.hasPrefix("=") || $0.hasPrefix("none") })
             #expect(try await place.command("echo $TWICE").stdout == "2\n")
+        }
+    }
+
+    @Test func aCommandReadsTheTextItIsGivenAndThenTheEnd() async throws {
+        try await Self.claimed { place in
+            let small = try await place.command("cat; echo \" $?\"", ["stdin": .string("one\ntwo \u{E9}\0")])
+            #expect(small.stdout == "one\ntwo \u{E9}\0 0\n")
+            // More than a pipe holds, and more than one that stops reading takes.
+            let large = String(repeating: "0123456789abcdef", count: 1 << 15)
+            #expect(try await place.command("wc -c", ["stdin": .string(large)]).number == Int32(large.utf8.count))
+            let deaf = try await place.command("head -c 3; exit 4", ["stdin": .string(large)])
+            #expect(deaf.stdout == "012")
+            #expect(deaf.exitCode == 4)
+        }
+    }
+
+    @Test func aCommandPastItsTimeIsEndedWithItsWholeGroup() async throws {
+        try await Self.claimed { place in
+            let answer = try await place.command(
+                "sleep 600 & echo $!; echo before; wait", ["timeout_ms": .int(300)])
+            #expect(answer.status == 200)
+            #expect(answer.exitCode == 124)
+            #expect(answer.data["timed_out"] == .bool(true))
+            #expect(answer.stdout?.hasSuffix("before\n") == true)
+            let pid = try #require(answer.number)
+            try await eventually("the end of \(pid)") { ProcessState(of: pid) == nil }
+            let quick = try await place.command("exit 3", ["timeout_ms": .int(60_000)])
+            #expect(quick.exitCode == 3)
+            #expect(quick.data["timed_out"] == nil)
+        }
+    }
+
+    @Test func theOlderRouteAlsoAnswersBothOutputsInOne() async throws {
+        try await Self.claimed { place in
+            let answer = try await place.authorized(
+                .POST, "/execute", body: SidekickPlace.body("echo out; echo err >&2; exit 2"))
+            let data = answer.json["data"]?.members ?? [:]
+            #expect(data["output"]?.text == "out\nerr\n")
+            #expect(data["stdout"]?.text == "out\n")
+            #expect(data["stderr"]?.text == "err\n")
+            #expect(data["exit_code"] == .int(2))
         }
     }
 

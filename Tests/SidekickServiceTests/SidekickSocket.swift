@@ -120,6 +120,9 @@ actor SidekickSocket {
         }
     }
 
+    /// The next one, whatever it is.
+    func anyEvent(before what: String) async throws -> Event { try await nextEvent(before: what) }
+
     /// Reads until the transcript has the text.
     func output(_ text: String) async throws {
         while !transcript.contains(text) {

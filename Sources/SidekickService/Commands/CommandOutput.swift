@@ -8,31 +8,16 @@ final class CommandOutput: Sendable {
         var stderr = OutputCapture()
         var open = 2
     }
-    private enum Side { case stdout, stderr }
 
     private let state = Mutex(State())
     private let ended = OneShot<Void>()
 
-    /// Takes the reading ends. Neither may be closed by the caller afterwards.
-    func read(_ stdout: Int32, _ stderr: Int32, _ poller: Poller) throws(LinuxSystemError) -> [DescriptorStream] {
-        let first: DescriptorStream
-        do throws(LinuxSystemError) {
-            first = try DescriptorStream(adopting: stdout, poller: poller) { self.received($0, .stdout) }
-        } catch {
-            closeDescriptor(stderr)
-            throw error
-        }
-        return [first, try DescriptorStream(adopting: stderr, poller: poller) { self.received($0, .stderr) }]
-    }
-
-    private func received(_ event: DescriptorStream.Event, _ side: Side) {
+    /// - Parameter stream: 0 is stdout, 1 stderr.
+    func received(_ event: DescriptorStream.Event, _ stream: Int) {
         switch event {
         case .bytes(let bytes):
             state.withLock { state in
-                switch side {
-                case .stdout: state.stdout.append(bytes)
-                case .stderr: state.stderr.append(bytes)
-                }
+                if stream == 0 { state.stdout.append(bytes) } else { state.stderr.append(bytes) }
             }
         case .end:
             let open = state.withLock { state in

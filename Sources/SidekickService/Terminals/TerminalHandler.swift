@@ -7,10 +7,12 @@ import NIOHTTP1
 package struct TerminalHandler: Sendable {
     private let service: TerminalService
     private let broker: EventBroker
+    private let exec: ExecTerminals
 
-    package init(service: TerminalService, broker: EventBroker) {
+    package init(service: TerminalService, broker: EventBroker, exec: ExecTerminals) {
         self.service = service
         self.broker = broker
+        self.exec = exec
     }
 
     package var routes: [SidekickRoute] {
@@ -44,21 +46,27 @@ package struct TerminalHandler: Sendable {
     // MARK: Routes
 
     private func create(_ request: SidekickRequest) async throws -> SidekickAnswer {
-        let order = try TerminalRequest(try await request.fields())
+        let fields = try await request.fields()
+        guard try fields.bool("pty") == true else {
+            return .success("terminal created", status: 201, data: try exec.create(fields))
+        }
+        let order = try TerminalRequest(fields)
         let info = try await service.create(order, in: request.compute)
         return .success("terminal created", status: 201, data: Self.document(info))
     }
 
     private func list() -> SidekickAnswer {
-        .success("terminals", data: ["terminals": .array(service.list().map { .object(Self.document($0)) })])
+        .success(
+            "terminals", data: ["terminals": .array(service.list().map { .object(Self.document($0)) } + exec.list())])
     }
 
     private func get(_ request: SidekickRequest) throws(Problem) -> SidekickAnswer {
-        .success("terminal", data: Self.document(try service.get(Self.id(request))))
+        if let data = exec.get(Self.id(request)) { return .success("terminal", data: data) }
+        return .success("terminal", data: Self.document(try service.get(Self.id(request))))
     }
 
     private func delete(_ request: SidekickRequest) throws(Problem) -> SidekickAnswer {
-        try service.delete(Self.id(request))
+        if !exec.delete(Self.id(request)) { try service.delete(Self.id(request)) }
         return .noContent
     }
 

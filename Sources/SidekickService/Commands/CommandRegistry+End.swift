@@ -1,0 +1,77 @@
+package import ComputeCore
+import LinuxSystem
+import Synchronization
+
+/// How commands end, and what is kept of them then.
+extension CommandRegistry {
+    /// Whoever watches is sent the end of a removed command's output within this.
+    private static let keptAfterRemoval: Duration = .seconds(30)
+
+    func expire(_ id: CommandID) {
+        let now = clock.now()
+        let expiry = state.withLock { $0.table.expiryDue(id, at: now) }
+        guard expiry.isExpired else { return }
+        broker.publish(.error("the command was not started in time", channel: id.channel))
+        settleEnd(id, isGone: false, dropped: expiry.dropped)
+    }
+
+    func finish(_ id: CommandID, exitCode: Int, _ cause: CommandEnd.Cause, after duration: Duration) {
+        let end = CommandEnd(exitCode: exitCode, cause: cause, at: clock.now(), duration: duration)
+        let footprint = broker.footprint(of: id.channel)
+        let terminal = state.withLock { $0.handles[id]?.terminal }
+        var fields: [String: JSONValue] = [
+            "cmd_id": .string(id.rawValue), "exit_code": .int(Int64(exitCode)),
+            "duration_ms": .int(duration.wholeMilliseconds),
+        ]
+        if let terminal { fields["terminal_id"] = .string(terminal.rawValue) }
+        if cause != .exited { fields["reason"] = .string(cause.rawValue) }
+        broker.end(id.channel, SocketEvent("command:exit", channel: id.channel, fields))
+        let (isGone, dropped) = state.withLock { state in
+            let dropped = state.table.ended(id, end, footprint: footprint)
+            return (state.table.command(id) == nil && !dropped.contains(id), dropped)
+        }
+        settleEnd(id, isGone: isGone, dropped: dropped)
+    }
+
+    /// - Parameter isGone: it was removed before its end.
+    private func settleEnd(_ id: CommandID, isGone: Bool, dropped: [CommandID]) {
+        let handles = state.withLock { state -> [Handle] in
+            let ended = state.handles[id]
+            state.handles[id]?.child = nil
+            state.handles[id]?.input = nil
+            state.handles[id]?.request = nil
+            if isGone { state.handles[id] = nil }
+            return [ended].compactMap { $0 } + dropped.compactMap { state.handles.removeValue(forKey: $0) }
+        }
+        for handle in handles { handle.gate.open() }
+        for other in dropped { broker.forget(other.channel) }
+        if isGone { forgetLater(id) }
+    }
+
+    /// Ends it, if it runs, and forgets it.
+    package func remove(_ id: CommandID, in terminal: TerminalID) throws(Problem) {
+        _ = try command(id, in: terminal)
+        perform(state.withLock { $0.table.removed(id) }, id)
+    }
+
+    func perform(_ removal: CommandTable.Removal, _ id: CommandID) {
+        switch removal {
+        case .endProcess:
+            let handle = state.withLock { $0.handles[id] }
+            // Whoever waits learns that it is gone; a process that is being made is ended once it is there.
+            handle?.gate.open()
+            if let child = handle?.child { Task { await CommandDeadline.end(child) } }
+        case .forget:
+            state.withLock { $0.handles.removeValue(forKey: id) }?.gate.open()
+            broker.forget(id.channel)
+        case .unknown: break
+        }
+    }
+
+    private func forgetLater(_ id: CommandID) {
+        Task {
+            try? await Task.sleep(for: Self.keptAfterRemoval)
+            self.broker.forget(id.channel)
+        }
+    }
+}
