@@ -27,11 +27,7 @@ package enum Descendants {
         else { return [] }
         var table: [Int32: ProcessLine] = [:]
         while let entry = try? stream.next() {
-            guard let pid = Int32(entry.text),
-                let file = try? FileDescriptor.open("/proc/\(pid)/stat", O_RDONLY),
-                let bytes = try? file.readAll(upTo: 1 << 16, "/proc"),
-                let line = ProcessLine(String(decoding: bytes, as: UTF8.self))
-            else { continue }
+            guard let pid = Int32(entry.text), let line = ProcessLine(of: pid) else { continue }
             table[pid] = line
         }
         return descendants(of: getpid(), in: table).compactMap { pid in table[pid].map { (pid, $0) } }
@@ -57,20 +53,43 @@ package enum Descendants {
     package struct ProcessLine: Hashable, Sendable {
         package let parent: Int32
         package let group: Int32
+        package let session: Int32
         package let residentPages: Int
-        package let isZombie: Bool
+        /// As the kernel writes it: `R`, `S`, `D`, `T`, `Z`, …
+        package let state: Character
+        /// In clock ticks: of itself, and of the children that it has collected.
+        package let ownTicks: Int
+        package let collectedTicks: Int
+        package let threads: Int
+        /// When it began, in clock ticks since the kernel's start. With the pid it names a process for good.
+        package let startTicks: UInt64
+        package var isZombie: Bool { state == "Z" || state == "X" }
+
+        /// nil: there is no such process.
+        package init?(of pid: Int32) {
+            guard let file = try? FileDescriptor.open("/proc/\(pid)/stat", O_RDONLY),
+                let bytes = try? file.readAll(upTo: 1 << 16, "/proc")
+            else { return nil }
+            self.init(String(decoding: bytes, as: UTF8.self))
+        }
 
         package init?(_ text: String) {
             // The name stands in parentheses and may itself have spaces and parentheses.
             guard let end = text.utf8.lastIndex(of: UInt8(ascii: ")")) else { return nil }
             let fields = text[text.utf8.index(after: end)...].split(separator: " ")
             guard fields.count >= 22, let parent = Int32(fields[1]), let group = Int32(fields[2]),
-                let pages = Int(fields[21])
+                let session = Int32(fields[3]), let pages = Int(fields[21]), let state = fields[0].first
             else { return nil }
+            func number(_ index: Int) -> Int { max(0, Int(fields[index]) ?? 0) }
             self.parent = parent
             self.group = group
+            self.session = session
+            self.state = state
             residentPages = pages
-            isZombie = fields[0] == "Z" || fields[0] == "X"
+            ownTicks = number(11) &+ number(12)
+            collectedTicks = number(13) &+ number(14)
+            threads = number(17)
+            startTicks = UInt64(fields[19]) ?? 0
         }
     }
 }
