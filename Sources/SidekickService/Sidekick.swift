@@ -15,6 +15,8 @@ package struct Sidekick: Sendable {
     private let commands: CommandService
     private let terminals: TerminalService
     private let broker: EventBroker
+    private let supervision: Supervision
+    private let claims: ClaimService
     private let publicServer: HTTPServer
     private let internalServer: HTTPServer
 
@@ -24,7 +26,7 @@ package struct Sidekick: Sendable {
         let files = OwnLimits.raiseFileLimit()
         user = try UserIdentity.resolve(settings)
         try Self.prepare(settings, user)
-        let claims = try ClaimService(
+        claims = try ClaimService(
             settings: settings, user: user, image: try ImageEnvironment.read(settings.imageEnvironment))
         reaper = try Reaper.start()
         if let limit = settings.memoryLimit { try MemoryWatchdog.start(limit: limit, reaper: reaper) }
@@ -49,25 +51,28 @@ package struct Sidekick: Sendable {
         let socket = EventSocket(
             broker: broker, messages: terminalHandler.messages + commandHandler.messages,
             replay: terminals.announceAll(to:))
+        supervision = Supervision(settings: settings, user: user, launcher: launcher, broker: broker)
         let threads = UserThreads()
         let routes = [
-            ServiceRoutes.routes,
+            ServiceRoutes.routes(readiness: { [supervision] in [supervision.readiness] }),
             FileRoutes(files: FileService(threads: threads)).routes,
             WatchHandler(service: WatchService(broker: broker)).routes,
             commandHandler.routes,
             CodeHandler(service: CodeService(commands: commands)).routes,
             exec.routes,
             terminalHandler.routes,
+            supervision.routes,
             socket.routes,
         ]
         publicServer = HTTPServer(
             listen: settings.listen, limits: Self.limits(settings.listen),
-            handler: PublicHandler(claims: claims, routes: SidekickRoutes(routes.flatMap { $0 })))
+            handler: PublicHandler(
+                claims: claims, routes: SidekickRoutes(routes.flatMap { $0 }), counters: supervision.counters))
         internalServer = HTTPServer(
             listen: settings.internalListen, limits: Self.limits(settings.internalListen),
             handler: InternalHandler(
                 claims: claims, warmUp: WarmUp(claims: claims, commands: commands, user: user),
-                clock: SystemWallClock()))
+                clock: SystemWallClock(), metrics: supervision.metrics(commands, terminals)))
     }
 
     /// On all addresses we are in a sandbox, and who comes from its own addresses is user code, which has no business
@@ -82,6 +87,7 @@ package struct Sidekick: Sendable {
     package func run(announce: @escaping @Sendable (Ready) -> Void) async throws {
         let listen = try await publicServer.bind()
         let internalListen = try await internalServer.bind()
+        if let claimed = claims.current { await supervision.resume(in: claimed.compute) }
         announce(Ready(listen: listen, internal: internalListen))
         try Self.releaseText()
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -111,6 +117,7 @@ package struct Sidekick: Sendable {
         // Commands first: requests that wait for them then end by themselves.
         broker.shutdown()
         terminals.shutdown()
+        supervision.shutdown()
         reaper.terminateAll(SIGTERM)
         async let closedPublic: Void = publicServer.shutdown(deadline: .milliseconds(500))
         async let closedInternal: Void = internalServer.shutdown(deadline: .milliseconds(500))

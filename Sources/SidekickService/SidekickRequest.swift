@@ -41,6 +41,15 @@ package enum SidekickAnswer: Sendable {
     /// The handler has written the answer itself (a stream, a WebSocket).
     case written
 
+    /// Of an answer that a handler has written itself, the one that such handlers write.
+    var status: Int {
+        switch self {
+        case .json(let status, _), .status(let status): status
+        case .noContent: 204
+        case .written: 200
+        }
+    }
+
     /// The envelope of contract §1.1: `{"status":"success","message":…,"data":{…}}`, with `extra` beside `data`.
     package static func success(
         _ message: String, status: Int = 200, data: [String: JSONValue], extra: [String: JSONValue] = [:]

@@ -173,12 +173,12 @@ final class SidekickPlace: Sendable {
     @discardableResult
     func claim(
         _ id: ComputeID? = nil, member: MemberName? = nil, lifetime: Duration = ClaimCredential.lifetime,
-        otherBody: Bool = false
+        otherBody: Bool = false, portURLTemplate: String? = nil
     ) async throws -> Answer {
         let id = id ?? computeID
         let order = ClaimOrder(
             computeId: id, generation: .first, secret: secret, env: ["GREETING": "hello"], directory: nil,
-            url: "http://localhost/s/\(id)", portURLTemplate: nil)
+            url: "http://localhost/s/\(id)", portURLTemplate: portURLTemplate)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         let body = try encoder.encode(order)

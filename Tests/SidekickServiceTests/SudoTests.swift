@@ -55,6 +55,23 @@ struct SudoTests {
         }
     }
 
+    @Test func whatRunsAsRootIsRefusedToThoseWhoSignalAsTheUser() async throws {
+        try await Self.sidekick { sudo in
+            let started = try await sudo(
+                """
+                SUDO sh -c 'echo $$ > pid; exec sleep 600' >/dev/null 2>&1 &
+                while [ ! -s pid ]; do sleep 0.02; done; cat pid
+                """)
+            let pid = try #require(started.number)
+            let process = ServerAnswer(try await sudo.sidekick.authorized(.GET, "/processes/\(pid)"))
+            #expect(process.number("uid") == 0, "\(process.body)")
+            let refused = try await sudo.sidekick.authorized(
+                .POST, "/processes/\(pid)/signal", body: #"{"group":true}"#)
+            #expect(refused.status == 403, "\(refused.body)")
+            #expect(kill(pid, 0) == 0)
+        }
+    }
+
     @Test func commandsRunAsRootWithTheCallersStreamsAndFolder() async throws {
         try await Self.sidekick { sudo in
             let answer = try await sudo("echo in | SUDO sh -c 'id -u; id -G; pwd; cat; echo err >&2; exit 7'")

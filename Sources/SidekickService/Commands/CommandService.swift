@@ -12,6 +12,9 @@ package final class CommandService: Sendable {
 
     package init(launcher: ProcessLauncher) { self.launcher = launcher }
 
+    /// Those that answer at their end.
+    package var runningCount: Int { running.withLock { $0 } }
+
     /// Runs `<shell> -c <command>`, and waits for its exit. Cancelling kills its process group.
     /// - Throws: `Problem`: 400 naming the field that kept it from starting, 503 when too many run.
     package func run(_ request: CommandRequest, in compute: ComputeContext) async throws -> CommandResult {

@@ -50,6 +50,11 @@ package final class EventBroker: Sendable {
 
     package func footprint(of channel: String) -> Int { state.withLock { $0.hub.footprint(channel) } }
 
+    /// For metrics: open connections, and the bytes of output that they were too slow for.
+    package var figures: (connections: Int, droppedBytes: Int) {
+        state.withLock { ($0.hub.connectionCount, $0.hub.droppedBytes) }
+    }
+
     // MARK: Connections
 
     /// - Returns: nil when there are too many.

@@ -76,8 +76,12 @@ package struct EventHub: ~Copyable {
     var connections: [ConnectionID: Connection] = [:]
     var channels: [String: Channel] = [:]
     private var isClosing = false
+    /// Bytes of output that connections asked for and that were not kept any more.
+    package private(set) var droppedBytes = 0
 
     package init() {}
+
+    package var connectionCount: Int { connections.count }
 
     // MARK: - Connections
 
@@ -129,6 +133,7 @@ package struct EventHub: ~Copyable {
             let (piece, isLast) = output.read(stream, from: subscription.offsets[stream], upTo: OutputFormat.pieceBytes)
             let text = OutputText(piece, output.format.encoding, isLast: isLast)
             guard !text.isEmpty else { continue }
+            droppedBytes += text.dropped
             subscription.offsets[stream] = text.next
             connections[id]?.subscriptions[name] = subscription
             channels[name]?.output?.seen[stream] = max(output.seen[stream], text.next)

@@ -9,6 +9,7 @@ struct InternalHandler: HTTPHandler {
     let claims: ClaimService
     let warmUp: WarmUp
     let clock: any WallClock
+    let metrics: MetricsText
 
     func handle(_ exchange: HTTPExchange) async throws {
         let id = RequestID(of: exchange.head)
@@ -24,6 +25,11 @@ struct InternalHandler: HTTPHandler {
                 try await exchange.respond(
                     status: .ok, headers: AnswerWriter.headers(id, "application/json"),
                     body: try AnswerWriter.encode(claims.protocolState))
+            case (.GET, "/metrics"):
+                try await exchange.respond(
+                    status: .ok, headers: AnswerWriter.headers(id, MetricsText.contentType),
+                    body: ByteBuffer(string: metrics.text()))
+            case (_, "/metrics"): try await refuse(exchange, id, allowed: "GET")
             case (_, "/internal/warm-up"): try await refuse(exchange, id, allowed: "POST")
             case (_, "/internal/claim"): try await refuse(exchange, id, allowed: "POST")
             case (_, "/internal/state"): try await refuse(exchange, id, allowed: "GET")

@@ -9,21 +9,25 @@ import NIOHTTP1
 struct PublicHandler: HTTPHandler {
     let claims: ClaimService
     let routes: SidekickRoutes
+    let counters: RequestCounters
 
     func handle(_ exchange: HTTPExchange) async throws {
         let id = RequestID(of: exchange.head)
         do {
-            try await answer(exchange, id)
+            counters.count(try await answer(exchange, id))
         } catch {
+            counters.count((error as? Problem)?.status ?? 500)
             try await AnswerWriter.write(failure: error, to: exchange, id)
         }
     }
 
-    private func answer(_ exchange: HTTPExchange, _ id: RequestID) async throws {
+    /// - Returns: the status.
+    private func answer(_ exchange: HTTPExchange, _ id: RequestID) async throws -> Int {
         let head = exchange.head
         let target = RawTarget(head.uri)
         if target.path == "/health", head.method == .GET || head.method == .HEAD {
-            return try await AnswerWriter.write(ServiceRoutes.health(), to: exchange, id)
+            try await AnswerWriter.write(ServiceRoutes.health(), to: exchange, id)
+            return 200
         }
         guard let claimed = claims.current else {
             throw Problem.unavailable("this member has not been claimed yet")
@@ -40,11 +44,14 @@ struct PublicHandler: HTTPHandler {
             try await AnswerWriter.write(
                 Problem(status: 405, code: .methodNotAllowed, message: "this path allows \(names)"), to: exchange, id,
                 extra: ["Allow": names])
+            return 405
         case .route(let route, let parameters):
             let request = SidekickRequest(
                 exchange: exchange, method: head.method, path: target.path, query: target.query, requestID: id,
                 compute: claimed.compute, parameters: parameters)
-            try await AnswerWriter.write(try await route.handle(request), to: exchange, id)
+            let answer = try await route.handle(request)
+            try await AnswerWriter.write(answer, to: exchange, id)
+            return answer.status
         }
     }
 

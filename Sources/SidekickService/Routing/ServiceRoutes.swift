@@ -5,23 +5,22 @@ import NIOHTTP1
 
 /// What a Sidekick says about itself (contract §1.2).
 enum ServiceRoutes {
-    static let routes: [SidekickRoute] = [
-        SidekickRoute(.GET, "/", isPublic: true, handle: landing),
-        SidekickRoute(.HEAD, "/", isPublic: true, handle: landing),
-        SidekickRoute(.GET, "/ready", isPublic: true) { _ in ready() },
-        SidekickRoute(.HEAD, "/ready", isPublic: true) { _ in ready() },
-        SidekickRoute(.GET, "/info") { info($0.compute) },
-    ]
+    /// - Parameter readiness: of everything that can be not ready yet.
+    static func routes(readiness: @escaping @Sendable () -> [Readiness]) -> [SidekickRoute] {
+        let ready: @Sendable (SidekickRequest) async throws -> SidekickAnswer = { _ in
+            .json(status: 200, Readiness.document(readiness()))
+        }
+        return [
+            SidekickRoute(.GET, "/", isPublic: true, handle: landing),
+            SidekickRoute(.HEAD, "/", isPublic: true, handle: landing),
+            SidekickRoute(.GET, "/ready", isPublic: true, handle: ready),
+            SidekickRoute(.HEAD, "/ready", isPublic: true, handle: ready),
+            SidekickRoute(.GET, "/info") { info($0.compute) },
+        ]
+    }
 
     static func health() -> SidekickAnswer {
         .json(status: 200, .object(["status": .string("ok"), "timestamp": .string(SystemWallClock().now().rfc3339)]))
-    }
-
-    /// Servers and overlays come with their own routes; with none of them a claimed Sidekick is ready.
-    private static func ready() -> SidekickAnswer {
-        .json(
-            status: 200,
-            .object(["ready": .bool(true), "healthy": .bool(true), "servers": .array([]), "overlays": .array([])]))
     }
 
     private static func info(_ compute: ComputeContext) -> SidekickAnswer {

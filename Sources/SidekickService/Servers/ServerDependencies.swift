@@ -1,0 +1,35 @@
+package import ComputeCore
+
+/// What servers may depend on beside each other: overlays. A port: `SidekickService` joins it with whoever makes them.
+package protocol ServerOverlays: Sendable {
+    /// Starts making an overlay, from the body that `POST /filesystem/overlays` takes.
+    /// - Returns: its id.
+    func create(_ overlay: FieldReader, in compute: ComputeContext) async throws -> String
+
+    /// nil: there is no overlay of that id. After each change `ServerService.dependenciesChanged` has to be called.
+    func readiness(of id: String) -> OverlayReadiness?
+}
+
+package enum OverlayReadiness: Hashable, Sendable {
+    case ready
+    case pending
+    case failed(String)
+}
+
+/// Who waits for whom. Pure.
+package enum DependencyGraph {
+    /// - Parameter edges: what each server depends on; names that are no server's end a path.
+    /// - Returns: a way from `start` back to itself, if there is one.
+    package static func cycle(from start: String, _ edges: [String: [String]]) -> [String]? {
+        var seen: Set<String> = []
+        // Depth first, with the path kept beside: definitions are few, but a chain of them may be long.
+        var open: [(name: String, path: [String])] = [(start, [start])]
+        while let (name, path) = open.popLast() {
+            for next in edges[name] ?? [] {
+                if next == start { return path + [start] }
+                if seen.insert(next).inserted { open.append((next, path + [next])) }
+            }
+        }
+        return nil
+    }
+}

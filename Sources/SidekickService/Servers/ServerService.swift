@@ -1,0 +1,337 @@
+import ComputeCore
+import Glibc
+import LinuxSystem
+import Synchronization
+
+/// The supervised servers of the compute (contract §1.10).
+final class ServerService: Sendable {
+    /// Each may keep a megabyte of output.
+    static let maxServers = 32
+    /// Mostly the process is there, or has failed to start, within milliseconds.
+    private static let startWait: Duration = .seconds(1)
+    /// Beyond the stop timeout of a server: to kill, and to see it gone.
+    private static let stopGrace: Duration = .seconds(10)
+
+    private struct State {
+        var servers: [String: ServerSupervisor] = [:]
+        /// Being created or recorded.
+        var pending: [String: ServerStore.Stored] = [:]
+        var isShutDown = false
+    }
+
+    private let launcher: ProcessLauncher
+    private let threads: ScanThreads
+    private let broker: EventBroker
+    private let signals: SignalService
+    private let monitor: PortMonitor
+    private let overlays: (any ServerOverlays)?
+    private let store: ServerStore
+    private let state = Mutex(State())
+
+    init(
+        launcher: ProcessLauncher, threads: ScanThreads, broker: EventBroker, signals: SignalService,
+        monitor: PortMonitor, overlays: (any ServerOverlays)?, stateDirectory: String
+    ) {
+        self.launcher = launcher
+        self.threads = threads
+        self.broker = broker
+        self.signals = signals
+        self.monitor = monitor
+        self.overlays = overlays
+        store = ServerStore(stateDirectory: stateDirectory)
+        monitor.observe { [weak self] listeners in
+            self?.all.map { $0.observed(listeners) }.max() ?? .none
+        }
+    }
+
+    private var all: [ServerSupervisor] { state.withLock { Array($0.servers.values) } }
+
+    func list() -> [ServerRecord] { all.map(\.record).sorted { $0.definition.slug < $1.definition.slug } }
+
+    func get(_ slug: String) throws(Problem) -> ServerRecord { try server(slug).record }
+
+    private func server(_ slug: String) throws(Problem) -> ServerSupervisor {
+        guard let server = state.withLock({ $0.servers[slug] }) else { throw .notFound("there is no server \(slug)") }
+        return server
+    }
+
+    // MARK: - Create
+
+    /// Records the server, then starts it. Returns when its process runs or has failed to start, or when that has to
+    /// wait for something.
+    /// - Parameter overlays: bodies of overlays that are made first.
+    func create(
+        _ definition: ServerDefinition, overlays bodies: [FieldReader] = [], in compute: ComputeContext
+    ) async throws -> ServerRecord {
+        var definition = definition
+        let slug = definition.slug
+        try reserve(definition)
+        do {
+            if bodies.isEmpty { try await checkFiles(definition) }
+            if definition.strictPort, let port = definition.port, await choosePort(definition) != port {
+                throw Problem(status: 409, code: .conflict, message: "port \(port) is taken", field: "port")
+            }
+            for body in bodies {
+                guard let overlays else {
+                    throw Problem(
+                        status: 400, code: .unsupportedField, message: "overlays are not supported here",
+                        field: "overlays")
+                }
+                definition.dependsOn.append(try await overlays.create(body, in: compute))
+            }
+            let now = SystemWallClock().now()
+            state.withLock {
+                $0.pending[slug] = ServerStore.Stored(definition: definition, isInstalled: false, createdAt: now)
+            }
+            try await save()
+            let server = supervisor(definition, isInstalled: false, createdAt: now, in: compute)
+            state.withLock { state in
+                state.pending[slug] = nil
+                state.servers[slug] = server
+            }
+            server.deliver(.startRequested)
+            await server.wait(atMost: Self.startWait) { !$0.isLaunching }
+            return server.record
+        } catch {
+            state.withLock { $0.pending[slug] = nil }
+            throw error
+        }
+    }
+
+    private func reserve(_ definition: ServerDefinition) throws(Problem) {
+        let slug = definition.slug
+        let problem = state.withLock { state -> Problem? in
+            guard !state.isShutDown else { return .unavailable("the Sidekick is shutting down") }
+            if state.pending[slug] != nil || state.servers[slug].map({ !$0.machine.isSettled }) == true {
+                return Problem(
+                    status: 409, code: .conflict, message: "the server \(slug) is there already; stop it first",
+                    field: "slug")
+            }
+            let names = Set(state.servers.keys).union(state.pending.keys)
+            guard names.contains(slug) || names.count < Self.maxServers else {
+                return .unavailable("there are \(Self.maxServers) servers; delete one first")
+            }
+            for name in definition.dependsOn
+            where name != slug && !names.contains(name) && overlays?.readiness(of: name) == nil {
+                return .invalid("depends_on", "depends_on: there is no server or overlay \(name)")
+            }
+            var edges = state.servers.mapValues(\.definition.dependsOn)
+            edges.merge(state.pending.mapValues(\.definition.dependsOn)) { _, new in new }
+            edges[slug] = definition.dependsOn
+            if let cycle = DependencyGraph.cycle(from: slug, edges) {
+                return .invalid("depends_on", "depends_on goes in a circle: \(cycle.joined(separator: " → "))")
+            }
+            state.pending[slug] = ServerStore.Stored(
+                definition: definition, isInstalled: false, createdAt: WallTime(milliseconds: 0))
+            return nil
+        }
+        if let problem { throw problem }
+    }
+
+    /// What will not be there at the start either.
+    private func checkFiles(_ definition: ServerDefinition) async throws {
+        try await threads.asUser {
+            let isDirectory: Bool
+            do throws(LinuxSystemError) {
+                isDirectory = try FileTree.status(definition.directory).isDirectory
+            } catch {
+                throw Problem.invalid("path", "path \(definition.directory): \(error.reason)")
+            }
+            guard isDirectory else {
+                throw Problem.invalid("path", "path \(definition.directory) is not a directory")
+            }
+            // The install step may make it.
+            guard let file = definition.envFile, definition.install == nil else { return }
+            _ = try ServerEnvFile.read(try FilePath(file, directory: definition.directory).absolute)
+        }
+    }
+
+    private func supervisor(
+        _ definition: ServerDefinition, isInstalled: Bool, createdAt: WallTime, in compute: ComputeContext
+    ) -> ServerSupervisor {
+        ServerSupervisor(
+            definition, isInstalled: isInstalled, createdAt: createdAt,
+            log: ServerLog(slug: definition.slug, broker: broker),
+            surroundings: ServerSupervisor.Surroundings(
+                launcher: launcher, threads: threads, signals: signals, compute: compute,
+                choosePort: { [weak self] in await self?.choosePort($0) },
+                dependencies: { [weak self] in self?.dependencies(of: $0) ?? .pending },
+                changed: { [weak self] in self?.changed() },
+                installed: { [weak self] in
+                    // At the edge: it is only spared the next time.
+                    Task { try? await self?.save() }
+                },
+                forgotten: { [weak self] in self?.forget($0) }))
+    }
+
+    // MARK: - Again after a start of the Sidekick
+
+    /// Takes up what an earlier process over the same state directory supervised.
+    func resume(in compute: ComputeContext) async {
+        guard let stored = try? await threads.asOurselves({ [store] in store.load() }) else { return }
+        let servers = stored.map {
+            supervisor($0.definition, isInstalled: $0.isInstalled, createdAt: $0.createdAt, in: compute)
+        }
+        state.withLock { state in
+            for server in servers where state.servers[server.definition.slug] == nil {
+                state.servers[server.definition.slug] = server
+            }
+        }
+        for server in servers where server.definition.autostart { server.deliver(.startRequested) }
+    }
+
+    // MARK: - In use
+
+    /// Returns when nothing of it runs any more.
+    func stop(_ slug: String) async throws {
+        let server = try server(slug)
+        server.deliver(.stopRequested(.stop))
+        await server.wait(atMost: Self.limit(server)) { $0.isSettled }
+    }
+
+    /// Returns when nothing of it runs any more and its definition is gone from the disk.
+    func delete(_ slug: String) async throws {
+        let server = try server(slug)
+        server.deliver(.stopRequested(.delete))
+        await server.wait(atMost: Self.limit(server)) { $0.phase == .deleted }
+        try await save()
+    }
+
+    func restart(_ slug: String) async throws -> ServerRecord {
+        let server = try server(slug)
+        server.deliver(.stopRequested(.restart))
+        await server.wait(atMost: Self.limit(server)) { !$0.isLaunching && !$0.isClosing }
+        return server.record
+    }
+
+    /// `PATCH …/status`: what is to be, or for `ready` and `failed`, what its client knows of it.
+    func declare(_ status: ServerMachine.Status, _ slug: String) async throws -> ServerRecord {
+        let server = try server(slug)
+        switch status {
+        case .running, .starting: server.deliver(.startRequested)
+        case .stopped: server.deliver(.stopRequested(.stop))
+        case .restarting: server.deliver(.stopRequested(.restart))
+        case .failed: server.deliver(.stopRequested(.fail("declared as failed")))
+        case .ready:
+            guard case .running(_, .start) = server.machine.phase else {
+                throw Problem(
+                    status: 409, code: .conflict, message: "the server \(slug) does not run", field: "status")
+            }
+            server.deliver(.declaredReady)
+        case .installing: throw Problem.invalid("status", "status cannot be set to installing")
+        }
+        await server.wait(atMost: Self.limit(server)) { !$0.isLaunching && !$0.isClosing }
+        return server.record
+    }
+
+    func log(
+        _ slug: String, _ stream: ServerLog.Stream, since offset: Int?, tail: Int?
+    ) throws(Problem) -> OutputText {
+        guard let text = try server(slug).log.read(stream, since: offset, tail: tail) else {
+            throw .notFound("there is no server \(slug)")
+        }
+        return text
+    }
+
+    private static func limit(_ server: ServerSupervisor) -> Duration {
+        .milliseconds(server.definition.stopTimeoutMilliseconds) + stopGrace
+    }
+
+    /// Nothing is started any more; what runs is told to end. Definitions stay on the disk.
+    func shutdown() {
+        state.withLock { $0.isShutDown = true }
+        for server in all { server.deliver(.stopRequested(.stop)) }
+    }
+
+    // MARK: - Between servers
+
+    /// An overlay that servers may wait for is ready now, or never will be.
+    func dependenciesChanged() { changed() }
+
+    private func changed() {
+        monitor.wake()
+        for server in all where server.machine.phase == .waiting {
+            server.deliver(.dependencies(dependencies(of: server.definition)))
+        }
+    }
+
+    private func dependencies(of definition: ServerDefinition) -> ServerMachine.Dependencies {
+        let servers = state.withLock { $0.servers }
+        var isPending = false
+        for name in definition.dependsOn {
+            if let machine = servers[name]?.machine {
+                if machine.phase == .failed { return .failed("it depends on \(name), which has failed") }
+                // It was there to do something, and has done it.
+                if machine.phase == .stopped, machine.exit == .exited(0), !machine.definition.showsReadiness {
+                    continue
+                }
+                isPending = isPending || !machine.isUp
+                continue
+            }
+            switch overlays?.readiness(of: name) {
+            case .ready?: continue
+            case .pending?: isPending = true
+            case .failed(let reason)?: return .failed("it depends on \(name): \(reason)")
+            case nil: return .failed("it depends on \(name), which is gone")
+            }
+        }
+        return isPending ? .pending : .met
+    }
+
+    private func choosePort(_ definition: ServerDefinition) async -> Int? {
+        let listening = await monitor.takenPorts()
+        let reserved = all.compactMap { $0.definition.slug == definition.slug ? nil : $0.reservedPort }
+        return ServerPorts.choose(
+            asked: definition.port, strict: definition.strictPort, taken: listening.union(reserved))
+    }
+
+    private func forget(_ server: ServerSupervisor) {
+        state.withLock { state in
+            if state.servers[server.definition.slug] === server { state.servers[server.definition.slug] = nil }
+        }
+        server.log.forget()
+        changed()
+    }
+
+    /// Returns when what is there now is on the disk. One thread, so a later state never comes before an earlier one.
+    private func save() async throws {
+        try await threads.asOurselves { [store] in
+            let stored = self.state.withLock { state in
+                var stored = state.servers.mapValues(\.stored)
+                // One that is only being checked has no time yet.
+                for (slug, server) in state.pending where server.createdAt.milliseconds > 0 { stored[slug] = server }
+                return stored.values.sorted { $0.definition.slug < $1.definition.slug }
+            }
+            try store.save(stored)
+        }
+    }
+}
+
+extension ServerMachine {
+    fileprivate var isLaunching: Bool {
+        guard case .launching = phase else { return false }
+        return true
+    }
+
+    fileprivate var isClosing: Bool {
+        guard case .closing = phase else { return false }
+        return true
+    }
+}
+
+// MARK: - For others
+
+extension ServerService {
+    /// Ready: every server that starts by itself has its port.
+    var readiness: Readiness {
+        let records = list()
+        let health = records.compactMap { $0.machine.health?.isHealthy }
+        return Readiness(
+            isReady: records.allSatisfy { !$0.definition.autostart || $0.machine.hasPort },
+            isHealthy: health.allSatisfy { $0 }, members: ["servers": .array(records.map { .object($0.readiness) })])
+    }
+
+    var counts: [ServerMachine.Status: Int] {
+        Dictionary(grouping: list().map(\.machine.status)) { $0 }.mapValues(\.count)
+    }
+}
