@@ -34,7 +34,7 @@ package enum RouteState: String, Codable, Hashable, Sendable {
 
 /// One line of `GET /internal/v1/events?after=CURSOR&wait=SECONDS` (NDJSON, all groups, in order).
 ///
-/// `route` is present on events that change where a compute is reached. A reader stores `cursor` after it has
+/// `route` is present on events that change where a compute is reached, `session` on revocations. A reader stores `cursor` after it has
 /// handled the line and resumes from there; an event may then come again, never be missed. An empty cursor is the
 /// start of the log. The answer ends when nothing more came for `wait` seconds; its last line then has only a
 /// cursor, so that a reader moves on also when nothing happened.
@@ -42,11 +42,15 @@ package struct FeedLine: Codable, Hashable, Sendable {
     package var cursor: String
     package var type: String?
     package var route: RouteRecord?
+    package var session: SessionRecord?
 
-    package init(cursor: String, type: String? = nil, route: RouteRecord? = nil) {
+    package init(
+        cursor: String, type: String? = nil, route: RouteRecord? = nil, session: SessionRecord? = nil
+    ) {
         self.cursor = cursor
         self.type = type
         self.route = route
+        self.session = session
     }
 }
 

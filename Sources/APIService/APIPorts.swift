@@ -10,6 +10,7 @@ package import SidekickProtocol
 package struct APIPorts: Sendable {
     package var store: any EventStore
     package var summaries: any ComputeSummaries
+    package var sessions: any SessionSummaries
     package var runtime: any ComputeRuntime
     package var sidekicks: any SidekickAgent
     package var clock: any WallClock
@@ -18,11 +19,13 @@ package struct APIPorts: Sendable {
     package var sidekickKey: SymmetricKey
 
     package init(
-        store: any EventStore, summaries: any ComputeSummaries, runtime: any ComputeRuntime,
-        sidekicks: any SidekickAgent, clock: any WallClock, tokens: TokenSigner, sidekickKey: SymmetricKey
+        store: any EventStore, summaries: any ComputeSummaries, sessions: any SessionSummaries,
+        runtime: any ComputeRuntime, sidekicks: any SidekickAgent, clock: any WallClock, tokens: TokenSigner,
+        sidekickKey: SymmetricKey
     ) {
         self.store = store
         self.summaries = summaries
+        self.sessions = sessions
         self.runtime = runtime
         self.sidekicks = sidekicks
         self.clock = clock

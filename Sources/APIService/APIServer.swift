@@ -20,6 +20,7 @@ import Synchronization
 /// Before them in the same group belong what they stand on: the store, then `runtime.run()`.
 package struct APIServer: Sendable {
     package let compute: ComputeService
+    package let sessions: SessionService
     package let keys: APIKeys
     package let sweep: Sweep
     package let reaper: Reaper
@@ -36,6 +37,7 @@ package struct APIServer: Sendable {
         self.settings = settings
         self.logger = logger
         compute = ComputeService(ports: ports, settings: settings, logger: logger)
+        sessions = SessionService(ports: ports, settings: settings, logger: logger)
         keys = APIKeys(store: ports.store, clock: ports.clock)
         sweep = Sweep(service: compute, startedAt: startedAt)
         reaper = Reaper(service: compute)
@@ -67,6 +69,7 @@ package struct APIServer: Sendable {
         let router = Router(context: APIRequestContext.self)
         router.add(middleware: EdgeMiddleware(logger: logger))
         HealthRoutes(readiness: ReadinessProbe(ports: ports, logger: logger)).add(to: router)
+        AuthRoutes(service: sessions, urls: settings.urls).add(to: router)
         let guarded = router.group().add(middleware: KeyMiddleware(keys: keys))
         SandboxRoutes(
             service: compute, tokens: SandboxTokens(signer: ports.tokens, clock: ports.clock), urls: settings.urls,
@@ -80,7 +83,7 @@ package struct APIServer: Sendable {
     var internalRouter: Router<APIRequestContext> {
         let router = Router(context: APIRequestContext.self)
         router.add(middleware: EdgeMiddleware(logger: logger))
-        InternalRoutes(ports: ports, logger: logger).add(to: router)
+        InternalRoutes(ports: ports, sessions: sessions, logger: logger).add(to: router)
         return router
     }
 

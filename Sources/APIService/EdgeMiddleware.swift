@@ -99,7 +99,7 @@ struct KeyMiddleware: RouterMiddleware {
     }
 
     /// On a unix socket the peer is the Gateway, and the last address is the one that it added itself.
-    private static func forwarded(_ headers: HTTPFields) -> String? {
+    static func forwarded(_ headers: HTTPFields) -> String? {
         guard let last = headers[.forwardedFor]?.split(separator: ",").last else { return nil }
         let address = last.drop { $0 == " " }
         guard (1...45).contains(address.utf8.count),

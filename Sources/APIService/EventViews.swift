@@ -53,6 +53,16 @@ extension RouteRecord {
     }
 }
 
+extension SessionRecord {
+    /// nil for an event that revokes no session.
+    package init?(_ event: RecordedEvent) throws(EventStoreError) {
+        guard event.stream.category == StreamID.sessionCategory, let id = SessionID(event.stream.id),
+            case .revoked(let computeID, let expiresAt)? = try SessionTokenEvent(type: event.type, data: event.data)
+        else { return nil }
+        self.init(sessionId: id, computeId: computeID, isRevoked: true, expiresAt: expiresAt)
+    }
+}
+
 extension RouteState {
     init(_ state: ComputeSummary.State) {
         self =

@@ -17,12 +17,15 @@ struct InternalRoutes: Sendable {
     static let batch = 500
 
     let ports: APIPorts
+    let sessions: SessionService
     let logger: Logger
 
     func add(to router: some RouterMethods<APIRequestContext>) {
         RouteHandlers([.get: events]).add("/internal/v1/events", to: router)
         RouteHandlers([.get: route]).add("/internal/v1/routes/:id", to: router)
         RouteHandlers([.get: keys]).add("/internal/v1/keys", to: router)
+        RouteHandlers([.get: session]).add("/internal/v1/sessions/:id", to: router)
+        RouteHandlers([.post: uses]).add("/internal/v1/sessions/uses", to: router)
     }
 
     @Sendable func route(_ request: Request, _ context: APIRequestContext) async throws -> Response {
@@ -36,6 +39,17 @@ struct InternalRoutes: Sendable {
     @Sendable func keys(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let key = ports.tokens.publicKey
         return try Answer.json(TokenKeys(keys: [TokenKeys.Key(kid: key.kid, x: key.x)]))
+    }
+
+    @Sendable func session(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        guard let id = SessionID(context.parameters.get("id") ?? ""), let record = try await sessions.record(of: id)
+        else { throw Problem.noSuchSession }
+        return try Answer.json(record)
+    }
+
+    @Sendable func uses(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        try await sessions.note(try SessionUses(try await request.document()))
+        return Response(status: .noContent)
     }
 
     // MARK: - The feed
@@ -116,15 +130,14 @@ struct InternalRoutes: Sendable {
         var buffer = ByteBuffer()
         for (index, event) in page.events.enumerated() {
             let cursor = index == page.events.count - 1 ? page.next : start
-            let route: RouteRecord?
+            var line = FeedLine(cursor: cursor?.rawValue ?? "", type: event.type)
             do {
-                route = try RouteRecord(event) { generations[$0] }
+                line.route = try RouteRecord(event) { generations[$0] }
+                line.session = try SessionRecord(event)
             } catch {
                 // One unreadable event must not stop the feed for all; routes are read through by id as well.
                 logger.failure("an event cannot be read", error, ["stream": "\(event.stream)"])
-                route = nil
             }
-            let line = FeedLine(cursor: cursor?.rawValue ?? "", type: event.type, route: route)
             buffer.writeImmutableBuffer(try Self.line(line))
         }
         return buffer

@@ -1,5 +1,5 @@
 package import ComputeCore
-package import EventSourcing
+import EventSourcing
 
 /// The life of one compute.
 ///
@@ -95,16 +95,5 @@ package enum Compute: Aggregate {
             (.ended, .ended):
             state
         }
-    }
-
-    /// The state that a stream's events lead to.
-    /// - Throws: `.corrupt` when one of them cannot be read. Types from a newer version are passed over.
-    package static func state(after events: [RecordedEvent]) throws(EventStoreError) -> State {
-        var state = initial
-        for event in events {
-            guard let known = try ComputeEvent(type: event.type, data: event.data) else { continue }
-            state = evolve(state, known)
-        }
-        return state
     }
 }

@@ -32,3 +32,16 @@ package protocol DomainEvent: Sendable, Equatable {
     /// - Throws: `EventStoreError.corrupt` when the type is known and the data do not fit.
     init?(type: String, data: JSONValue) throws(EventStoreError)
 }
+
+extension Aggregate {
+    /// The state that a stream's events lead to.
+    /// - Throws: `.corrupt` when one of them cannot be read. Types from a newer version are passed over.
+    package static func state(after events: [RecordedEvent]) throws(EventStoreError) -> State {
+        var state = initial
+        for event in events {
+            guard let known = try Event(type: event.type, data: event.data) else { continue }
+            state = evolve(state, known)
+        }
+        return state
+    }
+}

@@ -1,6 +1,6 @@
 package import ComputeCore
 
-/// The identity of one aggregate's history: `compute-<id>`, `apikey-<id>`.
+/// The identity of one aggregate's history: `compute-<id>`, `apikey-<id>`, `session-<id>`, `magiclink-<id>`.
 package struct StreamID: Hashable, Sendable, CustomStringConvertible {
     /// The kind of aggregate, without a hyphen.
     package let category: String
@@ -22,7 +22,7 @@ package struct StreamID: Hashable, Sendable, CustomStringConvertible {
 
 /// Who did it, in which request, from where. Travels with every event.
 package struct EventMetadata: Codable, Hashable, Sendable {
-    /// `key:<id>`, `session:<id>`, `operator`, or `system` for the reaper and the sweep.
+    /// `key:<id>`, `token:<id>` (an access token), `link:<id>`, `operator`, or `system` for the reaper and the sweep.
     package var actor: String
     package var requestID: String?
     package var traceID: String?

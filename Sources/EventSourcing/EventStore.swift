@@ -134,17 +134,21 @@ package struct CounterMove: Hashable, Sendable {
 
 /// A row that is not an event, because it may be secret or may be forgotten; not rebuilt from the log.
 package struct PrivateRow: Hashable, Sendable {
-    /// `api_key`: key = hash of the key, value = `{"id":…}`.
+    /// `api_key`: key = hash of the key, value = `{"id":…}`. `magic_link`: key = hash of its secret, value =
+    /// `{"id":…,"redirect":…}`.
     package var kind: String
     package var key: String
     package var group: GroupID
     package var value: JSONValue
+    /// From then on any commit that puts a row with such a time may forget this one. nil: kept for good.
+    package var expiresAt: WallTime?
 
-    package init(kind: String, key: String, group: GroupID, value: JSONValue) {
+    package init(kind: String, key: String, group: GroupID, value: JSONValue, expiresAt: WallTime? = nil) {
         self.kind = kind
         self.key = key
         self.group = group
         self.value = value
+        self.expiresAt = expiresAt
     }
 }
 

@@ -12,6 +12,7 @@ package final class Gateway: Service {
     private let server: HTTPServer
     private let directory: RouteDirectory
     private let pool: UpstreamPool
+    private let sessions: Sessions
     private let bound = Mutex<Endpoint?>(nil)
 
     /// - Parameter sidekickKey: what the secrets of all Sidekicks are derived from.
@@ -20,9 +21,12 @@ package final class Gateway: Service {
         let pool = UpstreamPool()
         // The shared client lives as long as the process; our few connections to the API need no settings.
         let api = InternalAPI(endpoint: settings.internalAPI, client: .shared)
+        let sessions = Sessions(api: api, clock: SystemWallClock(), logger: logger)
         let directory = RouteDirectory(
-            api: api, pool: pool, startingLimit: settings.startingLimit, feedWait: settings.feedWait, logger: logger)
+            api: api, pool: pool, sessions: sessions, startingLimit: settings.startingLimit,
+            feedWait: settings.feedWait, logger: logger)
         self.pool = pool
+        self.sessions = sessions
         self.directory = directory
         server = HTTPServer(
             listen: settings.listen,
@@ -30,7 +34,7 @@ package final class Gateway: Service {
                 settings: settings,
                 resolver: RouteResolution(
                     domain: settings.domain, listensOnLoopback: settings.listen.isLoopback),
-                directory: directory,
+                directory: directory, sessions: sessions,
                 keys: KeyRing(api: api, clock: SystemWallClock(), logger: logger),
                 proxy: Proxy(pool: pool, dialTimeout: settings.dialTimeout, headerTimeout: settings.headerTimeout),
                 sidekickKey: sidekickKey, logger: logger))
@@ -54,6 +58,7 @@ package final class Gateway: Service {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.directory.run() }
             group.addTask { await self.pool.run() }
+            group.addTask { await self.sessions.run() }
             group.addTask {
                 // Throws when cancelled, which the server notices by itself.
                 guard (try? await gracefulShutdown()) != nil else { return }

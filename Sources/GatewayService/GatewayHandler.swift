@@ -14,6 +14,7 @@ struct GatewayHandler: HTTPHandler {
     let settings: GatewaySettings
     let resolver: RouteResolution
     let directory: RouteDirectory
+    let sessions: Sessions
     let keys: KeyRing
     let proxy: Proxy
     let sidekickKey: SymmetricKey
@@ -28,7 +29,8 @@ struct GatewayHandler: HTTPHandler {
             requestID: HeaderRewriting.requestID(of: head.headers), scheme: settings.publicScheme.rawValue)
         do {
             switch request.resolution.destination {
-            case .api: try await toAPI(request)
+            case .api(computeHost: nil): try await toAPI(request)
+            case .api(computeHost: let id?): try await toAuth(request, id)
             case .sidekick(let id, let child): try await toSidekick(request, id, child)
             case .port(let id, let port, let child): try await toPort(request, id, port, child)
             case .refused(let problem): throw problem
@@ -45,14 +47,20 @@ struct GatewayHandler: HTTPHandler {
     }
 
     private func toAPI(_ request: GatewayRequest) async throws {
-        if request.isPreflight { return try await request.answerPreflight() }
-        let unreachable = Problem.unavailable("the API does not answer")
+        try await toAPI(
+            request, request.head(target: request.resolution.target, headers: request.forwardedHeaders()))
+    }
+
+    func toAPI(
+        _ request: GatewayRequest, _ head: HTTPRequestHead, session: SessionUse? = nil,
+        polish: (@Sendable (inout HTTPHeaders) -> Void)? = nil
+    ) async throws {
         try await proxy.forward(
             request.exchange,
             to: Upstream(
-                owner: .api, endpoint: settings.api,
-                head: request.head(target: request.resolution.target, headers: request.forwardedHeaders()),
-                unreachable: unreachable, isOurServer: true, polish: request.polish))
+                owner: .api, endpoint: settings.api, head: head,
+                unreachable: .unavailable("the API does not answer"), isOurServer: true, session: session,
+                polish: polish ?? request.polish))
     }
 
     private func toSidekick(_ request: GatewayRequest, _ id: ComputeID, _ child: String?) async throws {
@@ -67,20 +75,29 @@ struct GatewayHandler: HTTPHandler {
         headers.remove(name: "authorization")
         switch decision {
         case .refused(let problem): throw problem
-        case .anonymous: break
+        case .anonymous: try await toSidekick(request, route, target, headers, session: nil)
         case .needs(let candidates):
-            try await authorize(candidates, for: route)
+            let grant = try await authorize(candidates, for: route)
+            defer { leave(grant) }
             let secret = SidekickSecret.derive(from: sidekickKey, computeID: id, generation: route.generation)
             headers.add(name: "Authorization", value: "Bearer " + secret)
+            try await toSidekick(request, route, target, headers, session: grant.session)
         }
+    }
+
+    private func toSidekick(
+        _ request: GatewayRequest, _ route: RouteRecord, _ target: String, _ headers: HTTPHeaders,
+        session: SessionUse?
+    ) async throws {
         guard let sidekick = route.sidekick else { throw Problem.unavailable("the sandbox is not reachable yet") }
         try await proxy.forward(
             request.exchange,
             to: Upstream(
-                owner: .compute(id, route.generation), endpoint: sidekick,
+                owner: .compute(route.computeId, route.generation), endpoint: sidekick,
                 head: request.head(target: target, headers: headers),
                 unreachable: Problem(status: 502, code: .badGateway, message: "the sandbox does not answer"),
-                isOurServer: true, isCurrent: { directory.isCurrent(route) }, polish: request.polish))
+                isOurServer: true, isCurrent: { directory.isCurrent(route) }, session: session,
+                polish: request.polish))
     }
 
     private func toPort(_ request: GatewayRequest, _ id: ComputeID, _ port: Int, _ child: String?) async throws {
@@ -106,15 +123,35 @@ struct GatewayHandler: HTTPHandler {
 
     // MARK: - Tokens
 
-    /// - Throws: 401 when none of the tokens verifies, 403 when one does, but for something else.
-    private func authorize(_ candidates: [String], for route: RouteRecord) async throws {
+    /// What a request was let in with.
+    struct Grant: Sendable {
+        var bearer: String
+        var token: AccessToken
+        /// Of a session token; to be left when the request is done.
+        var session: SessionUse?
+    }
+
+    func leave(_ grant: Grant) {
+        if let session = grant.session { sessions.leave(session, of: grant.token) }
+    }
+
+    /// - Throws: 401 when none of the tokens verifies or its session is over, 403 when one does, but for something else.
+    func authorize(_ candidates: [String], for route: RouteRecord) async throws -> Grant {
         var objection = Problem(
             status: 401, code: .unauthenticated, message: "the token is not valid, or not any more")
         for candidate in candidates {
             switch await keys.verdict(on: candidate) {
             case .valid(let token):
-                guard let problem = SidekickAccess.objection(to: token, route: route) else { return }
-                objection = problem
+                if let problem = SidekickAccess.objection(to: token, route: route) {
+                    objection = problem
+                    continue
+                }
+                do throws(Problem) {
+                    let session = token.kind == .session ? try await sessions.enter(token) : nil
+                    return Grant(bearer: candidate, token: token, session: session)
+                } catch {
+                    objection = error
+                }
             case .refused: continue
             case .noKeys: objection = .unavailable("tokens cannot be checked at the moment")
             }

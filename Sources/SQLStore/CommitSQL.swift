@@ -19,6 +19,7 @@ struct CommitSQL {
                 let event = try insert(
                     event, of: append, version: append.expectedVersion + index + 1, commit: commit, metadata: metadata)
                 try updateSummary(event)
+                try SessionSQL(db: db).update(event)
                 recorded.append(event)
             }
         }
@@ -29,7 +30,7 @@ struct CommitSQL {
         for move in commit.counterMoves where try !self.move(move) {
             return .overLimit(move.counter, limit: move.limit ?? .max)
         }
-        for row in commit.privateRows { try put(row) }
+        for row in commit.privateRows { try put(row, at: commit.occurredAt) }
         return .committed(recorded)
     }
 
@@ -120,23 +121,32 @@ struct CommitSQL {
         return true
     }
 
-    private func put(_ row: PrivateRow) throws {
+    private func put(_ row: PrivateRow, at now: WallTime) throws {
+        if row.expiresAt != nil {
+            try db.run(
+                sql: "DELETE FROM private_rows WHERE expires_at <= :now", arguments: ["now": now.milliseconds])
+        }
         try db.run(
             sql: """
-                INSERT INTO private_rows (kind, key, group_id, value) VALUES (:kind, :key, :group, :value)
-                ON CONFLICT (kind, key) DO UPDATE SET group_id = excluded.group_id, value = excluded.value
+                INSERT INTO private_rows (kind, key, group_id, value, expires_at)
+                VALUES (:kind, :key, :group, :value, :expires_at)
+                ON CONFLICT (kind, key) DO UPDATE SET
+                group_id = excluded.group_id, value = excluded.value, expires_at = excluded.expires_at
                 """,
             arguments: [
                 "kind": row.kind, "key": row.key, "group": row.group.rawValue, "value": try jsonText(row.value),
+                "expires_at": row.expiresAt?.milliseconds,
             ])
     }
 
     func privateRow(kind: String, key: String) throws -> PrivateRow? {
         try db.readRows(
-            sql: "SELECT group_id, value FROM private_rows WHERE kind = :kind AND key = :key",
+            sql: "SELECT group_id, value, expires_at FROM private_rows WHERE kind = :kind AND key = :key",
             arguments: ["kind": kind, "key": key]
         ) {
-            PrivateRow(kind: kind, key: key, group: GroupID(try $0.required("group_id")), value: try $0.json("value"))
+            PrivateRow(
+                kind: kind, key: key, group: GroupID(try $0.required("group_id")), value: try $0.json("value"),
+                expiresAt: try $0.time("expires_at"))
         }.first
     }
 }

@@ -7,7 +7,7 @@ import GRDB
 /// The event store in one SQLite file: the default, where one process is enough.
 ///
 /// Nothing here blocks the threads that async code runs on: GRDB has a queue for writing and a pool for reading.
-package final class SQLiteEventStore: EventStore, ComputeSummaries {
+package final class SQLiteEventStore: EventStore, ComputeSummaries, SessionSummaries {
     private let pool: DatabasePool
     private let commits: CommitQueue
     private let signal: AppendSignal
@@ -135,5 +135,25 @@ package final class SQLiteEventStore: EventStore, ComputeSummaries {
 
     package func unended(after id: ComputeID?, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
         try await read { try SummarySQL(db: $0).unended(after: id, limit: limit) }
+    }
+
+    // MARK: - SessionSummaries
+
+    package func session(_ id: SessionID) async throws(EventStoreError) -> SessionSummary? {
+        try await read { try SessionSQL(db: $0).session(id) }
+    }
+
+    package func sessions(of id: ComputeID, notExpiredAt time: WallTime, limit: Int) async throws(EventStoreError)
+        -> [SessionSummary]
+    {
+        try await read { try SessionSQL(db: $0).sessions(of: id, notExpiredAt: time, limit: limit) }
+    }
+
+    package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
+        do {
+            try await pool.write { try SessionSQL(db: $0).noteUses(uses) }
+        } catch {
+            throw EventStoreError(translating: error)
+        }
     }
 }

@@ -82,6 +82,27 @@ extension Migration {
                   value TEXT NOT NULL,
                   PRIMARY KEY (kind, key)
                 ) STRICT, WITHOUT ROWID;
-                """)
+                """),
+        Migration(
+            number: 2, name: "session tokens, private rows that expire",
+            sql: """
+                ALTER TABLE private_rows ADD COLUMN expires_at INTEGER;
+                CREATE INDEX private_rows_expiring ON private_rows (expires_at) WHERE expires_at IS NOT NULL;
+
+                CREATE TABLE session_summaries (
+                  session_id TEXT NOT NULL PRIMARY KEY,
+                  compute_id TEXT NOT NULL,
+                  group_id TEXT NOT NULL,
+                  description TEXT,
+                  magic_link_id TEXT,
+                  created_at INTEGER NOT NULL,
+                  expires_at INTEGER NOT NULL,
+                  revoked_at INTEGER,
+                  last_used_at INTEGER,
+                  version INTEGER NOT NULL
+                ) STRICT;
+                CREATE INDEX session_summaries_of_compute ON session_summaries (compute_id, created_at, session_id);
+                CREATE INDEX session_summaries_expiring ON session_summaries (expires_at);
+                """),
     ]
 }

@@ -41,7 +41,8 @@ struct World: Sendable {
         settings.claimTimeout = .seconds(2)
         change(&settings)
         ports = APIPorts(
-            store: store, summaries: store.inner, runtime: runtime, sidekicks: sidekicks, clock: clock,
+            store: store, summaries: store.inner, sessions: store.inner, runtime: runtime, sidekicks: sidekicks,
+            clock: clock,
             tokens: TokenSigner(signingKey), sidekickKey: sidekickKey)
         var logger = Logger(label: "test") { [logs] _ in logs }
         logger.logLevel = .trace

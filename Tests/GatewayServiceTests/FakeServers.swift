@@ -39,6 +39,9 @@ final class FakeInternalAPI: Sendable {
         var lines: [FeedLine] = []
         var routes: [ComputeID: RouteRecord] = [:]
         var lookups: [ComputeID: Int] = [:]
+        var sessions: [SessionID: SessionRecord] = [:]
+        var sessionLookups = 0
+        var uses: [SessionUses.Use] = []
         var signals: [AsyncStream<Void>.Continuation] = []
         var feedTrouble: FeedTrouble?
         var feedRequests = 0
@@ -62,6 +65,23 @@ final class FakeInternalAPI: Sendable {
         for signal in signals { signal.yield() }
     }
 
+    /// Known to a lookup; not in the feed.
+    func know(_ record: SessionRecord) { state.withLock { $0.sessions[record.sessionId] = record } }
+
+    /// Known, and told by the feed.
+    func tell(_ record: SessionRecord) {
+        let signals = state.withLock { state in
+            state.sessions[record.sessionId] = record
+            state.lines.append(
+                FeedLine(cursor: "c\(state.lines.count + 1)", type: "SessionTokenRevoked", session: record))
+            return state.signals
+        }
+        for signal in signals { signal.yield() }
+    }
+
+    var sessionLookups: Int { state.withLock { $0.sessionLookups } }
+    var uses: [SessionUses.Use] { state.withLock { $0.uses } }
+
     /// Ends the feeds that are open, and spoils those to come.
     func breakFeed(_ trouble: FeedTrouble?) {
         let signals = state.withLock { state in
@@ -82,6 +102,22 @@ final class FakeInternalAPI: Sendable {
                 try await feed(exchange)
             } else if uri == "/internal/v1/keys" {
                 try await answer(exchange, keys)
+            } else if uri == "/internal/v1/sessions/uses" {
+                let body = try await exchange.collectBody(upTo: 1 << 20)
+                let told = try JSONDecoder().decode(SessionUses.self, from: Data(body.readableBytesView))
+                state.withLock { $0.uses += told.uses }
+                try await exchange.respond(status: .noContent)
+            } else if uri.hasPrefix("/internal/v1/sessions/") {
+                let id = SessionID(uri.dropFirst("/internal/v1/sessions/".count))
+                let record = state.withLock { state in
+                    state.sessionLookups += 1
+                    return id.flatMap { state.sessions[$0] }
+                }
+                if let record {
+                    try await answer(exchange, record)
+                } else {
+                    try await exchange.respond(status: .notFound)
+                }
             } else if let id = ComputeID(uri.dropFirst("/internal/v1/routes/".count)) {
                 let record = state.withLock { state in
                     state.lookups[id, default: 0] += 1

@@ -42,6 +42,21 @@ struct GatewayWorld: Sendable {
                 computeID: id, group: group, kind: .access, tokenID: "t", issuedAt: now, expiresAt: now + life))
     }
 
+    /// A session token of `id`, and what the API says of it.
+    func session(
+        life: Duration = .seconds(60), isRevoked: Bool = false
+    ) async throws -> (token: String, record: SessionRecord) {
+        let (now, session) = (SystemWallClock().now(), SessionID.random())
+        let token = try await signer.sign(
+            AccessToken(
+                computeID: id, group: .default, kind: .session, tokenID: session.rawValue, issuedAt: now,
+                expiresAt: now + life))
+        return (
+            token,
+            SessionRecord(sessionId: session, computeId: id, isRevoked: isRevoked, expiresAt: now + life)
+        )
+    }
+
     func secret(_ id: ComputeID, generation: Generation = .first) -> String {
         SidekickSecret.derive(from: sidekickKey, computeID: id, generation: generation)
     }
@@ -52,7 +67,8 @@ struct GatewayWorld: Sendable {
     /// Runs `test` against a world whose compute `id` is running.
     static func run(
         startingLimit: Duration = .seconds(5), headerTimeout: Duration = .seconds(5),
-        drainLimit: Duration = .seconds(5),
+        drainLimit: Duration = .seconds(5), before: @escaping @Sendable (GatewayWorld) -> Void = { _ in },
+        api: @escaping @Sendable (HTTPExchange) async throws -> Void = { try await answerOK($0, "api") },
         sidekick: @escaping @Sendable (HTTPExchange) async throws -> Void = { try await answerOK($0, "sidekick") },
         app: @escaping @Sendable (HTTPExchange) async throws -> Void = { try await answerOK($0, "app") },
         _ test: @escaping @Sendable (GatewayWorld) async throws -> Void
@@ -73,7 +89,7 @@ struct GatewayWorld: Sendable {
                 listen: socket("api.sock"),
                 handler: Answering {
                     recorders.api.add($0.head)
-                    try await answerOK($0, "api")
+                    try await api($0)
                 }),
             HTTPServer(
                 listen: socket("sidekick.sock"),
@@ -105,6 +121,7 @@ struct GatewayWorld: Sendable {
             internalAPI: internalAPI, signer: signer, sidekickKey: key, sidekickEndpoint: socket("sidekick.sock"),
             appPort: appPort, services: ServiceGroup(services: [gateway], logger: logger))
         internalAPI.tell(world.record(world.id))
+        before(world)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for server in servers { group.addTask { try await server.run() } }
             group.addTask { try await world.services.run() }

@@ -36,7 +36,9 @@ private let other = ComputeID("zzzzzzzz00000000zzzz")!
         ("\(id)-65535.localhost", .port(id, 65535, child: nil)),
         ("\(id)-web.localhost", .sidekick(id, child: "web")),
         ("\(id)-web-3000.localhost", .port(id, 3000, child: "web")),
-        ("\(id)-my-app-2-80.localhost", .port(id, 80, child: "my-app-2")),
+        ("\(id)-w2.localhost", .sidekick(id, child: "w2")),
+        ("\(id)-w2-65535.preview.localhost", .port(id, 65535, child: "w2")),
+        ("\(id.rawValue.uppercased())-WEB.localhost:8080", .sidekick(id, child: "web")),
         // 63 characters
         (
             "\(id)-\(String(repeating: "a", count: 42)).localhost",
@@ -70,6 +72,9 @@ private let other = ComputeID("zzzzzzzz00000000zzzz")!
         "0-\(id).localhost", "65536-\(id).localhost", "0080-\(id).localhost", "80-\(id)-80.localhost",
         "80-\(id)-web.localhost", "\(id)-.localhost", "\(id)--80.localhost", "\(id)-80-.localhost",
         "\(id)-8a.localhost", "\(id)-80-90.localhost", "\(id)-we_b.localhost", "\(id)-web-0.localhost",
+        // A child called `web-2` would be port 2 of `web`, so there is none.
+        "\(id)-my-app.localhost", "\(id)-my-app-80.localhost", "\(id)-web-2-80.localhost", "\(id)-2web.localhost",
+        "\(id)-web-.localhost", "\(id)-web--80.localhost", "80-\(id)-web-80.localhost",
         "\(id)-\(String(repeating: "a", count: 43)).localhost",
     ])
     func labelThatOnlyLooksLikeAComputeIsNobodys(_ host: String) {
@@ -132,6 +137,9 @@ private let other = ComputeID("zzzzzzzz00000000zzzz")!
         #expect(resolve("\(id)-3000.localhost", "/auth/login").destination == .port(id, 3000, child: nil))
         #expect(resolve("localhost", "/s/\(id)/auth/status").destination == .api(computeHost: id))
         #expect(resolve("localhost", "/s/\(id)/auth/status").target == "/s/\(id)/auth/status")
+        #expect(resolve("localhost", "/s/\(id)/c/web/auth/status").destination == .api(computeHost: id))
+        #expect(resolve("localhost", "/s/\(id)/c/web/auth/status").target == "/s/\(id)/auth/status")
+        #expect(resolve("localhost", "/s/\(id)/c/web/p/80/auth/x").destination == .port(id, 80, child: "web"))
     }
 
     @Test func absoluteFormNamesTheHost() {
@@ -169,6 +177,14 @@ private let other = ComputeID("zzzzzzzz00000000zzzz")!
         ("/s/\(id)/p/3000/a?b", .port(id, 3000, child: nil), "/a?b"),
         ("/s/\(id)/p/3000", .port(id, 3000, child: nil), "/"),
         ("/s/\(id)/p/3000?x", .port(id, 3000, child: nil), "/?x"),
+        ("/s/\(id)/c/web/files/a?b", .sidekick(id, child: "web"), "/files/a?b"),
+        ("/s/\(id)/c/web", .sidekick(id, child: "web"), "/"),
+        ("/s/\(id)/c/w2?x", .sidekick(id, child: "w2"), "/?x"),
+        ("/s/\(id)/c/web/../x", .sidekick(id, child: "web"), "/../x"),
+        ("/s/\(id)/c/web/c/other", .sidekick(id, child: "web"), "/c/other"),
+        ("/s/\(id)/c/web/p/3000/a", .port(id, 3000, child: "web"), "/a"),
+        ("/s/\(id)/c", .sidekick(id, child: nil), "/c"),
+        ("/s/\(id)/cx/web", .sidekick(id, child: nil), "/cx/web"),
         ("/s", .api(computeHost: nil), "/s"),
         ("//s/\(id)/", .api(computeHost: nil), "//s/\(id)/"),
         ("/S/\(id)/", .api(computeHost: nil), "/S/\(id)/"),
@@ -186,7 +202,9 @@ private let other = ComputeID("zzzzzzzz00000000zzzz")!
     @Test(arguments: [
         "/s/", "/s//x", "/s/UPPERCASE12/x", "/s/short/x", "/s/\(id)%2F/x", "/s/a-b/x", "/s/%61bcdefgh12345678wxyz/",
         "/s/\(id)/p/0/", "/s/\(id)/p/65536/", "/s/\(id)/p/080/", "/s/\(id)/p/", "/s/\(id)/p/80x/", "/s/\(id)/p/%38/",
-        "/s/\(id);x/", "/s/../\(id)/",
+        "/s/\(id);x/", "/s/../\(id)/", "/s/\(id)/c/", "/s/\(id)/c//x", "/s/\(id)/c/Web/", "/s/\(id)/c/2web/",
+        "/s/\(id)/c/my-app/", "/s/\(id)/c/%77eb/", "/s/\(id)/c/../x", "/s/\(id)/c/w_b/", "/s/\(id)/c/web;x/",
+        "/s/\(id)/c/\(String(repeating: "a", count: 43))/", "/s/\(id)/c/web/p/0/",
     ])
     func pathThatOnlyLooksLikeAComputeIsNobodys(_ path: String) {
         #expect(status(resolve("localhost", path)) == 404)
@@ -195,7 +213,8 @@ private let other = ComputeID("zzzzzzzz00000000zzzz")!
     @Test(arguments: [
         ("/s/\(id)/p/3000", "/s/\(id)/p/3000/"), ("/s/\(id)/p/3000?x=/y&z", "/s/\(id)/p/3000/?x=/y&z"),
         ("/s/\(id)/p/3000?", "/s/\(id)/p/3000/?"), ("/s/\(id)/p/3000/", nil), ("/s/\(id)/p/3000/a?b", nil),
-        ("/s/\(id)/p/0", nil), ("/s/\(id)", nil), ("/s/\(id)/p", nil),
+        ("/s/\(id)/c/web/p/80?x", "/s/\(id)/c/web/p/80/?x"), ("/s/\(id)/p/0", nil), ("/s/\(id)", nil),
+        ("/s/\(id)/p", nil),
     ])
     func aPortWithoutItsFinalSlashSaysWhereItIs(_ path: String, _ place: String?) {
         #expect(resolve("localhost", path).withFinalSlash == place)

@@ -4,7 +4,7 @@ package import EventSourcing
 import Synchronization
 
 /// The event store and its read model in memory: what services are tested on, and the contract suite's reference.
-package final class InMemoryEventStore: EventStore, ComputeSummaries {
+package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSummaries {
     private let state = Mutex(State())
     private let signal = AppendSignal(latest: 0)
 
@@ -111,6 +111,29 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries {
         }
         return Array(alive.sorted { $0.id < $1.id }.prefix(limit))
     }
+
+    // MARK: - SessionSummaries
+
+    package func session(_ id: SessionID) async throws(EventStoreError) -> SessionSummary? {
+        state.withLock { $0.sessions[id] }
+    }
+
+    package func sessions(of id: ComputeID, notExpiredAt time: WallTime, limit: Int) async throws(EventStoreError)
+        -> [SessionSummary]
+    {
+        let all = state.withLock { Array($0.sessions.values) }
+        let found = all.filter { $0.grant.computeID == id && time < $0.grant.expiresAt }
+        let sorted = found.sorted { ($0.grant.createdAt, $0.id.rawValue) < ($1.grant.createdAt, $1.id.rawValue) }
+        return Array(sorted.prefix(limit.clampedPageSize))
+    }
+
+    package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
+        state.withLock { state in
+            for (id, time) in uses where state.sessions[id].map({ $0.lastUsedAt ?? time <= time }) == true {
+                state.sessions[id]?.lastUsedAt = time
+            }
+        }
+    }
 }
 
 private struct RowKey: Hashable {
@@ -125,6 +148,7 @@ private struct State: Sendable {
     var counters: [CounterName: Int64] = [:]
     var rows: [RowKey: PrivateRow] = [:]
     var summaries: [ComputeID: ComputeSummary] = [:]
+    var sessions: [SessionID: SessionSummary] = [:]
 
     mutating func apply(_ commit: Commit) throws(EventStoreError) -> CommitOutcome {
         var recorded: [RecordedEvent] = []
@@ -140,6 +164,13 @@ private struct State: Sendable {
                 recorded.append(event)
                 if let id = ComputeID(event.stream.id), event.stream.category == StreamID.computeCategory {
                     summaries[id] = try ComputeSummary.applying(event, to: summaries[id])
+                    if event.type == ComputeEvent.TypeName.ended.rawValue {
+                        sessions = sessions.filter { $0.value.grant.computeID != id }
+                    }
+                }
+                if let id = SessionID(event.stream.id), event.stream.category == StreamID.sessionCategory {
+                    sessions = sessions.filter { event.occurredAt < $0.value.grant.expiresAt }
+                    sessions[id] = try SessionSummary.applying(event, to: sessions[id])
                 }
             }
             versions[append.stream] = version
@@ -156,6 +187,9 @@ private struct State: Sendable {
             let value = (counters[move.counter] ?? 0) + move.delta
             if move.delta > 0, let limit = move.limit, value > limit { return .overLimit(move.counter, limit: limit) }
             counters[move.counter] = value
+        }
+        if commit.privateRows.contains(where: { $0.expiresAt != nil }) {
+            rows = rows.filter { $0.value.expiresAt.map { commit.occurredAt < $0 } ?? true }
         }
         for row in commit.privateRows { rows[RowKey(kind: row.kind, key: row.key)] = row }
         return .committed(recorded)

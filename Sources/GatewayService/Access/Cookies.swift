@@ -1,12 +1,9 @@
+import Auth
 package import NIOHTTP1
 
 /// Our cookies among those of a request or an answer.
 package enum Cookies {
-    /// The name under which a session is accepted. `__Host-` makes the browser refuse it from any other host,
-    /// but exists on https only.
-    package static func sessionName(scheme: String) -> String {
-        scheme == "https" ? "__Host-computesdk" : "computesdk_session"
-    }
+    package static func sessionName(scheme: String) -> String { SessionCookie.name(scheme: scheme) }
 
     /// Every name of ours, also of the other scheme: none of them may reach user code or come from it.
     package static func isOurs(_ name: Substring) -> Bool {

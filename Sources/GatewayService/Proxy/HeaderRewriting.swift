@@ -35,7 +35,7 @@ package enum HeaderRewriting {
     /// Ours to set. CGI-style upstreams read `_` as `-`, so both spellings are ours.
     private static let ours: Set<String> = [
         "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
-        "x-forwarded-server", "x-forwarded-prefix", "x-real-ip", "x-compute-child", "x-request-id",
+        "x-forwarded-server", "x-forwarded-prefix", "x-real-ip", "x-compute-child", "x-compute-id", "x-request-id",
     ]
 
     private static let credentials: Set<String> = [

@@ -16,6 +16,27 @@ struct Proxy: Sendable {
 
     /// - Throws: a `Problem` while the client can still be told; anything else closes his connection.
     func forward(_ exchange: HTTPExchange, to upstream: Upstream) async throws {
+        guard let session = upstream.session else { return try await carry(exchange, to: upstream) }
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await carry(exchange, to: upstream)
+                return false
+            }
+            group.addTask {
+                await session.waitUntilOver()
+                return !Task.isCancelled
+            }
+            defer { group.cancelAll() }
+            guard try await group.next() == true else { return }
+            group.cancelAll()
+            while await group.nextResult() != nil {}
+            guard exchange.responseStarted else { throw Problem.sessionOver }
+            // The answer is left unfinished, so the connection closes and the client sees that it was cut.
+            throw HTTPServingError(.connectionClosed, "the session is over")
+        }
+    }
+
+    private func carry(_ exchange: HTTPExchange, to upstream: Upstream) async throws {
         let lease = try await dial(upstream, mayReuse: upstream.isOurServer || upstream.isRepeatable)
         guard try await attempt(exchange, upstream, lease) == .stale else { return }
         // The server had closed the idle connection: nothing was done, and asking again changes nothing.
@@ -135,6 +156,9 @@ struct Proxy: Sendable {
         headers.add(name: "Upgrade", value: protocolName)
         let server = try await connection.becomeTunnel()
         let client = try await exchange.upgradeToBytes(headers: headers)
-        await TunnelCopy(client: client, server: server, halfClosedLimit: headerTimeout).run()
+        await TunnelCopy(
+            client: client, server: server, halfClosedLimit: headerTimeout,
+            isWebSocket: protocolName.lowercased() == "websocket", session: upstream.session
+        ).run()
     }
 }

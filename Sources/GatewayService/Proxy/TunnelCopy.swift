@@ -12,18 +12,27 @@ struct TunnelCopy: Sendable {
     private let client: ByteTunnel
     private let server: ByteTunnel
     private let halfClosedLimit: Duration
+    private let session: SessionUse?
     private let lastMove = LastMove()
+    /// Where the server's frames end, when that may matter: for a session's WebSocket.
+    private let frames: Frames?
+    /// How long a client may take to hang up once it was told that its session is over.
+    private static let goodbyeLimit: Duration = .milliseconds(300)
 
-    init(client: ByteTunnel, server: ByteTunnel, halfClosedLimit: Duration) {
+    init(
+        client: ByteTunnel, server: ByteTunnel, halfClosedLimit: Duration, isWebSocket: Bool, session: SessionUse?
+    ) {
         self.client = client
         self.server = server
         self.halfClosedLimit = halfClosedLimit
+        self.session = session
+        frames = isWebSocket && session != nil ? Frames() : nil
     }
 
     func run() async {
         await withTaskGroup(of: Event.self) { group in
-            group.addTask { await self.copy(client, to: server) }
-            group.addTask { await self.copy(server, to: client) }
+            group.addTask { await self.copy(client, to: server, nil) }
+            group.addTask { await self.copy(server, to: client, frames) }
             var open = 2
             while open > 0, let event = await group.next() {
                 switch event {
@@ -34,16 +43,42 @@ struct TunnelCopy: Sendable {
                     open = 0
                 }
             }
+            if session?.isOver == true {
+                // Whoever copies stops first: one task at a time reads from the client.
+                group.cancelAll()
+                await server.close()
+                await group.waitForAll()
+                await sayGoodbye()
+            }
             await client.close()
             await server.close()
             group.cancelAll()
         }
     }
 
-    private func copy(_ from: ByteTunnel, to target: ByteTunnel) async -> Event {
+    /// Tells a WebSocket's client why, where a frame may stand: in the middle of another one it would be garbage.
+    private func sayGoodbye() async {
+        guard let frames, frames.mayInsert else { return }
+        let (client, limit) = (client, Self.goodbyeLimit)
+        // Not this task, which is cancelled. It ends with the client's hanging up, or soon.
+        await Task {
+            await withDiscardingTaskGroup { group in
+                group.addTask {
+                    try? await client.write(FrameBoundary.close(1008, "the session is over"))
+                    await client.closeOutput()
+                    do { for try await _ in client.inbound {} } catch {}
+                }
+                try? await Task.sleep(for: limit)
+                group.cancelAll()
+            }
+        }.value
+    }
+
+    private func copy(_ from: ByteTunnel, to target: ByteTunnel, _ frames: Frames?) async -> Event {
         do {
             for try await part in from.inbound {
                 lastMove.set()
+                frames?.follow(part)
                 try await target.write(part)
                 lastMove.set()
             }
@@ -69,4 +104,10 @@ private final class LastMove: Sendable {
     private let value = Mutex(ContinuousClock.now)
     var instant: ContinuousClock.Instant { value.withLock { $0 } }
     func set() { value.withLock { $0 = .now } }
+}
+
+private final class Frames: Sendable {
+    private let boundary = Mutex(FrameBoundary())
+    var mayInsert: Bool { boundary.withLock { $0.isBetweenFrames } }
+    func follow(_ bytes: ByteBuffer) { boundary.withLock { $0.follow(bytes) } }
 }

@@ -13,6 +13,8 @@ struct Upstream: Sendable {
     var isOurServer: Bool
     /// Whether the endpoint is still this owner's. Addresses are reused.
     var isCurrent: @Sendable () -> Bool = { true }
+    /// The session that the request goes on with; nil for other credentials, and for none.
+    var session: SessionUse?
     /// Applied to the answer's headers before they go to the client.
     var polish: @Sendable (inout HTTPHeaders) -> Void
 

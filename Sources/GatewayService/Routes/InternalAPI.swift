@@ -26,6 +26,27 @@ struct InternalAPI: Sendable {
         try await document("/internal/v1/routes/\(id)", as: RouteRecord.self)
     }
 
+    /// - Returns: nil when the API knows no such session, or its time is over.
+    func session(_ id: SessionID) async throws(GatewayError) -> SessionRecord? {
+        try await document("/internal/v1/sessions/\(id)", as: SessionRecord.self)
+    }
+
+    func tell(_ uses: SessionUses) async throws(GatewayError) {
+        do {
+            var request = request("/internal/v1/sessions/uses")
+            request.method = .POST
+            request.body = .bytes(try JSONEncoder().encode(uses))
+            let response = try await client.execute(request, timeout: .seconds(5))
+            guard response.status == .noContent else {
+                throw GatewayError(.internalAPI, "the internal API answered \(response.status.code)")
+            }
+        } catch let error as GatewayError {
+            throw error
+        } catch {
+            throw GatewayError(.internalAPI, "the internal API did not answer", cause: error)
+        }
+    }
+
     func keys() async throws(GatewayError) -> TokenKeys {
         guard let keys = try await document("/internal/v1/keys", as: TokenKeys.self) else {
             throw GatewayError(.internalAPI, "the internal API has no keys")

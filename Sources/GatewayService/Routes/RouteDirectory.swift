@@ -15,6 +15,7 @@ final class RouteDirectory: Sendable {
     private let state: Mutex<State>
     private let api: InternalAPI
     private let pool: UpstreamPool
+    private let sessions: Sessions
     private let startingLimit: Duration
     private let feedWait: Duration
     private let logger: Logger
@@ -24,12 +25,14 @@ final class RouteDirectory: Sendable {
     private let lookupRequests: AsyncStream<ComputeID>.Continuation
 
     init(
-        api: InternalAPI, pool: UpstreamPool, limits: RouteTable.Limits = .init(), startingLimit: Duration,
+        api: InternalAPI, pool: UpstreamPool, sessions: Sessions, limits: RouteTable.Limits = .init(),
+        startingLimit: Duration,
         feedWait: Duration, logger: Logger
     ) {
         state = Mutex(State(table: RouteTable(limits: limits)))
         self.api = api
         self.pool = pool
+        self.sessions = sessions
         self.startingLimit = startingLimit
         self.feedWait = feedWait
         self.logger = logger
@@ -150,12 +153,15 @@ final class RouteDirectory: Sendable {
                     heard = heard || line.type != nil
                     if let record = line.route {
                         self.perform(self.state.withLock { $0.table.happened(record) })
+                        if record.state == .ended { self.sessions.ended(record.computeId) }
                     }
+                    if let record = line.session { self.sessions.revoked(record) }
                     cursor = line.cursor
                 }
                 if catchingUp {
                     catchingUp = false
                     state.withLock { $0.table.caughtUp() }
+                    sessions.caughtUp()
                     logger.info("following the event feed")
                     continue
                 }
@@ -167,6 +173,7 @@ final class RouteDirectory: Sendable {
                 }
             } catch {
                 guard !Task.isCancelled else { return }
+                sessions.feedLost()
                 logger.warning("event feed interrupted", metadata: ["error": "\(error)"])
                 if error.code == .cursorLost, cursor != nil {
                     cursor = nil

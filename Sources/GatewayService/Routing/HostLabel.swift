@@ -44,14 +44,12 @@ package enum HostLabel: Equatable, Sendable {
             return
         }
         let endsInNumber = last.utf8.allSatisfy(\.isASCIIDigit)
-        let nameParts = endsInNumber ? rest.dropLast() : rest
-        let name = nameParts.joined(separator: "-")
-        if let first = name.utf8.first, !first.isLowercaseLetter { self = .impossible; return }
-        guard name.utf8.allSatisfy({ $0.isLowercaseLetter || $0.isASCIIDigit || $0 == UInt8(ascii: "-") }) else {
+        let names = endsInNumber ? rest.dropLast() : rest
+        guard names.count <= 1, names.allSatisfy(Self.isChildName) else {
             self = .impossible
             return
         }
-        let child = name.isEmpty ? nil : name
+        let child = names.first.map(String.init)
         if !endsInNumber {
             self = .sidekick(id, child: child)
         } else if let port = Self.port(last) {
@@ -59,6 +57,12 @@ package enum HostLabel: Equatable, Sendable {
         } else {
             self = .impossible
         }
+    }
+
+    /// A letter, then letters and digits. No hyphen: `web-2` could be port 2 of `web`.
+    package static func isChildName(_ name: Substring) -> Bool {
+        guard let first = name.utf8.first, first.isLowercaseLetter else { return false }
+        return name.utf8.allSatisfy { $0.isLowercaseLetter || $0.isASCIIDigit }
     }
 
     /// 1…65535 without leading zeros, so that each port has one spelling.

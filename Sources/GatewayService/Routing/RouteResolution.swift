@@ -97,8 +97,24 @@ package struct RouteResolution: Sendable {
             // The API knows the path form too, and a path is never rewritten for it.
             return Resolution(destination: .api(computeHost: id), target: origin, form: .path)
         }
+        guard rest.startsWithBytes("/c/") else { return inside(id, child: nil, rest, of: origin) }
+        let (name, tail) = Self.segment(rest[rest.utf8.index(rest.startIndex, offsetBy: 3)...])
+        // A name that fits no host label fits no path either: each child has both.
+        guard HostLabel.isChildName(name), id.rawValue.utf8.count + 1 + name.utf8.count <= 63 else {
+            return Resolution(
+                destination: .refused(.notFound("no such directory of this sandbox")), target: "/", form: .path)
+        }
+        if tail.startsWithBytes("/auth/") {
+            // Tokens are the compute's, whichever of its directories they are asked for in.
+            return Resolution(destination: .api(computeHost: id), target: "/s/\(id)\(tail)", form: .path)
+        }
+        return inside(id, child: String(name), tail, of: origin)
+    }
+
+    /// What follows on `/s/<id>` or `/s/<id>/c/<name>`.
+    private func inside(_ id: ComputeID, child: String?, _ rest: Substring, of origin: String) -> Resolution {
         guard rest.startsWithBytes("/p/") else {
-            return Resolution(destination: .sidekick(id, child: nil), target: Self.rooted(rest), form: .path)
+            return Resolution(destination: .sidekick(id, child: child), target: Self.rooted(rest), form: .path)
         }
         let (digits, tail) = Self.segment(rest[rest.utf8.index(rest.startIndex, offsetBy: 3)...])
         let destination: Destination
@@ -106,7 +122,7 @@ package struct RouteResolution: Sendable {
             destination = .refused(
                 .notFound("ports are not served under /s/<id>/p/ here: use the sandbox's host name"))
         } else if let port = HostLabel.port(digits) {
-            destination = .port(id, port, child: nil)
+            destination = .port(id, port, child: child)
         } else {
             destination = .refused(.notFound("no such port"))
         }

@@ -1,0 +1,38 @@
+import APIContract
+import Auth
+import ComputeCore
+import ComputeDomain
+import HTTPTypes
+import Hummingbird
+
+/// Whoever shows a token of a compute.
+struct AuthCaller: Sendable {
+    let token: AccessToken
+
+    /// - Throws: 401 for no token, or one that is not good for this compute (any more).
+    init(
+        _ request: Request, _ context: APIRequestContext, of compute: ComputeSummary, _ service: SessionService
+    ) async throws {
+        let values = request.headers[values: .authorization]
+        guard values.count <= 1 else {
+            throw Problem.invalid("authorization", "Authorization is there more than once")
+        }
+        let parts = (values.first ?? "").split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { throw Problem.tokenNeeded }
+        let verifier = TokenVerifier(keys: [service.ports.tokens.publicKey])
+        guard let token = try? await verifier.verify(String(parts[1]), now: service.ports.clock.now()),
+            token.computeID == compute.id, token.group == compute.group
+        else { throw Problem.tokenNeeded }
+        if token.kind == .session {
+            guard let id = SessionID(token.tokenID), try await service.record(of: id)?.isRevoked == false else {
+                throw Problem.tokenNeeded
+            }
+        }
+        self.token = token
+    }
+}
+
+extension Problem {
+    static let tokenNeeded = Problem(
+        status: 401, code: .unauthenticated, message: "this needs the sandbox's access token")
+}
