@@ -63,7 +63,8 @@ struct APIComposition {
             apiSettings.computesPerGroup = Int64(settings.maxComputes)
             server = APIServer(
                 ports: APIPorts(
-                    store: store, summaries: store, sessions: store, runtime: runtime, sidekicks: sidekicks, clock: clock,
+                    store: store, summaries: store, sessions: store, runtime: runtime, sidekicks: sidekicks,
+                    clock: clock,
                     tokens: TokenSigner(keys.tokenSigning), sidekickKey: keys.sidekick),
                 settings: apiSettings, startedAt: startedAt, logger: logger)
         } catch {
