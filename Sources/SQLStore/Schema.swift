@@ -93,7 +93,7 @@ extension Migration {
                   session_id TEXT NOT NULL PRIMARY KEY,
                   compute_id TEXT NOT NULL,
                   group_id TEXT NOT NULL,
-                  description TEXT,
+                  description TEXT NOT NULL,
                   magic_link_id TEXT,
                   created_at INTEGER NOT NULL,
                   expires_at INTEGER NOT NULL,

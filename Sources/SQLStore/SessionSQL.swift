@@ -60,7 +60,7 @@ struct SessionSQL {
                 VALUES (\(Self.columns.map { ":\($0)" }.joined(separator: ", ")))
                 ON CONFLICT (session_id) DO UPDATE SET
                 \(Self.columns.dropFirst().map { "\($0) = excluded.\($0)" }.joined(separator: ", "))
-                """, arguments: row.arguments)
+                """, arguments: try row.arguments())
     }
 
     private static let columns = [
@@ -70,10 +70,11 @@ struct SessionSQL {
 }
 
 extension SessionSummary {
-    fileprivate var arguments: StatementArguments {
+    fileprivate func arguments() throws -> StatementArguments {
         [
             "session_id": id.rawValue, "compute_id": grant.computeID.rawValue, "group_id": group.rawValue,
-            "description": grant.description, "magic_link_id": grant.magicLink?.rawValue,
+            // As JSON, because a text of SQLite is read up to its first NUL.
+            "description": try jsonText(grant.description), "magic_link_id": grant.magicLink?.rawValue,
             "created_at": grant.createdAt.milliseconds, "expires_at": grant.expiresAt.milliseconds,
             "revoked_at": revokedAt?.milliseconds, "last_used_at": lastUsedAt?.milliseconds, "version": version,
         ]
@@ -85,7 +86,7 @@ extension SessionSummary {
             id: try row.requiredParsed("session_id") { SessionID($0) }, group: GroupID(try row.required("group_id")),
             grant: SessionGrant(
                 computeID: try row.requiredParsed("compute_id") { ComputeID($0) },
-                description: try row.optional("description"),
+                description: try row.json("description"),
                 magicLink: try row.parsed("magic_link_id") { MagicLinkID($0) }, createdAt: createdAt,
                 lifetime: WallTime(milliseconds: try row.required("expires_at")) - createdAt),
             revokedAt: try row.time("revoked_at"), lastUsedAt: try row.time("last_used_at"),
