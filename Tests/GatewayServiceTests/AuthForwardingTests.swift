@@ -97,12 +97,13 @@ import Testing
         try await GatewayWorld.run { world async throws in
             let unknown = world.host("\(ComputeID.random())")
             #expect(try await world.send(host: unknown, "/auth/status").status == 404)
-            world.internalAPI.tell(world.record(world.id, .ended))
-            #expect(
-                try await eventually {
-                    try await world.send(host: world.host("\(world.id)"), "/auth/magic?token=x").status == 404
-                })
             #expect(world.api.all.isEmpty)
+            world.internalAPI.tell(world.record(world.id, .ended))
+            let over = world.host("\(world.id)")
+            #expect(try await eventually { try await world.send(host: over, "/auth/status").status == 404 })
+            let count = world.api.all.count
+            #expect(try await world.send(host: over, "/auth/magic?token=x").status == 404)
+            #expect(world.api.all.count == count)
         }
     }
 
