@@ -17,7 +17,8 @@ BENCH_VENV := .build/bench-venv
 SOURCES  := Package.swift Sources Tests cmd Benchmarks/Package.swift Benchmarks/Sources
 
 # Targets that start processes, containers or whole systems: slower, and not needed to see that a change is sound.
-# Each runs in a process of its own, one after the other, so that none starves another one's deadlines.
+# Each runs in a process of its own, one after the other, so that none starves another one's deadlines; those that put the
+# machine under stress (suites named so) run last, alone.
 SLOW_TESTS := LinuxHostTests GVisorTests OCIImagesTests SidekickServiceTests LocalRuntimeTests CompositionTests
 # The base image that tests run computes from, kept between runs.
 IMAGES   := .build/images
@@ -109,11 +110,15 @@ unit-tests:
 # All of them, also after one has failed.
 slow-tests: base-image
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/slow-*
-	@failed=; for target in $(SLOW_TESTS); do \
-	    echo "swift test: $$target"; \
-	    swift test --skip-build --disable-xctest --xunit-output $(RESULTS)/slow-$$target.xml \
-	        --filter "^$$target\\." 2>&1 | tee $(RESULTS)/slow-$$target.log || failed+=" $$target"; \
-	done; [[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
+	@failed=; \
+	run() { \
+	    echo "swift test: $$1"; \
+	    swift test --skip-build --disable-xctest --xunit-output $(RESULTS)/slow-$$1.xml "$${@:2}" 2>&1 \
+	        | tee $(RESULTS)/slow-$$1.log || failed+=" $$1"; \
+	}; \
+	for target in $(SLOW_TESTS); do run $$target --filter "^$$target\\." --skip StressTests; done; \
+	run StressTests --filter StressTests; \
+	[[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
 
 # Under gVisor where it can run, and without any isolation, which is what other machines have.
 client-tests: base-image $(VENV)/.installed
