@@ -55,7 +55,7 @@ package struct Sidekick: Sendable {
         let threads = UserThreads()
         let routes = [
             ServiceRoutes.routes(readiness: { [supervision] in [supervision.readiness] }),
-            FileRoutes(files: FileService(threads: threads)).routes,
+            FileHandlers(threads: threads).routes,
             WatchHandler(service: WatchService(broker: broker)).routes,
             commandHandler.routes,
             CodeHandler(service: CodeService(commands: commands)).routes,

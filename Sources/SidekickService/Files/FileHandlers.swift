@@ -1,0 +1,22 @@
+/// Everything below `/files`. Literal paths come before the contract's `/files/{path…}`.
+package struct FileHandlers: Sendable {
+    private let files: FileService
+    private let uploads: UploadService
+    private let archives: ArchiveService
+    private let search: SearchService
+
+    package init(threads: UserThreads) {
+        files = FileService(threads: threads)
+        uploads = UploadService(files: files)
+        archives = ArchiveService(files: files)
+        search = SearchService(files: files)
+    }
+
+    package var routes: [SidekickRoute] {
+        let contract = FileRoutes(files: files)
+        return FileContentRoutes(contract: contract).routes
+            + UploadRoutes(uploads: uploads, contract: contract).routes + FileChangeRoutes(files: files).routes
+            + ArchiveRoutes(archives: archives, contract: contract).routes + SearchRoutes(search: search).routes
+            + contract.routes
+    }
+}
