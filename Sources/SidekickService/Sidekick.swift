@@ -45,8 +45,9 @@ package struct Sidekick: Sendable {
         let terminalHandler = TerminalHandler(service: terminals, broker: broker)
         let socket = EventSocket(
             broker: broker, messages: terminalHandler.messages, replay: terminals.announceAll(to:))
+        let threads = UserThreads()
         let routes = SidekickRoutes(
-            ServiceRoutes.routes + FileRoutes(files: FileService(user: user)).routes
+            ServiceRoutes.routes + FileRoutes(files: FileService(threads: threads)).routes
                 + CommandHandler(service: commands).routes + terminalHandler.routes + socket.routes)
         publicServer = HTTPServer(
             listen: settings.listen, limits: Self.limits(settings.listen),

@@ -74,9 +74,22 @@ package struct UserIdentity: Hashable, Sendable {
     package let home: String
     package let shell: String
 
+    package init(name: String, ids: IDs?, home: String, shell: String) {
+        self.name = name
+        self.ids = ids
+        self.home = home
+        self.shell = shell
+    }
+
     package struct IDs: Hashable, Sendable {
         package let uid: UInt32
         package let gid: UInt32
         package let supplementary: [UInt32]
+
+        package init(uid: UInt32, gid: UInt32, supplementary: [UInt32]) {
+            self.uid = uid
+            self.gid = gid
+            self.supplementary = supplementary
+        }
     }
 }

@@ -23,7 +23,7 @@ struct FileRoutes: Sendable {
         let query = QueryReader(request.query)
         let asked = try query.string("path") ?? ""
         let path = try FilePath(asked.isEmpty ? "." : asked, directory: request.compute.directory)
-        let (listed, entries) = try await files.list(path)
+        let (listed, entries) = try await files.list(path, as: request.compute.user)
         return .success(
             "Files listed",
             data: ["files": .array(entries.map(Self.json)), "path": .string(listed)])
@@ -32,16 +32,18 @@ struct FileRoutes: Sendable {
     private func create(_ request: SidekickRequest) async throws -> SidekickAnswer {
         let fields = try await request.fields()
         let path = try FilePath(try fields.requiredString("path"), directory: request.compute.directory)
-        return try await write(path, fields, "File written", status: 201, contentRequired: false)
+        return try await write(path, fields, request, "File written", status: 201, contentRequired: false)
     }
 
     private func put(_ request: SidekickRequest) async throws -> SidekickAnswer {
         let path = try path(request)
-        return try await write(path, try await request.fields(), "File updated", status: 200, contentRequired: true)
+        return try await write(
+            path, try await request.fields(), request, "File updated", status: 200, contentRequired: true)
     }
 
     private func write(
-        _ path: FilePath, _ fields: FieldReader, _ message: String, status: Int, contentRequired: Bool
+        _ path: FilePath, _ fields: FieldReader, _ request: SidekickRequest, _ message: String, status: Int,
+        contentRequired: Bool
     ) async throws -> SidekickAnswer {
         let content = contentRequired ? try fields.requiredString("content") : try fields.string("content") ?? ""
         let bytes: [UInt8]
@@ -53,7 +55,7 @@ struct FileRoutes: Sendable {
             }
             bytes = Array(decoded)
         }
-        let entry = try await files.write(path, bytes)
+        let entry = try await files.write(path, bytes, as: request.compute.user)
         return .success(message, status: status, data: ["file": Self.json(entry)])
     }
 
@@ -61,10 +63,11 @@ struct FileRoutes: Sendable {
         let path = try path(request)
         let query = QueryReader(request.query)
         guard try query.bool("content") ?? false else {
-            return .success("File found", data: ["file": Self.json(try await files.status(path))])
+            return .success(
+                "File found", data: ["file": Self.json(try await files.status(path, as: request.compute.user))])
         }
         let encoding = try Self.encoding(try query.string("encoding"))
-        let (entry, bytes) = try await files.read(path)
+        let (entry, bytes) = try await files.read(path, as: request.compute.user)
         let content: String
         switch encoding {
         case .base64: content = Data(bytes).base64EncodedString()
@@ -84,12 +87,12 @@ struct FileRoutes: Sendable {
     }
 
     private func delete(_ request: SidekickRequest) async throws -> SidekickAnswer {
-        try await files.remove(try path(request))
+        try await files.remove(try path(request), as: request.compute.user)
         return .noContent
     }
 
     private func head(_ request: SidekickRequest) async throws -> SidekickAnswer {
-        _ = try await files.status(try path(request))
+        _ = try await files.status(try path(request), as: request.compute.user)
         return .status(200)
     }
 

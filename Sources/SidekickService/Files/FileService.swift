@@ -1,59 +1,49 @@
-import ComputeCore
+package import ComputeCore
 import Glibc
-import LinuxSystem
-import NIOPosix
-import Synchronization
+package import LinuxSystem
 
-/// File operations with the user's rights, on threads of their own.
-final class FileService: Sendable {
-    /// Enough to keep a disk busy; a blocked one (a stuck network mount) leaves three.
-    private static let threadCount = 4
-    /// More than any client has in flight; above it the answer is "later" rather than a growing queue.
-    private static let maxWaiting = 256
-    /// What one answer holds in memory. Larger files go through a command.
+/// File operations with the rights of the user who asks.
+package final class FileService: Sendable {
+    /// What one answer holds in memory. Larger files go through `/files/content`.
     static let maxFileBytes = 16 << 20
     static let maxEntries = 50_000
 
-    private let identity: ThreadIdentity?
-    private let threads = NIOThreadPool(numberOfThreads: threadCount)
-    private let waiting = Mutex(0)
+    private let threads: UserThreads
 
-    init(user: UserIdentity) {
-        identity = user.ids?.threadIdentity
-        threads.start()
-    }
+    package init(threads: UserThreads) { self.threads = threads }
 
-    func list(_ path: FilePath) async throws -> (path: String, entries: [FileTree.Entry]) {
-        try await withFallback(path) { path throws(LinuxSystemError) in
+    func list(_ path: FilePath, as user: UserIdentity) async throws -> (path: String, entries: [FileTree.Entry]) {
+        try await withFallback(path, user) { path throws(LinuxSystemError) in
             (path, try FileTree.list(path, limit: Self.maxEntries))
         }
     }
 
-    func status(_ path: FilePath) async throws -> FileTree.Entry {
-        try await withFallback(path) { path throws(LinuxSystemError) in try FileTree.status(path) }
+    func status(_ path: FilePath, as user: UserIdentity) async throws -> FileTree.Entry {
+        try await withFallback(path, user) { path throws(LinuxSystemError) in try FileTree.status(path) }
     }
 
-    func read(_ path: FilePath) async throws -> (FileTree.Entry, [UInt8]) {
-        try await withFallback(path) { path throws(LinuxSystemError) in
+    func read(_ path: FilePath, as user: UserIdentity) async throws -> (FileTree.Entry, [UInt8]) {
+        try await withFallback(path, user) { path throws(LinuxSystemError) in
             try FileTree.read(path, limit: Self.maxFileBytes)
         }
     }
 
-    func write(_ path: FilePath, _ bytes: [UInt8]) async throws -> FileTree.Entry {
-        try await perform(path.absolute) { () throws(LinuxSystemError) in
+    func write(_ path: FilePath, _ bytes: [UInt8], as user: UserIdentity) async throws -> FileTree.Entry {
+        try await perform(path.absolute, user) { () throws(LinuxSystemError) in
             try Self.borrow(bytes) { buffer throws(LinuxSystemError) in try FileTree.write(path.absolute, buffer) }
         }
     }
 
-    func remove(_ path: FilePath) async throws {
-        try await withFallback(path) { path throws(LinuxSystemError) in try FileTree.remove(path) }
+    func remove(_ path: FilePath, as user: UserIdentity) async throws {
+        try await withFallback(path, user) { path throws(LinuxSystemError) in try FileTree.remove(path) }
     }
 
     /// A relative path that leads nowhere may have lost its leading slash on the way (see `FilePath`).
-    private func withFallback<T: Sendable>(
-        _ path: FilePath, _ operation: @escaping @Sendable (String) throws(LinuxSystemError) -> T
+    func withFallback<T: Sendable>(
+        _ path: FilePath, _ user: UserIdentity,
+        _ operation: @escaping @Sendable (String) throws(LinuxSystemError) -> T
     ) async throws -> T {
-        try await perform(path.absolute) { () throws(LinuxSystemError) in
+        try await perform(path.absolute, user) { () throws(LinuxSystemError) in
             do throws(LinuxSystemError) {
                 return try operation(path.absolute)
             } catch  where error.code == .notFound || error.code == .notDirectory {
@@ -65,25 +55,14 @@ final class FileService: Sendable {
         }
     }
 
-    private func perform<T: Sendable>(
-        _ path: String, _ operation: @escaping @Sendable () throws(LinuxSystemError) -> T
+    /// - Parameter path: what an error says it was about.
+    func perform<T: Sendable>(
+        _ path: String, _ user: UserIdentity, _ operation: @escaping @Sendable () throws(LinuxSystemError) -> T
     ) async throws -> T {
-        let admitted = waiting.withLock { count in
-            guard count < Self.maxWaiting else { return false }
-            count += 1
-            return true
-        }
-        guard admitted else { throw Problem.unavailable("too many file operations at once") }
-        defer { waiting.withLock { $0 -= 1 } }
         do {
-            return try await threads.runIfActive { [identity] in
-                try identity?.adopt()
-                return try operation()
-            }
+            return try await threads.run(as: user) { try operation() }
         } catch let error as LinuxSystemError {
             throw Self.problem(error, path)
-        } catch is CancellationError {
-            throw Problem.unavailable("the Sidekick is shutting down")
         }
     }
 
@@ -96,7 +75,7 @@ final class FileService: Sendable {
     }
 
     /// The table from errno to HTTP. `path` is as the client may see it: absolute, inside its own compute.
-    static func problem(_ error: LinuxSystemError, _ path: String) -> Problem {
+    package static func problem(_ error: LinuxSystemError, _ path: String) -> Problem {
         switch error.code.errno {
         case ENOENT: Problem(status: 404, code: .notFound, message: "there is no \(path)", field: "path")
         case EACCES, EPERM, EROFS:
@@ -108,7 +87,7 @@ final class FileService: Sendable {
         case ENAMETOOLONG: .invalid("path", "path is too long")
         case ENODEV, ENXIO: .invalid("path", "\(path) is a device, pipe or socket, not a file")
         case EFBIG:
-            Problem(status: 413, code: .tooLarge, message: "\(path) is too large; use a command", field: "path")
+            Problem(status: 413, code: .tooLarge, message: "\(path) is too large; use /files/content", field: "path")
         case ENOSPC, EDQUOT:
             Problem(status: 507, code: .diskFull, message: "the disk is full: \(path) was not written", field: "path")
         case EXDEV, EBUSY:
