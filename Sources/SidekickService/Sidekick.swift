@@ -48,7 +48,8 @@ package struct Sidekick: Sendable {
         let threads = UserThreads()
         let routes = SidekickRoutes(
             ServiceRoutes.routes + FileRoutes(files: FileService(threads: threads)).routes
-                + CommandHandler(service: commands).routes + terminalHandler.routes + socket.routes)
+                + CommandHandler(service: commands).routes + terminalHandler.routes + socket.routes
+                + WatchHandler(service: WatchService(broker: broker)).routes)
         publicServer = HTTPServer(
             listen: settings.listen, limits: Self.limits(settings.listen),
             handler: PublicHandler(claims: claims, routes: routes))

@@ -6,3 +6,4 @@
 #include "CLinuxSignals.h"
 #include "CLinuxSockets.h"
 #include "CLinuxTerminal.h"
+#include "CLinuxWatch.h"
