@@ -29,6 +29,8 @@ long clinux_file_system_type(int descriptor) {
     return fstatfs(descriptor, &info) == 0 ? (long)info.f_type : -1;
 }
 
+int clinux_sync_file_system(int descriptor) { return syncfs(descriptor) == 0 ? 0 : -errno; }
+
 int clinux_openat(int directory, const char *path, int flags, mode_t mode) {
     return openat(directory, path, flags, mode);
 }

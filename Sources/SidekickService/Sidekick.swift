@@ -15,6 +15,8 @@ package struct Sidekick: Sendable {
     private let commands: CommandService
     private let terminals: TerminalService
     private let broker: EventBroker
+    private let setup: SetupService
+    private let claims: ClaimService
     private let publicServer: HTTPServer
     private let internalServer: HTTPServer
 
@@ -24,7 +26,7 @@ package struct Sidekick: Sendable {
         let files = OwnLimits.raiseFileLimit()
         user = try UserIdentity.resolve(settings)
         try Self.prepare(settings, user)
-        let claims = try ClaimService(
+        claims = try ClaimService(
             settings: settings, user: user, image: try ImageEnvironment.read(settings.imageEnvironment))
         reaper = try Reaper.start()
         if let limit = settings.memoryLimit { try MemoryWatchdog.start(limit: limit, reaper: reaper) }
@@ -46,18 +48,26 @@ package struct Sidekick: Sendable {
         let socket = EventSocket(
             broker: broker, messages: terminalHandler.messages, replay: terminals.announceAll(to:))
         let threads = UserThreads()
+        let overlays = OverlayService()
+        let children = try ChildService(
+            stateDirectory: settings.stateDirectory, threads: threads, broker: broker)
+        setup = SetupService(stateDirectory: settings.stateDirectory, overlays: overlays)
         let routes = SidekickRoutes(
-            ServiceRoutes.routes + FileRoutes(files: FileService(threads: threads)).routes
+            ServiceRoutes(overlays: overlays, children: children, setup: setup).routes
+                + FileRoutes(files: FileService(threads: threads)).routes
                 + CommandHandler(service: commands).routes + terminalHandler.routes + socket.routes
-                + WatchHandler(service: WatchService(broker: broker)).routes)
+                + WatchHandler(service: WatchService(broker: broker)).routes
+                + OverlayHandler(service: overlays).routes
+                + EnvFileHandler(service: EnvFileService(threads: threads)).routes
+                + ChildHandler(service: children, setup: setup, main: { [claims] in claims.current?.compute }).routes)
         publicServer = HTTPServer(
             listen: settings.listen, limits: Self.limits(settings.listen),
-            handler: PublicHandler(claims: claims, routes: routes))
+            handler: PublicHandler(claims: claims, children: children, routes: routes))
         internalServer = HTTPServer(
             listen: settings.internalListen, limits: Self.limits(settings.internalListen),
             handler: InternalHandler(
                 claims: claims, warmUp: WarmUp(claims: claims, commands: commands, user: user),
-                clock: SystemWallClock()))
+                setup: setup, clock: SystemWallClock()))
     }
 
     /// On all addresses we are in a sandbox, and who comes from its own addresses is user code, which has no business
@@ -74,6 +84,8 @@ package struct Sidekick: Sendable {
         let internalListen = try await internalServer.bind()
         announce(Ready(listen: listen, internal: internalListen))
         try Self.releaseText()
+        // What an earlier process was given and did not finish.
+        if let claimed = claims.current { setup.start(claimed.setup, in: claimed.compute) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await publicServer.run() }
             group.addTask { try await internalServer.run() }

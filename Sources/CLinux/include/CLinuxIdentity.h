@@ -18,3 +18,6 @@ long clinux_file_system_type(int descriptor);
 
 /// The ones glibc declares with variable arguments.
 int clinux_openat(int directory, const char *path, int flags, mode_t mode);
+
+/// All that was written to the file system that this file is on reaches the disk. Returns 0 or -errno.
+int clinux_sync_file_system(int descriptor);

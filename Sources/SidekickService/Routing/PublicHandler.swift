@@ -8,6 +8,7 @@ import NIOHTTP1
 /// shown one learns which paths exist.
 struct PublicHandler: HTTPHandler {
     let claims: ClaimService
+    let children: ChildService
     let routes: SidekickRoutes
 
     func handle(_ exchange: HTTPExchange) async throws {
@@ -41,9 +42,11 @@ struct PublicHandler: HTTPHandler {
                 Problem(status: 405, code: .methodNotAllowed, message: "this path allows \(names)"), to: exchange, id,
                 extra: ["Allow": names])
         case .route(let route, let parameters):
+            // Set by the Gateway alone, and only to what the host or path named.
+            let compute = try children.context(head.headers.first(name: ChildService.header), of: claimed.compute)
             let request = SidekickRequest(
                 exchange: exchange, method: head.method, path: target.path, query: target.query, requestID: id,
-                compute: claimed.compute, parameters: parameters)
+                compute: compute, parameters: parameters)
             try await AnswerWriter.write(try await route.handle(request), to: exchange, id)
         }
     }

@@ -4,32 +4,45 @@ import NIOCore
 import NIOHTTP1
 
 /// What a Sidekick says about itself (contract §1.2).
-enum ServiceRoutes {
-    static let routes: [SidekickRoute] = [
-        SidekickRoute(.GET, "/", isPublic: true, handle: landing),
-        SidekickRoute(.HEAD, "/", isPublic: true, handle: landing),
-        SidekickRoute(.GET, "/ready", isPublic: true) { _ in ready() },
-        SidekickRoute(.HEAD, "/ready", isPublic: true) { _ in ready() },
-        SidekickRoute(.GET, "/info") { info($0.compute) },
-    ]
+struct ServiceRoutes: Sendable {
+    let overlays: OverlayService
+    let children: ChildService
+    let setup: SetupService
+
+    var routes: [SidekickRoute] {
+        [
+            SidekickRoute(.GET, "/", isPublic: true, handle: Self.landing),
+            SidekickRoute(.HEAD, "/", isPublic: true, handle: Self.landing),
+            SidekickRoute(.GET, "/ready", isPublic: true) { _ in ready() },
+            SidekickRoute(.HEAD, "/ready", isPublic: true) { _ in ready() },
+            SidekickRoute(.GET, "/info") { info($0.compute) },
+        ]
+    }
 
     static func health() -> SidekickAnswer {
         .json(status: 200, .object(["status": .string("ok"), "timestamp": .string(SystemWallClock().now().rfc3339)]))
     }
 
-    /// Servers and overlays come with their own routes; with none of them a claimed Sidekick is ready.
-    private static func ready() -> SidekickAnswer {
-        .json(
-            status: 200,
-            .object(["ready": .bool(true), "healthy": .bool(true), "servers": .array([]), "overlays": .array([])]))
+    /// Ready is what has nothing left to be done; whether it was done well is `healthy`.
+    private func ready() -> SidekickAnswer {
+        let overlays = overlays.list()
+        let setup = setup.status
+        let isReady = overlays.allSatisfy(\.state.isOver) && setup.isOver
+        let isHealthy = !overlays.contains { $0.state.isOver && $0.state != .complete } && setup.errors.isEmpty
+        var document: [String: JSONValue] = [
+            "ready": .bool(isReady), "healthy": .bool(isHealthy), "servers": .array([]),
+            "overlays": .array(overlays.map { .object(OverlayHandler.summary($0)) }),
+        ]
+        if setup != .nothing { document["setup"] = .object(setup.document) }
+        return .json(status: 200, .object(document))
     }
 
-    private static func info(_ compute: ComputeContext) -> SidekickAnswer {
+    private func info(_ compute: ComputeContext) -> SidekickAnswer {
         .success(
             "Compute information",
             data: [
                 "auth_enabled": .bool(true), "main_subdomain": .string(compute.computeID.rawValue),
-                "sandbox_count": .int(1), "sandbox_url": .string(compute.url),
+                "sandbox_count": .int(Int64(1 + children.count)), "sandbox_url": .string(compute.url),
                 "version": .string(SidekickVersion.current), "status": .string("running"),
             ])
     }
