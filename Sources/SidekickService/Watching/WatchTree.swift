@@ -111,8 +111,11 @@ package struct WatchTree: ~Copyable {
         if let other = byWatch[watch], other != id {
             // The same directory under its old name: it was moved, and the word of that is still under way.
             byWatch[watch] = nil
+            let left = directories[other]?.parent
             directories[other]?.watch = nil
             vanished(other, &orders)
+            // Another one may be in the place that it left, and the word of that be lost.
+            if let left { queue(left, &orders) }
         }
         // Another directory than before may be at this place, and then also at those below it.
         let isAnother = directory.isScanned && directory.watch != watch
