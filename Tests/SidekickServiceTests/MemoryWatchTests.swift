@@ -113,6 +113,29 @@ struct MemoryWatchTests {
         }
     }
 
+    @Test func filesThatFitWithoutTheirWriterLeaveRoomToo() {
+        var watch = MemoryWatch(limit: Self.limit)
+        guard case .kill = watch.measured(Self.threshold, at: start, groups: Self.groups([10: 7])) else {
+            Issue.record("who fills the memory with files was not killed")
+            return
+        }
+        // Without the writer's own memory it is just below the threshold, until somebody starts.
+        let remover = Self.groups([20: 7])
+        for (bytes, seconds) in [(-(4 << 20), 10), (3 << 20, 11), (8 << 20, 12)] {
+            let order = watch.measured(Self.threshold + bytes, at: start + .seconds(seconds), groups: remover)
+            guard case .wait = order else {
+                Issue.record("who would remove the files was killed at \(bytes): \(order)")
+                return
+            }
+        }
+        // They are removed: the next one who fills it is stopped where the first one was.
+        _ = watch.measured(Self.limit / 2, at: start + .seconds(13), groups: remover)
+        guard case .kill = watch.measured(Self.threshold, at: start + .seconds(14), groups: remover) else {
+            Issue.record("who fills it again was not killed")
+            return
+        }
+    }
+
     @Test func withoutAnyGroupThereIsNothingToDo() {
         var watch = MemoryWatch(limit: Self.limit)
         guard case .wait = watch.measured(Self.limit * 2, at: start, groups: { [] }) else {

@@ -66,7 +66,8 @@ package struct MemoryWatch: Sendable {
         let threshold = Self.threshold(of: limit)
         guard used >= threshold else {
             dying = nil
-            fileMark = threshold
+            // Just below it are the files still there: who removes them needs the room as well.
+            if used < threshold - Self.roomToRemove { fileMark = threshold }
             let milliseconds = (threshold - used) * 1000 / Self.fastestPerSecond
             return .wait(min(max(.milliseconds(milliseconds), Self.shortest), Self.longest))
         }
@@ -79,6 +80,7 @@ package struct MemoryWatch: Sendable {
         // A small one is not to blame, unless the memory fills with files: those are nobody's.
         if largest.bytes < limit / 16, used < fileMark { return .wait(Self.shortest) }
         dying = Dying(group: largest.id, since: now)
+        leaveRoom(above: used)
         return .kill(largest, then: Self.shortest)
     }
 
@@ -94,7 +96,11 @@ package struct MemoryWatch: Sendable {
         let left = dying.left ?? (used, now)
         self.dying?.left = left
         guard now - left.at < Self.settlingTime, used < left.bytes + Self.roomToRemove else { return false }
-        fileMark = max(fileMark, min(used + Self.roomToRemove, limit + Self.hostAllows))
+        leaveRoom(above: used)
         return true
+    }
+
+    private mutating func leaveRoom(above used: Int) {
+        fileMark = max(fileMark, min(used + Self.roomToRemove, limit + Self.hostAllows))
     }
 }
