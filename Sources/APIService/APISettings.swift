@@ -20,8 +20,8 @@ package struct APISettings: Sendable {
     package var sessionsPerCompute = 1000
     /// The most that one compute may ask for; nil is no limit of ours.
     package var maximumResources = ComputeResources()
-    /// The clients give up after 30 s; what is left is for two claims and two commits.
-    package var coldStartDeadline: Duration = .seconds(20)
+    /// The clients give up after 30 s; what is left is for a claim and two commits.
+    package var coldStartDeadline: Duration = .seconds(25)
     /// How long one claim may take before its answer counts as lost.
     package var claimTimeout: Duration = .seconds(3)
     /// How many members one create tries. Three broken ones in a row mean that more will not help.

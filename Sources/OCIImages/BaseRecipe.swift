@@ -52,6 +52,9 @@ package struct BaseRecipe: Sendable {
         mkdir -p "$root/var/cache/apt/archives/partial" "$root/var/lib/apt/lists/partial"
         """#
 
+    /// Of what runs in it. No LANG: the Sidekick sees to UTF-8 where nobody names a language.
+    static let environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+
     package static var ofThisMachine: BaseRecipe {
         let release = (try? String(contentsOfFile: "/etc/os-release", encoding: .utf8)) ?? ""
         return BaseRecipe(suite: suite(osRelease: release), architecture: machineArchitecture)
@@ -71,7 +74,7 @@ package struct BaseRecipe: Sendable {
     }
 
     package var digest: String {
-        let parts = [suite, architecture, Self.finish] + Self.packages + Self.dpkgOptions
+        let parts = [suite, architecture, Self.finish] + Self.packages + Self.dpkgOptions + Self.environment
         return ImageManifest.digest(of: parts.joined(separator: "\n"))
     }
 

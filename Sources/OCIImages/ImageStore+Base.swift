@@ -26,8 +26,7 @@ extension ImageStore {
             }
             try await removeDevices(rootfs)
             return StoredImage(
-                digest: recipe.digest, rootfs: rootfs,
-                environment: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"],
+                digest: recipe.digest, rootfs: rootfs, environment: BaseRecipe.environment,
                 workingDirectory: "/home/user", user: "user", entrypoint: [], command: ["/bin/bash"], sizeBytes: 0,
                 reference: "base")
         }

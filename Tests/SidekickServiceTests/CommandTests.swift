@@ -166,11 +166,15 @@ struct CommandTests {
             let lines = (answer.stdout ?? "").split(separator: "\n").map(String.init)
             let names = Set(lines.compactMap { $0.split(separator: "=").first.map(String.init) })
             #expect(
-                names == ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "GREETING", "EMPTY"], "\(lines)")
+                names == ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LC_CTYPE", "GREETING", "EMPTY"], "\(lines)")
             #expect(lines.contains("GREETING=hi"))
             #expect(lines.contains("HOME=" + place.home))
             // Without a word of the call's, the compute's own.
             #expect(try await place.command("echo $GREETING").stdout == "hello\n")
+            // Who says what the language is, says it alone.
+            let spoken = try await place.command(
+                "env | grep -E '^(LANG|LC_)'", ["env": .object(["LANG": .string("C")])])
+            #expect(spoken.stdout == "LANG=C\n")
             // Three descriptors, and the one that lists.
             #expect(try await place.command("ls /proc/self/fd").stdout == "0\n1\n2\n3\n")
             let signals = try await place.command("grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2 | sort -u")

@@ -11,12 +11,15 @@ package enum ProcessEnvironment {
     ) -> [String: String] {
         var environment = [
             "PATH": searchPath, "HOME": user.home, "USER": user.name, "LOGNAME": user.name, "SHELL": shell,
-            "LANG": "C.UTF-8",
         ]
         // What every terminal emulator of the web understands.
         if terminal { environment["TERM"] = "xterm-256color" }
         environment.merge(compute) { _, later in later }
         environment.merge(call) { _, later in later }
+        // Text is UTF-8. All else of C.UTF-8 is as in C, so LANG would only make every shell read a dozen files more.
+        if !["LANG", "LC_ALL", "LC_CTYPE"].contains(where: environment.keys.contains) {
+            environment["LC_CTYPE"] = "C.UTF-8"
+        }
         return environment
     }
 
