@@ -89,7 +89,8 @@ package struct Sidekick: Sendable {
         let internalListen = try await internalServer.bind()
         if let claimed = claims.current { await supervision.resume(in: claimed.compute) }
         announce(Ready(listen: listen, internal: internalListen))
-        try Self.releaseText()
+        // Not in a sandbox, where mapping it again is slow, and would fall into the first request.
+        if MemoryGauge.detect() == .descendants { try OwnLimits.releaseText() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await publicServer.run() }
             group.addTask { try await internalServer.run() }
@@ -99,16 +100,6 @@ package struct Sidekick: Sendable {
                 await stop()
             }
             try await group.waitForAll()
-        }
-    }
-
-    /// Most of what is mapped by then was for the start alone. Not in a sandbox, where mapping it again is slow, and
-    /// would fall into the first request. By a thread, since a task would itself need much of it again.
-    private static func releaseText() throws(LinuxSystemError) {
-        guard MemoryGauge.detect() == .descendants else { return }
-        try OwnThread.start("text") {
-            usleep(500_000)
-            OwnLimits.releaseText()
         }
     }
 

@@ -80,9 +80,10 @@ void clinux_raise_file_limit(long *soft, long *hard);
 /// No core files; not dumpable. What the kernel refuses stays as it is.
 void clinux_hide_process(void);
 
-/// Gives back the mapped pages of this executable's machine code; those that are used again are mapped again, from the
-/// page cache. What the kernel refuses stays as it is.
-void clinux_release_own_text(void);
+/// Half a second from now, on a thread of its own: gives back the mapped pages of this executable's machine code. Those
+/// that are used again are mapped again, from the page cache. What the kernel refuses stays as it is.
+/// Returns 0, or -errno.
+int clinux_release_own_text_soon(void);
 
 /// Returns the bytes read, or -1.
 int clinux_read_kernel_log(char *buffer, int size);

@@ -16,6 +16,9 @@ package enum OwnLimits {
     /// threads have for the moment.
     package static func hide() { clinux_hide_process() }
 
-    /// Gives back the memory of machine code that only a start needs. Call it when that is over.
-    package static func releaseText() { clinux_release_own_text() }
+    /// Gives back the memory of machine code that only a start needs. Call it at its end.
+    package static func releaseText() throws(LinuxSystemError) {
+        let failure = clinux_release_own_text_soon()
+        guard failure == 0 else { throw LinuxSystemError(.init(errno: -failure), "start thread", "text") }
+    }
 }
