@@ -104,7 +104,8 @@ let package = Package(
         library(
             "SidekickService",
             [
-                "HTTPServing", "WebSockets", "LinuxSystem", "SidekickProtocol", "ComputeCore", nio("NIOCore"),
+                "HTTPServing", "WebSockets", "LinuxSystem", "Archives", "SidekickProtocol", "ComputeCore",
+                nio("NIOCore"),
                 nio("NIOHTTP1"), nio("NIOPosix"), crypto,
             ]),
 
@@ -128,6 +129,7 @@ let package = Package(
         library("HTTPServing", ["ComputeCore", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
         library("WebSockets", ["HTTPServing", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
         library("LinuxSystem", ["CLinux"]),
+        library("Archives", ["CZlib"]),
         library("LinuxHost", ["CLinux", "ComputeCore", crypto, subprocess, systemPackage]),
         library("GVisor", ["LinuxHost", "ComputeCore", subprocess, systemPackage]),
         library("OCIImages", ["LinuxHost", "ComputeCore", crypto]),
@@ -144,6 +146,7 @@ let package = Package(
         // T0: ground
         library("ComputeCore", []),
         .target(name: "CLinux"),
+        .systemLibrary(name: "CZlib"),
 
         // Doubles and contract suites that several test targets share
         .target(
@@ -167,6 +170,7 @@ let package = Package(
                 nio("NIOWebSocket"), nio("NIOEmbedded"),
             ]),
         tests("LinuxSystemTests", ["LinuxSystem"]),
+        tests("ArchivesTests", ["Archives"]),
         tests("LinuxHostTests", ["LinuxHost", "ComputeCore"]),
         tests("GVisorTests", ["GVisor", "LinuxHost", "ComputeCore"]),
         tests("OCIImagesTests", ["OCIImages", "LinuxHost", "ComputeCore", crypto]),

@@ -24,6 +24,9 @@ package struct LinuxSystemError: Error, Hashable, Sendable, CustomStringConverti
         package static let accessDenied = Code(errno: EACCES)
         package static let isDirectory = Code(errno: EISDIR)
         package static let notDirectory = Code(errno: ENOTDIR)
+        package static let alreadyThere = Code(errno: EEXIST)
+        /// A directory was to be put into itself.
+        package static let intoItself = Code(errno: EINVAL)
         package static let crossesMount = Code(errno: EXDEV)
         package static let tooLarge = Code(errno: EFBIG)
         /// Something else changed the same place at the same time.

@@ -15,6 +15,7 @@ package struct Sidekick: Sendable {
     private let commands: CommandService
     private let terminals: TerminalService
     private let broker: EventBroker
+    private let fileHandlers: FileHandlers
     private let supervision: Supervision
     private let claims: ClaimService
     private let publicServer: HTTPServer
@@ -53,9 +54,10 @@ package struct Sidekick: Sendable {
             replay: terminals.announceAll(to:))
         supervision = Supervision(settings: settings, user: user, launcher: launcher, broker: broker)
         let threads = UserThreads()
+        fileHandlers = FileHandlers(threads: threads, stateDirectory: settings.stateDirectory)
         let routes = [
             ServiceRoutes.routes(readiness: { [supervision] in [supervision.readiness] }),
-            FileRoutes(files: FileService(threads: threads)).routes,
+            fileHandlers.routes,
             WatchHandler(service: WatchService(broker: broker)).routes,
             commandHandler.routes,
             CodeHandler(service: CodeService(commands: commands)).routes,
@@ -87,6 +89,7 @@ package struct Sidekick: Sendable {
     package func run(announce: @escaping @Sendable (Ready) -> Void) async throws {
         let listen = try await publicServer.bind()
         let internalListen = try await internalServer.bind()
+        await fileHandlers.resume()
         if let claimed = claims.current { await supervision.resume(in: claimed.compute) }
         announce(Ready(listen: listen, internal: internalListen))
         // Not in a sandbox, where mapping it again is slow, and would fall into the first request.

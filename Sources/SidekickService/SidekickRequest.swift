@@ -76,7 +76,7 @@ package struct ComputeContext: Sendable {
 }
 
 /// An account that a process is started as.
-package struct UserIdentity: Hashable, Sendable {
+package struct UserIdentity: Hashable, Codable, Sendable {
     package let name: String
     /// nil: as the Sidekick itself, with no change of identity (`--isolation process`).
     package let ids: IDs?
@@ -90,7 +90,7 @@ package struct UserIdentity: Hashable, Sendable {
         self.shell = shell
     }
 
-    package struct IDs: Hashable, Sendable {
+    package struct IDs: Hashable, Codable, Sendable {
         package let uid: UInt32
         package let gid: UInt32
         package let supplementary: [UInt32]

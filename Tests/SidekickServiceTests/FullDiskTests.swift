@@ -35,6 +35,50 @@ struct FullDiskTests {
         }
         disk.unmount()
     }
+
+    @Test func streamsAndTreesLeaveNothingHalfOnAFullDisk() async throws {
+        let place = try SidekickPlace()
+        let disk = try TinyDisk(at: place.home + "/disk")
+        try await place.run { place in
+            try await place.claim()
+            let large = SidekickPlace.noise(TinyDisk.bytes * 4)
+            #expect(try await place.bytes(.PUT, "/files/content/disk/kept", body: Array("old".utf8)).status == 201)
+            for name in ["kept", "new"] {
+                let refused = try await place.bytes(.PUT, "/files/content/disk/\(name)", body: large)
+                #expect(refused.status == 507 && refused.text.contains("disk_full"), "\(refused.text)")
+            }
+            // A resumable upload stays where it was, and goes on when there is room.
+            let begun = try await place.authorized(.POST, "/files/uploads", body: #"{"path":"disk/up"}"#)
+            let id = try #require(begun.data("id"))
+            let target = "/files/uploads/\(id)"
+            _ = try await place.bytes(.PATCH, target, body: [1, 2, 3], headers: ["Upload-Offset": "0"])
+            let full = try await place.bytes(.PATCH, target, body: large, headers: ["Upload-Offset": "3"])
+            #expect(full.status == 507, "\(full.text)")
+            let offset = try #require(try await place.bytes(.HEAD, target).header("Upload-Offset"))
+            #expect(offset == "3")
+            #expect(try await place.bytes(.PATCH, target, body: [4], headers: ["Upload-Offset": offset]).status == 200)
+            #expect(try await place.authorized(.POST, target + "/complete").status == 201)
+            #expect(try await place.bytes(.GET, "/files/content/disk/up").body == [1, 2, 3, 4])
+
+            #expect(try await place.bytes(.PUT, "/files/content/src/big", body: large).status == 201)
+            let archive = try await place.bytes(.GET, "/files/archive?path=src&format=tar")
+            for format in ["tar", "zip"] {
+                let archive =
+                    format == "tar" ? archive : try await place.bytes(.GET, "/files/archive?path=src&format=zip")
+                let unpacked = try await place.bytes(.POST, "/files/archive?path=disk/un", body: archive.body)
+                #expect(unpacked.status == 507 && unpacked.text.contains("disk_full"), "\(unpacked.text)")
+                #expect(try await place.command("rm -r disk/un").exitCode == 0)
+            }
+            let copied = try await place.authorized(.POST, "/files/copy", body: #"{"from":"src/big","to":"disk/big"}"#)
+            #expect(copied.status == 507, "\(copied.body)")
+            let moved = try await place.authorized(.POST, "/files/move", body: #"{"from":"src","to":"disk/src"}"#)
+            #expect(moved.status == 507, "\(moved.body)")
+            #expect(
+                try await place.command("ls -A disk src; cat disk/kept").stdout == "disk:\nkept\nup\n\nsrc:\nbig\nold")
+            #expect(place.errors == [])
+        }
+        disk.unmount()
+    }
 }
 
 /// A tmpfs that is gone with the value.

@@ -1,5 +1,6 @@
 #pragma once
 #include "CLinuxEvents.h"
+#include "CLinuxFiles.h"
 #include "CLinuxIdentity.h"
 #include "CLinuxNetwork.h"
 #include "CLinuxProcess.h"

@@ -30,6 +30,9 @@ struct DirectoryStream: ~Copyable {
 
     deinit { closedir(stream) }
 
+    /// Of the directory, for calls on its entries.
+    var descriptor: Int32 { dirfd(stream) }
+
     mutating func next() throws(LinuxSystemError) -> Entry? {
         while true {
             errno = 0

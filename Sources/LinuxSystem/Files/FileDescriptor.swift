@@ -44,6 +44,19 @@ package struct FileDescriptor: ~Copyable {
         }
     }
 
+    /// - Returns: how many bytes came; none at the end.
+    package func read(
+        into buffer: UnsafeMutableRawBufferPointer, at offset: Int64? = nil, _ subject: String
+    ) throws(LinuxSystemError) -> Int {
+        while true {
+            let count =
+                offset.map { pread(raw, buffer.baseAddress, buffer.count, off_t($0)) }
+                ?? Glibc.read(raw, buffer.baseAddress, buffer.count)
+            if count >= 0 { return count }
+            guard errno == EINTR else { throw .last("read", subject) }
+        }
+    }
+
     /// To the end, but no more than `limit` bytes.
     package func readAll(upTo limit: Int, _ subject: String) throws(LinuxSystemError) -> [UInt8] {
         var bytes: [UInt8] = []

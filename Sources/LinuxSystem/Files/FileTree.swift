@@ -14,6 +14,13 @@ package enum FileTree {
         package let isDirectory: Bool
         /// Milliseconds since 1970.
         package let modifiedAt: Int64
+        /// Permission bits, `0o7777` at most.
+        package let mode: UInt32
+        package let uid: UInt32
+        package let gid: UInt32
+        /// Where it leads, if it is a link; everything else is then about what it leads to, or about the link itself when
+        /// that was asked for or nothing is there.
+        package let linkTarget: String?
     }
 
     /// - Throws: `.tooLarge` when there are more than `limit` entries.
@@ -24,21 +31,34 @@ package enum FileTree {
         var entries: [Entry] = []
         while let found = try stream.next() {
             guard entries.count < limit else { throw LinuxSystemError(.tooLarge, "list", path) }
-            var info = stat()
-            // A link shows what it leads to; a dangling one shows itself.
-            guard
-                fstatat(directory.raw, found.name, &info, 0) == 0
-                    || fstatat(directory.raw, found.name, &info, AT_SYMLINK_NOFOLLOW) == 0
-            else { continue }  // gone between listing and looking
-            entries.append(entry(path == "/" ? "/\(found.text)" : "\(path)/\(found.text)", info))
+            // Nothing when it has gone between listing and looking.
+            guard let seen = look(found.name, in: directory.raw, follow: true, orLink: true) else { continue }
+            entries.append(entry(path == "/" ? "/\(found.text)" : "\(path)/\(found.text)", seen.info, seen.target))
         }
         return entries.sorted { $0.name < $1.name }
     }
 
-    package static func status(_ path: String) throws(LinuxSystemError) -> Entry {
+    /// - Parameter follow: false tells about a link itself.
+    package static func status(_ path: String, follow: Bool = true) throws(LinuxSystemError) -> Entry {
+        guard let seen = look(path.utf8CString.map { $0 }, in: AT_FDCWD, follow: follow, orLink: false) else {
+            throw .last("stat", path)
+        }
+        return entry(path, seen.info, seen.target)
+    }
+
+    /// - Parameter orLink: a link that leads nowhere shows itself.
+    /// - Returns: nil with errno.
+    private static func look(
+        _ name: [CChar], in directory: Int32, follow: Bool, orLink: Bool
+    ) -> (info: stat, target: String?)? {
         var info = stat()
-        guard stat(path, &info) == 0 else { throw .last("stat", path) }
-        return entry(path, info)
+        guard fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
+        guard info.kind == S_IFLNK else { return (info, nil) }
+        let target = (try? readLink(name, in: directory, "")).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        guard follow else { return (info, target) }
+        var behind = stat()
+        if fstatat(directory, name, &behind, 0) == 0 { return (behind, target) }
+        return orLink ? (info, target) : nil
     }
 
     package static func read(_ path: String, limit: Int) throws(LinuxSystemError) -> (Entry, [UInt8]) {
@@ -52,7 +72,7 @@ package enum FileTree {
         return (entry(path, info), try file.readAll(upTo: limit, path))
     }
 
-    static func refuseProcess(_ descriptor: Int32, _ path: String) throws(LinuxSystemError) {
+    package static func refuseProcess(_ descriptor: Int32, _ path: String) throws(LinuxSystemError) {
         guard clinux_file_system_type(descriptor) != procMagic else {
             throw LinuxSystemError(.accessDenied, "open a path below /proc", path)
         }
@@ -61,10 +81,12 @@ package enum FileTree {
     /// PROC_SUPER_MAGIC
     private static let procMagic = 0x9fa0
 
-    static func entry(_ path: String, _ info: stat) -> Entry {
+    static func entry(_ path: String, _ info: stat, _ linkTarget: String? = nil) -> Entry {
         Entry(
-            name: path.split(separator: "/").last.map(String.init) ?? "/", path: path, size: Int64(info.st_size),
+            name: path.utf8.split(separator: UInt8(ascii: "/")).last.map { String(Substring($0)) } ?? "/", path: path,
+            size: Int64(info.st_size),
             isDirectory: info.isDirectory,
-            modifiedAt: Int64(info.st_mtim.tv_sec) * 1000 + Int64(info.st_mtim.tv_nsec) / 1_000_000)
+            modifiedAt: Int64(info.st_mtim.tv_sec) * 1000 + Int64(info.st_mtim.tv_nsec) / 1_000_000,
+            mode: info.st_mode & 0o7777, uid: info.st_uid, gid: info.st_gid, linkTarget: linkTarget)
     }
 }

@@ -33,7 +33,7 @@ package struct FilePath: Hashable, Sendable {
             absolute = Self.join([], components)
             legacy = nil
         } else {
-            let base = directory.split(separator: "/").map(String.init)
+            let base = directory.utf8.split(separator: UInt8(ascii: "/")).map { String(Substring($0)) }
             absolute = Self.join(base, components)
             legacy = components.isEmpty ? nil : Self.join([], components)
         }
@@ -43,7 +43,10 @@ package struct FilePath: Hashable, Sendable {
     private static func components(_ text: String) throws(Problem) -> [String] {
         guard text.utf8.count <= maxBytes else { throw tooLong }
         var components: [String] = []
-        for part in text.split(separator: "/") where part != "." {
+        // By bytes, as the kernel does: a combining mark behind it makes a slash another Character.
+        for bytes in text.utf8.split(separator: UInt8(ascii: "/")) {
+            let part = Substring(bytes)
+            guard part != "." else { continue }
             // Refused, not resolved: what `a/../b` names depends on whether `a` is a link.
             guard part != ".." else { throw .invalid("path", "path must not contain \"..\"") }
             guard !part.utf8.contains(0) else { throw .invalid("path", "path must not contain a NUL") }
@@ -95,6 +98,17 @@ package struct QueryReader: Sendable {
             guard let equals = pair.firstIndex(of: "=") else { return (pair, "") }
             return (pair[..<equals], pair[pair.index(after: equals)...])
         }
+    }
+
+    package func has(_ name: String) -> Bool { pairs.contains { $0.name == name } }
+
+    /// Every value of that name, decoded.
+    package func strings(_ name: String) throws(Problem) -> [String] {
+        var values: [String] = []
+        for pair in pairs where pair.name == name {
+            values.append(try FilePath.percentDecoded(String(pair.value), plusIsSpace: true, field: name))
+        }
+        return values
     }
 
     /// The first value of that name, decoded.

@@ -12,10 +12,11 @@ struct FileRoutes: Sendable {
         [
             SidekickRoute(.GET, "/files", handle: list),
             SidekickRoute(.POST, "/files", handle: create),
+            SidekickRoute(.POST, "/files/batch", handle: batch),
             SidekickRoute(.GET, "/files/{path...}", handle: get),
             SidekickRoute(.PUT, "/files/{path...}", handle: put),
             SidekickRoute(.DELETE, "/files/{path...}", handle: delete),
-            SidekickRoute(.HEAD, "/files/{path...}", handle: head),
+            SidekickRoute(.HEAD, "/files/{path...}", handle: get),
         ]
     }
 
@@ -45,26 +46,39 @@ struct FileRoutes: Sendable {
         _ path: FilePath, _ fields: FieldReader, _ request: SidekickRequest, _ message: String, status: Int,
         contentRequired: Bool
     ) async throws -> SidekickAnswer {
-        let content = contentRequired ? try fields.requiredString("content") : try fields.string("content") ?? ""
-        let bytes: [UInt8]
-        switch try Self.encoding(try fields.string("encoding")) {
-        case .text: bytes = Array(content.utf8)
-        case .base64:
-            guard let decoded = Data(base64Encoded: content) else {
-                throw Problem.invalid("content", "content is not valid base64")
-            }
-            bytes = Array(decoded)
-        }
+        let bytes = try Self.content(fields, required: contentRequired)
         let entry = try await files.write(path, bytes, as: request.compute.user)
         return .success(message, status: status, data: ["file": Self.json(entry)])
     }
 
+    /// The bytes that a body's `content` stands for.
+    static func content(_ fields: FieldReader, required: Bool) throws(Problem) -> [UInt8] {
+        let content = required ? try fields.requiredString("content") : try fields.string("content") ?? ""
+        switch try encoding(try fields.string("encoding"), fields.path("encoding")) {
+        case .text: return Array(content.utf8)
+        case .base64:
+            guard let decoded = Data(base64Encoded: content) else {
+                throw .invalid(fields.path("content"), "\(fields.path("content")) is not valid base64")
+            }
+            return Array(decoded)
+        }
+    }
+
     private func get(_ request: SidekickRequest) async throws -> SidekickAnswer {
-        let path = try path(request)
+        try await get(request, try path(request))
+    }
+
+    /// What the contract answers for a file; other routes come here when a path can also be read as a file's.
+    func get(_ request: SidekickRequest, _ path: FilePath) async throws -> SidekickAnswer {
         let query = QueryReader(request.query)
+        let user = request.compute.user
+        if request.method == .HEAD {
+            _ = try await files.status(path, as: user)
+            return .status(200)
+        }
         guard try query.bool("content") ?? false else {
-            return .success(
-                "File found", data: ["file": Self.json(try await files.status(path, as: request.compute.user))])
+            let entry = try await files.status(path, follow: try query.bool("follow") ?? true, as: user)
+            return .success("File found", data: ["file": Self.json(entry)])
         }
         let encoding = try Self.encoding(try query.string("encoding"))
         let (entry, bytes) = try await files.read(path, as: request.compute.user)
@@ -87,13 +101,12 @@ struct FileRoutes: Sendable {
     }
 
     private func delete(_ request: SidekickRequest) async throws -> SidekickAnswer {
-        try await files.remove(try path(request), as: request.compute.user)
-        return .noContent
+        try await delete(request, try path(request))
     }
 
-    private func head(_ request: SidekickRequest) async throws -> SidekickAnswer {
-        _ = try await files.status(try path(request), as: request.compute.user)
-        return .status(200)
+    func delete(_ request: SidekickRequest, _ path: FilePath) async throws -> SidekickAnswer {
+        try await files.remove(path, as: request.compute.user)
+        return .noContent
     }
 
     private func path(_ request: SidekickRequest) throws(Problem) -> FilePath {
@@ -102,19 +115,25 @@ struct FileRoutes: Sendable {
 
     private enum Encoding: String { case text = "utf-8", base64 }
 
-    private static func encoding(_ name: String?) throws(Problem) -> Encoding {
+    private static func encoding(_ name: String?, _ field: String = "encoding") throws(Problem) -> Encoding {
         switch name {
         case nil, "", "utf-8", "utf8", "raw", "text": .text
         case "base64": .base64
-        default: throw .invalid("encoding", "encoding must be \"utf-8\" or \"base64\"")
+        default: throw .invalid(field, "\(field) must be \"utf-8\" or \"base64\"")
         }
     }
 
-    private static func json(_ entry: FileTree.Entry) -> JSONValue {
-        .object([
+    static func json(_ entry: FileTree.Entry) -> JSONValue {
+        let mode = String(entry.mode, radix: 8)
+        var members: [String: JSONValue] = [
             "name": .string(entry.name), "path": .string(entry.path), "size": .int(entry.size),
             "is_dir": .bool(entry.isDirectory),
             "modified_at": .string(WallTime(milliseconds: entry.modifiedAt).rfc3339),
-        ])
+            "mode": .string(String(repeating: "0", count: max(4 - mode.count, 0)) + mode),
+            "owner": .int(Int64(entry.uid)), "group": .int(Int64(entry.gid)),
+            "is_symlink": .bool(entry.linkTarget != nil),
+        ]
+        if let target = entry.linkTarget { members["target"] = .string(target) }
+        return .object(members)
     }
 }

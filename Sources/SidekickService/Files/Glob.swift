@@ -34,7 +34,10 @@ package struct Glob: Hashable, Sendable, CustomStringConvertible {
         guard pattern.utf8.count <= Self.maxBytes else {
             throw .invalid(field, "\(field) holds a pattern of more than \(Self.maxBytes) bytes")
         }
-        var parts = pattern.split(separator: "/", omittingEmptySubsequences: false)[...]
+        // By scalars: a combining mark behind it makes a slash another Character.
+        var parts = pattern.unicodeScalars.split(separator: "/", omittingEmptySubsequences: false).map {
+            Substring($0)
+        }[...]
         let isRooted = parts.count > 1 && parts.first?.isEmpty == true
         // A slash at the end says "a directory"; whoever asks with a path alone cannot tell, and needs not.
         while parts.last?.isEmpty == true { parts = parts.dropLast() }
@@ -62,7 +65,7 @@ package struct Glob: Hashable, Sendable, CustomStringConvertible {
 
     /// - Parameter relativePath: without a slash at its ends.
     package func matches(_ relativePath: String) -> Bool {
-        let path = relativePath.split(separator: "/").filter { $0 != "." }.map { Array($0.unicodeScalars.map(\.value)) }
+        let path = relativePath.unicodeScalars.split(separator: "/").map { $0.map(\.value) }.filter { $0 != [0x2E] }
         guard !path.isEmpty else { return false }
         return Self.matches(components, path, isRun: { $0 == .anyDepth }) { component, name in
             guard case .name(let tokens) = component else { return false }

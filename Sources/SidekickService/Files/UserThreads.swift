@@ -31,11 +31,12 @@ package final class UserThreads: Sendable {
 
     package init() {}
 
+    /// - Parameter user: nil: as ourselves.
     /// - Throws: what `work` throws; a 503 `Problem` when there is too much to do.
     package func run<T: Sendable>(
-        as user: UserIdentity, _ work: @escaping @Sendable () throws -> T
+        as user: UserIdentity?, _ work: @escaping @Sendable () throws -> T
     ) async throws -> T {
-        let identity = user.ids?.threadIdentity
+        let identity = user?.ids?.threadIdentity
         let (threads, retired) = try enter(identity)
         defer { leave(identity) }
         // A pool ends its threads without our waiting for them.

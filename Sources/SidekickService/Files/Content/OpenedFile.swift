@@ -1,0 +1,79 @@
+import ComputeCore
+import Glibc
+import LinuxSystem
+import NIOCore
+
+/// A regular file that is open for reading, as it was when it was opened.
+struct OpenedFile: Sendable {
+    /// Large enough that a hop between threads costs nothing against it.
+    static let pieceBytes = 256 << 10
+
+    let file: SharedDescriptor
+    let path: String
+    let size: Int64
+    /// Changes with every change of the file: two contents never share it, except by somebody who sets clocks back.
+    let entityTag: String
+    /// As in HTTP.
+    let lastModified: String
+
+    init(_ path: String) throws(LinuxSystemError) {
+        // Without O_NONBLOCK, a pipe without a writer would hold the thread for ever.
+        let descriptor = try FileDescriptor.open(path, O_RDONLY | O_NONBLOCK)
+        let info = try descriptor.status(path)
+        guard !info.isDirectory else { throw LinuxSystemError(.isDirectory, "read", path) }
+        guard info.kind == S_IFREG else { throw LinuxSystemError(.notRegularFile, "read", path) }
+        try FileTree.refuseProcess(descriptor.raw, path)
+        file = SharedDescriptor(descriptor)
+        self.path = path
+        size = Int64(info.st_size)
+        let parts = [
+            Int(info.st_ino), Int(info.st_size), info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
+            info.st_ctim.tv_nsec,
+        ]
+        entityTag = "\"\(parts.map { String($0, radix: 36) }.joined(separator: "-"))\""
+        lastModified = Self.httpDate(Int64(info.st_mtim.tv_sec))
+    }
+
+    /// Up to a piece from there; empty at the end.
+    func read(at offset: Int64, upTo limit: Int64) throws(LinuxSystemError) -> ByteBuffer {
+        let count = Int(min(limit, Int64(Self.pieceBytes)))
+        var buffer = ByteBuffer()
+        var failure: LinuxSystemError?
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { bytes in
+            do throws(LinuxSystemError) {
+                return try file.descriptor.read(
+                    into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<count]), at: offset, path)
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw failure }
+        return buffer
+    }
+
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`
+    static func httpDate(_ seconds: Int64) -> String {
+        var time = time_t(seconds)
+        var parts = tm()
+        gmtime_r(&time, &parts)
+        let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let day = days[Int(parts.tm_wday) % 7]
+        let month = months[Int(parts.tm_mon) % 12]
+        return "\(day), \(two(parts.tm_mday)) \(month) \(parts.tm_year + 1900) "
+            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT"
+    }
+}
+
+extension FileService {
+    func open(_ path: FilePath, as user: UserIdentity) async throws -> OpenedFile {
+        try await withFallback(path, user) { path throws(LinuxSystemError) in try OpenedFile(path) }
+    }
+
+    func read(_ file: OpenedFile, at offset: Int64, upTo limit: Int64, as user: UserIdentity) async throws -> ByteBuffer
+    {
+        try await perform(file.path, user) { () throws(LinuxSystemError) in try file.read(at: offset, upTo: limit) }
+    }
+}
