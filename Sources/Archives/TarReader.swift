@@ -149,7 +149,7 @@ package struct TarReader: Sendable {
             throw ArchiveError(.unsupported, "sparse and multi-volume members are not supported", entry: name)
         default: kind = .special
         }
-        if records.keys.contains(where: { $0.hasPrefix("GNU.sparse.") }) {
+        if records[Self.sparse] != nil {
             throw ArchiveError(.unsupported, "sparse members are not supported", entry: name)
         }
         var size = try number(header, 124, 12, "size")
@@ -179,6 +179,8 @@ package struct TarReader: Sendable {
         }
     }
 
+    private static let sparse = "GNU.sparse."
+
     /// The ones that we use. Each says its own length, so a line break in a name does no harm.
     private static func records(_ bytes: [UInt8]) throws(ArchiveError) -> [String: [UInt8]] {
         var records: [String: [UInt8]] = [:]
@@ -193,8 +195,11 @@ package struct TarReader: Sendable {
                 throw ArchiveError(.malformed, "a broken pax header")
             }
             let key = String(decoding: record[..<equals], as: UTF8.self)
-            if ["path", "linkpath", "size", "mtime"].contains(key) || key.hasPrefix("GNU.sparse.") {
+            if ["path", "linkpath", "size", "mtime"].contains(key) {
                 records[key] = Array(record[(equals + 1)...].dropLast())
+            } else if key.hasPrefix("GNU.sparse.") {
+                // That there is one. Kept by their own names, they could be without number.
+                records[Self.sparse] = []
             }
             rest = rest[(rest.startIndex + length)...]
         }

@@ -61,6 +61,18 @@ struct TarTests {
         }
     }
 
+    /// In vain they would otherwise be gathered for members that never come.
+    @Test func recordsOfSparseFilesAreRefusedWithTheirMember() throws {
+        let record = Array("22 GNU.sparse.major=1\n".utf8)
+        let header = TarWriter.header(
+            ArchiveEntry(path: Array("g".utf8), kind: .file, mode: 0, size: Int64(record.count)))
+        var archive = header + record + TarWriter.padding(Int64(record.count))
+        archive[156] = UInt8(ascii: "x")
+        ArchiveFuzzTests.mend(&archive, at: 0)
+        let error = #expect(throws: ArchiveError.self) { try Self.read(archive + Self.archive(Self.members)) }
+        #expect(error?.code == .unsupported)
+    }
+
     @Test func everyTruncationIsSeen() throws {
         let archive = Self.archive(Array(Self.members[0...1]))
         // Its end marks may be missing, and a last padding.

@@ -113,6 +113,24 @@ struct ArchiveRouteTests {
         }
     }
 
+    @Test(.enabled(if: Tool.python.isThere, "needs python3"), arguments: ["", "&max_bytes=9223372036854775807"])
+    func aSizeThatNoNumberHoldsWithTheOthersIsTooLarge(_ limit: String) async throws {
+        try await Self.started { place in
+            let made = try await place.command(
+                Self.python(
+                    """
+                    import tarfile as t
+                    small, large = t.TarInfo('small'), t.TarInfo('large')
+                    small.size, large.size = 4, 2**63 - 1
+                    open('in', 'wb').write(small.tobuf() + b'good' + bytes(508) + large.tobuf(t.GNU_FORMAT))
+                    """))
+            #expect(made.exitCode == 0, "\(made)")
+            let archive = try #require(FileManager.default.contents(atPath: place.home + "/in"))
+            let answer = try await place.bytes(.POST, "/files/archive?path=target\(limit)", body: Array(archive))
+            #expect(answer.status == 413 && answer.text.contains("large"), "\(answer.text)")
+        }
+    }
+
     @Test func anOldLinkInTheTargetIsNotWrittenThrough() async throws {
         try await Self.started { place in
             // A real archive of l/evil, into a directory where l is a link.

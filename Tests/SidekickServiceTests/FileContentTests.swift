@@ -137,6 +137,29 @@ struct FileContentTests {
         }
     }
 
+    /// Some file systems keep any time that a file is given; this one does on most machines.
+    @Test(arguments: [Int64.max, Int64.min, 99_999_999_999_999_999, 67_768_036_191_676_798])
+    func aFileWithAnImpossibleTimeIsLikeAnyOther(_ seconds: Int64) async throws {
+        try await Self.started { place in
+            let directory = "/dev/shm/sk-time-\(UInt32.random(in: 0 ... .max))"
+            try #require(mkdir(directory, 0o755) == 0)
+            defer { try? FileManager.default.removeItem(atPath: directory) }
+            let file = open(directory + "/f", O_CREAT | O_WRONLY, 0o644)
+            let times = [
+                timespec(tv_sec: Int(seconds), tv_nsec: 999_999_999), timespec(tv_sec: Int(seconds), tv_nsec: 0),
+            ]
+            #expect(futimens(file, times) == 0)
+            close(file)
+            for target in ["/files?path=\(directory)", "/files/\(directory)/f", "/files/content/\(directory)/f"] {
+                #expect(try await place.bytes(.GET, target).status == 200, "\(target)")
+            }
+            for format in ["tar", "zip"] {
+                let archive = try await place.bytes(.GET, "/files/archive?path=\(directory)&format=\(format)")
+                #expect(try await place.bytes(.POST, "/files/archive?path=\(format)", body: archive.body).status == 200)
+            }
+        }
+    }
+
     @Test func aDirectoryNamedContentIsStillReachedByTheContract() async throws {
         try await Self.started { place in
             for path in ["content/only", "content/both", "both"] {

@@ -43,6 +43,21 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: Tool.python.isThere, "needs python3"), arguments: ["tar.gz", "zip"])
+    func manyMembersAreUnpackedAndPacked(_ format: String) async throws {
+        let script =
+            format == "zip"
+            ? "z=zipfile.ZipFile('in','w')\nfor i in range(10000): z.writestr('%d/%d' % (i % 100, i), '')\nz.close()"
+            : "z=tarfile.open('in','w:gz')\nfor i in range(10000): z.addfile(tarfile.TarInfo('%d/%d' % (i % 100, i)))\nz.close()"
+        try await Self.flat("python3 - <<'END'\nimport tarfile, zipfile\n\(script)\nEND") { place in
+            let archive = try #require(FileManager.default.contents(atPath: place.home + "/in"))
+            let unpacked = try await place.bytes(.POST, "/files/archive?path=new", body: Array(archive))
+            #expect(unpacked.status == 200 && unpacked.text.contains(#""entries":10000"#), "\(unpacked.text)")
+            #expect(try await place.command("find new -type f | wc -l").stdout == "10000\n")
+            #expect(try await place.download("/files/archive?path=new&format=\(format)") > 0)
+        }
+    }
+
     /// Of a file that has a size and no content on disk, so that it is the archive that takes the time.
     @Test(arguments: ["tar", "tar.gz", "zip"]) func aLargeTreeIsPackedAndUnpacked(_ format: String) async throws {
         try await Self.flat("mkdir big; truncate -s \(Self.megabytes)M big/file") { place in

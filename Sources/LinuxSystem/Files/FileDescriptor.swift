@@ -77,4 +77,8 @@ package struct FileDescriptor: ~Copyable {
 extension stat {
     package var kind: UInt32 { st_mode & S_IFMT }
     package var isDirectory: Bool { kind == S_IFDIR }
+
+    /// When it was last written, in seconds since 1970, as far as years have four digits. Whoever owns a file sets any number of
+    /// 64 bits, and calculating with that would end us.
+    package var modifiedSeconds: Int64 { min(max(Int64(st_mtim.tv_sec), -62_135_596_800), 253_402_300_799) }
 }

@@ -86,7 +86,7 @@ package enum FileTree {
             name: path.utf8.split(separator: UInt8(ascii: "/")).last.map { String(Substring($0)) } ?? "/", path: path,
             size: Int64(info.st_size),
             isDirectory: info.isDirectory,
-            modifiedAt: Int64(info.st_mtim.tv_sec) * 1000 + Int64(info.st_mtim.tv_nsec) / 1_000_000,
+            modifiedAt: info.modifiedSeconds * 1000 + Int64(info.st_mtim.tv_nsec) / 1_000_000,
             mode: info.st_mode & 0o7777, uid: info.st_uid, gid: info.st_gid, linkTarget: linkTarget)
     }
 }

@@ -112,7 +112,7 @@ struct ArchivePacker: ~Copyable {
             return
         }
         var entry = ArchiveEntry(
-            path: found.path, kind: .file, mode: found.mode, modified: Int64(found.info.st_mtim.tv_sec),
+            path: found.path, kind: .file, mode: found.mode, modified: found.info.modifiedSeconds,
             uid: found.info.st_uid, gid: found.info.st_gid)
         switch found.kind {
         case S_IFDIR:

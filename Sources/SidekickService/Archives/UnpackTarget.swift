@@ -39,7 +39,8 @@ struct UnpackTarget: ~Copyable {
         guard outcome.entries <= limits.maxEntries else {
             throw tooLarge("more than \(limits.maxEntries) members", "max_entries")
         }
-        guard outcome.bytes + entry.size <= limits.maxBytes else {
+        // Not by their sum, which may be more than a number holds.
+        guard entry.size <= limits.maxBytes - outcome.bytes else {
             throw tooLarge("more than \(limits.maxBytes) bytes", "max_bytes")
         }
         guard let path = TreePath(entry.path) else {

@@ -12,7 +12,7 @@ struct ZipUnpacker: ~Copyable {
 
     /// What of the directory has not been read, and what was read and not used.
     private var directory: Range<Int64>?
-    private var pending: [UInt8] = []
+    private var pending: ArraySlice<UInt8> = []
 
     fileprivate struct Content: ~Copyable {
         let record: ZipRecord
@@ -88,10 +88,10 @@ struct ZipUnpacker: ~Copyable {
     /// - Returns: false when there is none.
     private mutating func nextMember() throws(Problem) -> Bool {
         while true {
-            var rest = pending[...]
+            var rest = pending
             let record = try Self.translating { () throws(ArchiveError) in try ZipRecord.next(&rest) }
             if let record {
-                pending = Array(rest)
+                pending = rest
                 try begin(record)
                 return true
             }

@@ -22,12 +22,16 @@ extension FileService {
         case ENODEV, ENXIO: .invalid(field, "\(path) is a device, pipe or socket, not a file")
         case EFBIG:
             Problem(
-                status: 413, code: .tooLarge, message: "\(path) is too large; use /files/content", field: field)
+                status: 413, code: .tooLarge,
+                message: "\(path) is too large for one answer; use /files/content, or /files/find for a directory",
+                field: field)
         case ENOSPC, EDQUOT:
             Problem(status: 507, code: .diskFull, message: "the disk is full: \(path) was not written", field: field)
         case EXDEV, EBUSY:
             Problem(
                 status: 409, code: .conflict, message: "\(path) has another file system mounted in it", field: field)
+        case EMLINK: Problem(status: 409, code: .conflict, message: "\(path) has too many names", field: field)
+        case EILSEQ, EOPNOTSUPP: .invalid(field, "its file system cannot do this with \(path)")
         case ESTALE: Problem(status: 409, code: .conflict, message: "\(path) was changed meanwhile", field: field)
         case EMFILE, ENFILE: .unavailable("too many files are open")
         default:

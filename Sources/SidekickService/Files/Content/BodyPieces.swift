@@ -23,13 +23,16 @@ struct BodyPieces: Sendable {
                 return true
             }
             group.addTask {
-                var seen: UInt64 = .max
-                while true {
+                // Many short sleeps: one that is cancelled keeps its memory until it would have ended, and bodies are many.
+                let tick = min(maxPause, .seconds(2))
+                var (seen, pause) = (moves.count, Duration.zero)
+                while pause < maxPause {
+                    try await Task.sleep(for: tick)
                     let now = moves.count
-                    if now == seen { return false }
+                    pause = now == seen ? pause + tick : .zero
                     seen = now
-                    try await Task.sleep(for: maxPause)
                 }
+                return false
             }
             defer { group.cancelAll() }
             guard try await group.next() == true else {

@@ -27,11 +27,11 @@ struct OpenedFile: Sendable {
         self.path = path
         size = Int64(info.st_size)
         let parts = [
-            Int(info.st_ino), Int(info.st_size), info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
+            Int(bitPattern: info.st_ino), info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
             info.st_ctim.tv_nsec,
         ]
         entityTag = "\"\(parts.map { String($0, radix: 36) }.joined(separator: "-"))\""
-        lastModified = Self.httpDate(Int64(info.st_mtim.tv_sec))
+        lastModified = Self.httpDate(info.modifiedSeconds)
     }
 
     /// Up to a piece from there; empty at the end.
