@@ -1,5 +1,6 @@
 """HTTP over one connection that is kept, with as little of our own as can be: what the client costs is timed as well."""
 import dataclasses
+import itertools
 import json
 import socket
 
@@ -103,11 +104,22 @@ class HTTPConnection:
             count += received
         return count
 
+    def stream(self, target):
+        """The pieces of an answer whose length nobody knows before, as they come."""
+        self.socket.sendall(self.prepared("GET", target))
+        head, status = self._head()
+        if status != 200 or b"transfer-encoding: chunked" not in head.lower():
+            raise ConnectionBroken(f"GET {target}: {status} {self._exactly(min(_length(head.lower()), 500))!r}")
+        return self._chunks()
+
     def upload(self, target, piece, count, headers=()):
         """`count` times the same piece as one body."""
-        self.socket.sendall(self.prepared("PUT", target, headers=headers, length=len(piece) * count))
+        return self.send("PUT", target, itertools.repeat(piece, count), len(piece) * count, headers)
+
+    def send(self, method, target, pieces, length, headers=()):
+        self.socket.sendall(self.prepared(method, target, headers=headers, length=length))
         try:
-            for _ in range(count):
+            for piece in pieces:
                 self.socket.sendall(piece)
         except (BrokenPipeError, ConnectionResetError):
             # Refused before its end: the answer says why.
@@ -131,15 +143,17 @@ class HTTPConnection:
         return body
 
     def _chunks(self):
-        while True:
-            while (end := self._rest.find(b"\r\n")) < 0:
-                self._receive()
-            size = int(self._rest[:end].split(b";")[0], 16)
-            self._rest = self._rest[end + 2:]
-            chunk = self._exactly(size + 2)[:-2]
-            if size == 0:
-                return
-            yield chunk
+        while size := int(self._line().split(b";")[0], 16):
+            yield self._exactly(size + 2)[:-2]
+        # What was not known at the begin; nobody here asks for it.
+        while self._line():
+            pass
+
+    def _line(self):
+        while (end := self._rest.find(b"\r\n")) < 0:
+            self._receive()
+        line, self._rest = self._rest[:end], self._rest[end + 2:]
+        return line
 
     def _receive(self):
         received = self.socket.recv(1 << 18)

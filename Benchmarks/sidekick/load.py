@@ -118,6 +118,39 @@ def files(sidekick, number):
         call(connection, "DELETE", f"/files/{name}")
 
 
+def uploads(sidekick, number):
+    """In two requests; every third is given up between them."""
+    with sidekick.connection() as connection:
+        name = f"upload-{number % 7}"
+        made = call(connection, "POST", "/files/uploads", {"path": name, "size": 2 * len(MEGABYTE)}).data["id"]
+        for offset in (0, len(MEGABYTE)):
+            if offset and number % 3 == 0:
+                call(connection, "DELETE", f"/files/uploads/{made}")
+                break
+            answer = connection.send(
+                "PATCH", f"/files/uploads/{made}", [MEGABYTE], len(MEGABYTE), [("Upload-Offset", offset)])
+            assert answer.status in (200, 201), answer
+        else:
+            call(connection, "DELETE", f"/files/{name}")
+
+
+def trees(sidekick, number):
+    """Copied, packed, unpacked, searched, and then gone."""
+    name, kind = f"tree-{number % 7}", ("tar", "tar.gz", "zip")[number % 3]
+    with sidekick.connection() as connection, sidekick.connection() as other:
+        writes = [{"path": f"{name}/{part}/{part}", "operation": "write", "content": f"needle {number}\n"} for part in "abc"]
+        call(connection, "POST", "/files/batch", {"files": writes})
+        call(connection, "POST", "/files/copy", {"from": name, "to": f"{name}/d", "recursive": True})
+        archive = f"/files/archive?path={name}&format={kind}"
+        length = sum(len(part) for part in connection.stream(archive))
+        answer = connection.send("POST", f"/files/archive?path=out-{name}", other.stream(archive), length)
+        assert answer.status == 200, answer
+        for path in (name, f"out-{name}"):
+            found = call(connection, "POST", "/files/search", {"path": path, "pattern": f"needle {number}"}).data
+            assert found["count"] == 6, found
+            call(connection, "DELETE", f"/files/{path}")
+
+
 def watchers(sidekick, number):
     """A change is told; a watcher leaves nothing."""
     with sidekick.connection() as connection, sidekick.socket() as socket:
@@ -133,4 +166,4 @@ def watchers(sidekick, number):
         call(connection, "DELETE", f"/files/seen-{number % 5}")
 
 
-KINDS = (commands, output, terminals, files, watchers)
+KINDS = (commands, output, terminals, files, uploads, trees, watchers)

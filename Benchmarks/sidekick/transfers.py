@@ -1,4 +1,5 @@
-"""One very large file up and down again: whole, and with hardly any memory."""
+"""One very large file up and down, and as an archive out and in again: whole, and with hardly any memory."""
+import contextlib
 import hashlib
 import os
 
@@ -8,25 +9,43 @@ from stage import want_streams
 
 PIECE_BYTES = 1 << 20
 RESIDENT_MEGABYTES = 20
+# Without compression: it is the way through that is looked at.
+ARCHIVE = "/files/archive?path=large&format=tar"
 
 
 def run(sidekick, gigabytes):
     piece, count = os.urandom(PIECE_BYTES), int(gigabytes * 1024)
-    sent, came = hashlib.sha256(), hashlib.sha256()
+    name, peaks = f"{gigabytes:g} GiB", {}
+    sent = hashlib.sha256()
     for _ in range(count):
         sent.update(piece)
-    with sidekick.connection(timeout=1200) as connection:
+
+    @contextlib.contextmanager
+    def peak(way):
+        memory.reset_peak(sidekick.pid)
+        yield
+        peaks[way] = memory.peak_megabytes(sidekick.pid)
+
+    def is_whole(path):
+        came = hashlib.sha256()
+        size = connection.download(f"/files/content/{path}", bytearray(1 << 20), came)
+        return Promise(f"{name}: what comes back is what was sent, from {path}", size == count * PIECE_BYTES
+                       and sent.digest() == came.digest(), f"{size} bytes")
+
+    with sidekick.connection(timeout=1200) as connection, sidekick.connection(timeout=1200) as other:
         want_streams(connection)
-        memory.reset_peak(sidekick.pid)
-        answer = connection.upload("/files/content/large", piece, count)
+        with peak("up"):
+            answer = connection.upload("/files/content/large", piece, count)
         assert answer.status in (200, 201), answer
-        up = memory.peak_megabytes(sidekick.pid)
-        memory.reset_peak(sidekick.pid)
-        size = connection.download("/files/content/large", bytearray(1 << 20), came)
-        down = memory.peak_megabytes(sidekick.pid)
-        connection.request("DELETE", "/files/large")
-    name = f"{gigabytes:g} GiB"
-    yield Promise(f"{name}: what comes back is what was sent", size == count * PIECE_BYTES
-                  and sent.digest() == came.digest(), f"{size} bytes")
-    yield Promise.at_most(f"{name} up: most resident memory", up, RESIDENT_MEGABYTES, "MB")
-    yield Promise.at_most(f"{name} down: most resident memory", down, RESIDENT_MEGABYTES, "MB")
+        with peak("down"):
+            yield is_whole("large")
+        with peak("as an archive out"):
+            length = sum(len(part) for part in connection.stream(ARCHIVE))
+        with peak("as an archive in"):
+            answer = connection.send("POST", "/files/archive?path=unpacked", other.stream(ARCHIVE), length)
+        assert answer.status == 200, answer
+        yield is_whole("unpacked/large")
+        for path in ("large", "unpacked"):
+            connection.request("DELETE", f"/files/{path}")
+    for way, most in peaks.items():
+        yield Promise.at_most(f"{name} {way}: most resident memory", most, RESIDENT_MEGABYTES, "MB")
