@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinuxProcess.h"
 
+#include <malloc.h>
 #include <sys/klog.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +23,10 @@ void clinux_hide_process(void) {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+void clinux_limit_heaps(int count) {
+    mallopt(M_ARENA_MAX, count);
 }
 
 int clinux_read_kernel_log(char *buffer, int size) {

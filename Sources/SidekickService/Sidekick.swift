@@ -23,6 +23,7 @@ package struct Sidekick: Sendable {
 
     package init(settings: SidekickSettings) throws {
         OwnLimits.hide()
+        OwnLimits.shareHeaps()
         StatFlags.mend()
         let files = OwnLimits.raiseFileLimit()
         user = try UserIdentity.resolve(settings)

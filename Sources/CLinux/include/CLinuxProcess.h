@@ -80,6 +80,9 @@ void clinux_raise_file_limit(long *soft, long *hard);
 /// No core files; not dumpable. What the kernel refuses stays as it is.
 void clinux_hide_process(void);
 
+/// From now on threads share that many heaps of malloc.
+void clinux_limit_heaps(int count);
+
 /// Half a second from now, on a thread of its own: gives back the mapped pages of this executable's machine code. Those
 /// that are used again are mapped again, from the page cache. What the kernel refuses stays as it is.
 /// Returns 0, or -errno.

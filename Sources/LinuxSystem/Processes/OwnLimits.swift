@@ -16,6 +16,10 @@ package enum OwnLimits {
     /// threads have for the moment.
     package static func hide() { clinux_hide_process() }
 
+    /// Every thread shares one of two heaps. With one for each, as is usual, what streams have passed through a thread stays with
+    /// it: some megabytes in all, where the whole Sidekick has few. Call it before there are threads.
+    package static func shareHeaps() { clinux_limit_heaps(2) }
+
     /// Gives back the memory of machine code that only a start needs. Call it at its end.
     package static func releaseText() throws(LinuxSystemError) {
         let failure = clinux_release_own_text_soon()
