@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Tool.python.isThere, "needs python3"), arguments: ["tar.gz", "zip"])
+    @Test(arguments: ["tar.gz", "zip"])
     func manyMembersAreUnpackedAndPacked(_ format: String) async throws {
         let script =
             format == "zip"

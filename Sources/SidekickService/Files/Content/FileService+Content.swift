@@ -78,6 +78,6 @@ extension FileService {
             piece.withUnsafeReadableBytes { digest.update(bufferPointer: $0) }
             offset += Int64(piece.readableBytes)
         }
-        return digest.finalize().hexadecimal
+        return digest.finalize().hex
     }
 }

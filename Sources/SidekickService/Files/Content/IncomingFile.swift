@@ -93,7 +93,7 @@ final class IncomingFile: Sendable {
         try state.withLock { state -> Result<Completion, LinuxSystemError> in
             guard state.file != nil else { return .success(.gone) }
             precondition(state.digested == state.size, "completed before digestMore() was done")
-            let found = state.digest.finalize().hexadecimal
+            let found = state.digest.finalize().hex
             guard sha256 == nil || sha256 == found else { return .success(.otherDigest(found)) }
             do throws(LinuxSystemError) {
                 guard let entry = try state.file?.commit(replacing: replacing) else { return .success(.gone) }
@@ -109,14 +109,5 @@ final class IncomingFile: Sendable {
             state.file?.isKept = false
             state.file = nil
         }
-    }
-}
-
-extension Sequence where Element == UInt8 {
-    var hexadecimal: String {
-        map { byte in
-            let digits = String(byte, radix: 16)
-            return byte < 16 ? "0" + digits : digits
-        }.joined()
     }
 }

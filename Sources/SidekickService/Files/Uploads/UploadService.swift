@@ -50,10 +50,7 @@ final class UploadService: Sendable {
     ) async throws -> UploadTable.Upload {
         sweep()
         let file = try await files.begin(path, mode: mode, isKept: true, as: user)
-        let random = (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max))
-        let id = [random.0, random.1].flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
-        }
-        .hexadecimal
+        let id = (0..<16).map { _ in UInt8.random(in: 0 ... .max) }.hex
         let record = UploadRecord(
             id: id, user: user, place: file.place, size: size, sha256: sha256, replacing: replacing)
         let upload = UploadTable.Upload(record: record, file: file)
