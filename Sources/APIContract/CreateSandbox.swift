@@ -12,6 +12,9 @@ package struct CreateSandbox: Hashable, Sendable {
     package var image: String?
     /// nil: the server's own size.
     package var resources: ComputeResources?
+    /// Each as in a create of one at the Sidekick, which alone knows their fields.
+    package var overlays: [JSONValue] = []
+    package var servers: [JSONValue] = []
 
     package init(
         timeout: Duration? = nil, metadata: [String: JSONValue]? = nil, envs: [String: String] = [:],
@@ -33,11 +36,15 @@ package struct CreateSandbox: Hashable, Sendable {
     /// Metadata is in an event and in a row of every list.
     package static let maxMetadataBytes = 16 * 1024
     package static let maxDirectoryBytes = 1024
+    /// As many as a Sidekick takes of each.
+    package static let maxOfEach = 32
+    /// Like the environment, they travel in the one POST.
+    package static let maxSetupBytes = 64 * 1024
 
     /// What this version cannot honour. Refused by name when it asks for something: a caller who was given less
     /// than he asked for in silence finds out in production.
     static let unsupportedFields = [
-        "templateId", "template", "snapshotId", "overlays", "servers", "runtime", "network", "volumes",
+        "templateId", "template", "snapshotId", "runtime", "network", "volumes",
     ]
 
     package init(_ document: JSONValue) throws(Problem) {
@@ -66,6 +73,23 @@ package struct CreateSandbox: Hashable, Sendable {
             try ComputeResources(size.filter { $0.value != .null }, prefix: "resources")
         }
         resources = size == ComputeResources() ? nil : size
+        overlays = try Self.objects("overlays", fields)
+        servers = try Self.objects("servers", fields)
+    }
+
+    /// What the Sidekick does right after the claim.
+    package var setup: JSONValue? {
+        guard !overlays.isEmpty || !servers.isEmpty else { return nil }
+        return .object(["overlays": .array(overlays), "servers": .array(servers)])
+    }
+
+    private static func objects(_ name: String, _ fields: FieldReader) throws(Problem) -> [JSONValue] {
+        _ = try fields.objects(name, atMost: maxOfEach)
+        let list = try fields.array(name) ?? []
+        guard JSONValue.array(list).roughSize <= maxSetupBytes else {
+            throw .invalid(name, "\(name) must be at most \(maxSetupBytes) bytes of JSON")
+        }
+        return list
     }
 
     /// Who may create computes may not name folders of the server. The runtime reads the rest of the reference.

@@ -16,7 +16,7 @@ extension ComputeService {
         let order = claimOrder(id, request)
         for _ in 0..<settings.claimAttempts {
             guard let member = await ServerTiming.measure(.take, ports.runtime.takeIdleMember) else { return nil }
-            guard await claim(member, order) else { continue }
+            guard try await claim(member, order) else { continue }
             let now = ports.clock.now()
             let requested = ComputeEvent.requested(spec(request), at: now)
             let state = Compute.evolve(Compute.initial, requested)
@@ -75,7 +75,7 @@ extension ComputeService {
         let deadline = ContinuousClock.now + settings.coldStartDeadline
         for _ in 0..<settings.claimAttempts {
             let member = try await member(request.order, deadline: deadline)
-            guard await claim(member, order) else { continue }
+            guard try await claim(member, order) else { continue }
             do throws(Problem) {
                 let now = ports.clock.now()
                 let state = Compute.State.requested(spec(request))
@@ -130,7 +130,8 @@ extension ComputeService {
     // MARK: - Claiming
 
     /// - Returns: false when the member is not ours; it is removed then, unless it is somebody else's.
-    private func claim(_ member: Member, _ order: ClaimOrder) async -> Bool {
+    /// - Throws: what the caller asked for is nothing that a Sidekick can do, in the next member no more than in this.
+    private func claim(_ member: Member, _ order: ClaimOrder) async throws(Problem) -> Bool {
         for isLast in [false, true] {
             do throws(SidekickAgentError) {
                 try await ServerTiming.measure(.claim) { () async throws(SidekickAgentError) in
@@ -144,6 +145,9 @@ extension ComputeService {
                 switch error.code {
                 // It may have been taken. The Sidekick answers the same order the same way, so asking again is safe.
                 case .noAnswer where !isLast: continue
+                case .refused where order.setup != nil && error.field.map(Self.isOfSetup) == true:
+                    await remove(member.name)
+                    throw .invalid(error.field ?? "", error.message)
                 case .noAnswer, .refused: break
                 case .alreadyClaimed:
                     // A compute of another process lives there, or will in a moment: removing it would kill a
@@ -155,6 +159,11 @@ extension ComputeService {
         }
         await remove(member.name)
         return false
+    }
+
+    /// Whether it is below `overlays` or `servers`; the rest of an order is ours.
+    private static func isOfSetup(_ field: String) -> Bool {
+        ["overlays", "servers"].contains { field.hasPrefix($0) }
     }
 
     private func claimInTime(_ member: Member, _ order: ClaimOrder) async throws(SidekickAgentError) {
@@ -185,7 +194,7 @@ extension ComputeService {
             computeId: id, generation: .first,
             secret: SidekickSecret.derive(from: ports.sidekickKey, computeID: id, generation: .first),
             env: request.envs, directory: request.directory, url: settings.urls.url(of: id),
-            portURLTemplate: settings.urls.portURLTemplate(of: id))
+            portURLTemplate: settings.urls.portURLTemplate(of: id), setup: request.setup)
     }
 
     // MARK: - Parts

@@ -88,6 +88,21 @@ package struct FieldReader: Sendable {
         return array
     }
 
+    /// An array of objects; complaints about one name its place, such as `servers[2].port`.
+    package func objects(_ name: String, atMost limit: Int) throws(Problem) -> [FieldReader] {
+        let values = try array(name) ?? []
+        guard values.count <= limit else { throw .invalid(path(name), "\(path(name)) holds more than \(limit)") }
+        var objects: [FieldReader] = []
+        for (index, value) in values.enumerated() {
+            let path = "\(path(name))[\(index)]"
+            guard case .object(let fields) = value else {
+                throw .invalid(path, "\(path) must be an object, not \(value.typeName)")
+            }
+            objects.append(FieldReader(fields, prefix: path))
+        }
+        return objects
+    }
+
     /// An object whose values are all strings, such as environment variables.
     package func strings(_ name: String) throws(Problem) -> [String: String]? {
         guard let object = try object(name) else { return nil }

@@ -79,12 +79,12 @@ package struct HTTPSidekickAgent: SidekickAgent {
 
     /// What an answer means to whoever claims; nil for a success.
     static func failure(status: UInt, body: ByteBuffer) -> SidekickAgentError? {
-        let said =
-            (try? JSONDecoder().decode(Problem.Body.self, from: Data(buffer: body)))?.message ?? "status \(status)"
+        let problem = try? JSONDecoder().decode(Problem.Body.self, from: Data(buffer: body))
+        let said = problem?.message ?? "status \(status)"
         return switch status {
         case 200..<300: nil
         case 409: SidekickAgentError(.alreadyClaimed, said)
-        case 400, 403: SidekickAgentError(.refused, said)
+        case 400, 403: SidekickAgentError(.refused, said, field: problem?.field)
         default: SidekickAgentError(.noAnswer, said)
         }
     }

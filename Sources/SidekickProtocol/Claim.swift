@@ -17,10 +17,12 @@ package struct ClaimOrder: Codable, Hashable, Sendable {
     package var url: String
     /// The URL of a port, with `{port}` in it; nil where ports have no URL.
     package var portURLTemplate: String?
+    /// What is done right after the claim: `{"overlays":[…],"servers":[…]}`, each as in a create of one.
+    package var setup: JSONValue?
 
     package init(
         computeId: ComputeID, generation: Generation, secret: String, env: [String: String], directory: String?,
-        url: String, portURLTemplate: String?
+        url: String, portURLTemplate: String?, setup: JSONValue? = nil
     ) {
         self.computeId = computeId
         self.generation = generation
@@ -29,6 +31,7 @@ package struct ClaimOrder: Codable, Hashable, Sendable {
         self.directory = directory
         self.url = url
         self.portURLTemplate = portURLTemplate
+        self.setup = setup
     }
 }
 
@@ -66,9 +69,12 @@ package struct SidekickAgentError: Error, Sendable, CustomStringConvertible {
     }
     package var code: Code
     package var message: String
-    package init(_ code: Code, _ message: String) {
+    /// The field of the order that it did not like.
+    package var field: String?
+    package init(_ code: Code, _ message: String, field: String? = nil) {
         self.code = code
         self.message = message
+        self.field = field
     }
     package var description: String { "\(code): \(message)" }
 }

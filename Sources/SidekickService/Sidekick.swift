@@ -17,6 +17,7 @@ package struct Sidekick: Sendable {
     private let broker: EventBroker
     private let fileHandlers: FileHandlers
     private let supervision: Supervision
+    private let workspace: Workspace
     private let claims: ClaimService
     private let publicServer: HTTPServer
     private let internalServer: HTTPServer
@@ -53,11 +54,18 @@ package struct Sidekick: Sendable {
         let socket = EventSocket(
             broker: broker, messages: terminalHandler.messages + commandHandler.messages,
             replay: terminals.announceAll(to:))
-        supervision = Supervision(settings: settings, user: user, launcher: launcher, broker: broker)
         let threads = UserThreads()
+        let overlays = OverlayService(stateDirectory: settings.stateDirectory, threads: threads)
+        supervision = Supervision(
+            settings: settings, user: user, launcher: launcher, broker: broker, threads: threads, overlays: overlays)
+        workspace = try Workspace(
+            stateDirectory: settings.stateDirectory, threads: threads, broker: broker, overlays: overlays,
+            servers: supervision.servers, claims: claims)
         fileHandlers = FileHandlers(threads: threads, stateDirectory: settings.stateDirectory)
         let routes = [
-            ServiceRoutes.routes(readiness: { [supervision] in [supervision.readiness] }),
+            ServiceRoutes.routes(
+                readiness: { [supervision, workspace] in [supervision.readiness] + workspace.readiness },
+                childCount: { [workspace] in workspace.children.count }),
             fileHandlers.routes,
             WatchHandler(service: WatchService(broker: broker)).routes,
             commandHandler.routes,
@@ -65,17 +73,19 @@ package struct Sidekick: Sendable {
             exec.routes,
             terminalHandler.routes,
             supervision.routes,
+            workspace.routes,
             socket.routes,
         ]
         publicServer = HTTPServer(
             listen: settings.listen, limits: Self.limits(settings.listen),
             handler: PublicHandler(
-                claims: claims, routes: SidekickRoutes(routes.flatMap { $0 }), counters: supervision.counters))
+                claims: claims, children: workspace.children, routes: SidekickRoutes(routes.flatMap { $0 }),
+                counters: supervision.counters))
         internalServer = HTTPServer(
             listen: settings.internalListen, limits: Self.limits(settings.internalListen),
             handler: InternalHandler(
                 claims: claims, warmUp: WarmUp(claims: claims, commands: commands, user: user),
-                clock: SystemWallClock(), metrics: supervision.metrics(commands, terminals)))
+                setup: workspace.setup, clock: SystemWallClock(), metrics: supervision.metrics(commands, terminals)))
     }
 
     /// On all addresses we are in a sandbox, and who comes from its own addresses is user code, which has no business
@@ -91,10 +101,16 @@ package struct Sidekick: Sendable {
         let listen = try await publicServer.bind()
         let internalListen = try await internalServer.bind()
         await fileHandlers.resume()
-        if let claimed = claims.current { await supervision.resume(in: claimed.compute) }
+        // Overlays first: servers may wait for them.
+        if let claimed = claims.current {
+            await workspace.resume(in: claimed.compute)
+            await supervision.resume(in: claimed.compute)
+        }
         announce(Ready(listen: listen, internal: internalListen))
         // Not in a sandbox, where mapping it again is slow, and would fall into the first request.
         if MemoryGauge.detect() == .descendants { try OwnLimits.releaseText() }
+        // What an earlier process was given and did not finish.
+        if let claimed = claims.current { workspace.setup.start(claimed.setup, in: claimed.compute) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await publicServer.run() }
             group.addTask { try await internalServer.run() }

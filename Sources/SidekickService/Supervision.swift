@@ -8,22 +8,23 @@ struct Supervision: Sendable {
     private let reaper: Reaper
     private let monitor: PortMonitor
     private let signals: SignalService
-    private let servers: ServerService
+    let servers: ServerService
     private let processes: ProcessService
     private let stats: StatsService
 
     init(
         settings: SidekickSettings, user: UserIdentity, launcher: ProcessLauncher, broker: EventBroker,
-        overlays: (any ServerOverlays)? = nil
+        threads: UserThreads, overlays: OverlayService
     ) {
         self.broker = broker
         reaper = launcher.reaper
-        let threads = ScanThreads(user: user)
+        let threads = ScanThreads(threads, user: user)
         monitor = PortMonitor(threads: threads)
         signals = SignalService(broker: broker, monitor: monitor)
         servers = ServerService(
             launcher: launcher, threads: threads, broker: broker, signals: signals, monitor: monitor,
             overlays: overlays, stateDirectory: settings.stateDirectory)
+        overlays.observe { [weak servers] in servers?.dependenciesChanged() }
         processes = ProcessService(monitor: monitor, threads: threads)
         stats = StatsService(memoryLimit: settings.memoryLimit, threads: threads)
     }

@@ -47,6 +47,10 @@ struct CreateSandboxTests {
         ("resources.memoryMiB", #"{"resources":{"memoryMiB":63}}"#),
         ("resources.memoryMiB", #"{"resources":{"memoryMiB":100.5}}"#),
         ("resources.diskMiB", #"{"resources":{"diskMiB":-1}}"#),
+        ("overlays", #"{"overlays":1}"#), ("overlays[1]", #"{"overlays":[{},2]}"#),
+        ("servers", #"{"servers":{"a":1}}"#),
+        ("servers", "{\"servers\":[\(String(repeating: "{},", count: 32)){}]}"),
+        ("servers", #"{"servers":[{"start":"\#(String(repeating: "x", count: 65_536))"}]}"#),
         ("directory", #"{"directory":"/a/../b"}"#), ("directory", #"{"directory":"a\u0000"}"#),
     ]) func aBadValueIsRefusedByName(_ field: String, _ body: String) {
         let problem = #expect(throws: Problem.self) { try create(body) }
@@ -55,13 +59,19 @@ struct CreateSandboxTests {
     }
 
     @Test(arguments: [
-        ("templateId", #""x""#), ("snapshotId", #""x""#), ("overlays", "[{}]"), ("servers", "[{}]"),
+        ("templateId", #""x""#), ("snapshotId", #""x""#),
         ("runtime", #""node""#), ("network", "false"),
     ]) func whatCannotBeHonouredIsRefusedByName(_ field: String, _ value: String) throws {
         let problem = #expect(throws: Problem.self) { try create("{\"\(field)\":\(value)}") }
         #expect(problem?.code == .unsupportedField)
         #expect(problem?.field == field)
         #expect(try create("{\"\(field)\":[]}") == CreateSandbox())
+    }
+
+    @Test func overlaysAndServersBecomeTheSetup() throws {
+        #expect(try create(#"{"overlays":[],"servers":null}"#).setup == nil)
+        let setup = try create(#"{"servers":[{"slug":"a"}]}"#).setup
+        #expect(setup == .object(["overlays": .array([]), "servers": .array([.object(["slug": .string("a")])])]))
     }
 
     @Test func limitsOfSizeHold() throws {

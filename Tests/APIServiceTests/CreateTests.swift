@@ -166,6 +166,23 @@ struct CreateTests {
         try await expectNothingLeft(world)
     }
 
+    @Test(arguments: [false, true]) func overlaysAndServersGoWithTheClaim(_ isNamed: Bool) async throws {
+        let world = World()
+        var request = isNamed ? named("n") : CreateSandbox()
+        request.servers = [.object(["slug": .string("web")])]
+        world.sidekicks.set { $0.refusedField = "servers[0].start" }
+        let problem = await #expect(throws: Problem.self) {
+            try await world.service.create(request, for: world.caller)
+        }
+        #expect(problem?.status == 400)
+        #expect(problem?.field == "servers[0].start")
+        try await expectNothingLeft(world)
+        world.sidekicks.set { $0.refusedField = nil }
+        _ = try await world.service.create(request, for: world.caller)
+        let member = try #require(world.sidekicks.claimedMembers.first)
+        #expect(world.sidekicks.claim(of: member)?.setup == request.setup)
+    }
+
     @Test(arguments: ["ComputeRequested", "ComputeStarted"], [false, true])
     func aFailedCommitLeavesNothing(_ type: String, _ isNamed: Bool) async throws {
         let world = World()

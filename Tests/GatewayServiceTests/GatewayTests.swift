@@ -242,7 +242,11 @@ import Testing
         try await GatewayWorld.run { world in
             var headers = try await world.authorized(world.id)
             headers.add(name: "X-Compute-Child", value: "forged")
+            headers.add(name: "X-Compute-Id", value: "forged")
             _ = try await world.send(host: world.host("\(world.id)-web"), "/files", headers)
+            #expect(world.sidekick.last?.headers["x-compute-child"] == ["web"])
+            #expect(world.sidekick.last?.headers["x-compute-id"] == [])
+            _ = try await world.send(host: "localhost", "/s/\(world.id)/c/web/files", headers)
             #expect(world.sidekick.last?.headers["x-compute-child"] == ["web"])
             _ = try await world.send(host: world.host("\(world.id)"), "/files", headers)
             #expect(world.sidekick.last?.headers["x-compute-child"] == [])

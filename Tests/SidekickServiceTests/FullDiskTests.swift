@@ -79,6 +79,21 @@ struct FullDiskTests {
         }
         disk.unmount()
     }
+
+    @Test func anOverlayThatFillsTheDiskFailsAndSaysSo() async throws {
+        let place = try SidekickPlace()
+        let disk = try TinyDisk(at: place.home + "/disk")
+        try await place.run { place in
+            try await place.claim()
+            _ = try await place.command("mkdir t; head -c \(TinyDisk.bytes * 2) /dev/zero > t/large")
+            let created = try await OverlayTests.create(["target": .string("disk/t")], in: place)
+            #expect(created.status == 201)
+            #expect(created.text("copy_status") == "failed")
+            #expect(created.text("copy_error")?.contains("the disk is full") == true)
+            #expect(try await place.command("ls -A disk/t; echo fine").stdout == "fine\n")
+        }
+        disk.unmount()
+    }
 }
 
 /// A tmpfs that is gone with the value.

@@ -202,6 +202,12 @@ extension JSONValue {
         return members
     }
 
+    /// nil: it is no array.
+    var elements: [JSONValue]? {
+        guard case .array(let elements) = self else { return nil }
+        return elements
+    }
+
     var text: String? {
         guard case .string(let text) = self else { return nil }
         return text

@@ -12,6 +12,8 @@ package final class InMemorySidekicks: SidekickAgent {
         package var lostClaims = 0
         /// Every claim is refused.
         package var refuses = false
+        /// Every claim is refused because of this field.
+        package var refusedField: String?
         /// How long each answer takes.
         package var delay: Duration = .zero
 
@@ -55,6 +57,9 @@ package final class InMemorySidekicks: SidekickAgent {
             if state.behaviour.lostClaims > 0 {
                 state.behaviour.lostClaims -= 1
                 return noAnswer
+            }
+            if let field = state.behaviour.refusedField {
+                return SidekickAgentError(.refused, "\(field) is required", field: field)
             }
             if state.behaviour.refuses { return SidekickAgentError(.refused, "the claim was refused") }
             if let claimed = state.claims[member], claimed != order {

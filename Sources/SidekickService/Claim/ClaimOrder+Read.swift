@@ -27,8 +27,12 @@ extension ClaimOrder {
                 throw .invalid("directory", "directory is not a path: \(error.message)")
             }
         }
+        let setup = fields.value("setup")
+        // Refused now: later there would be nobody to tell.
+        if let setup { _ = try SetupOrder(setup, directory: "/") }
         return ClaimOrder(
             computeId: id, generation: Generation(Int(generation)), secret: secret, env: env, directory: directory,
-            url: try fields.requiredString("url"), portURLTemplate: try fields.string("portURLTemplate"))
+            url: try fields.requiredString("url"), portURLTemplate: try fields.string("portURLTemplate"),
+            setup: setup)
     }
 }

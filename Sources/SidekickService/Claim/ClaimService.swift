@@ -24,6 +24,7 @@ final class ClaimService: Sendable {
     struct ClaimedContext: Sendable {
         let compute: ComputeContext
         let secretDigest: SHA256.Digest
+        let setup: JSONValue?
     }
 
     /// Loads the claim of an earlier process over the same directory.
@@ -156,7 +157,7 @@ final class ClaimService: Sendable {
                 computeID: order.computeId, env: image.merging(order.env) { _, later in later }, directory: directory,
                 user: user, url: order.url,
                 portURLTemplate: order.portURLTemplate),
-            secretDigest: SHA256.hash(data: Array(order.secret.utf8)))
+            secretDigest: SHA256.hash(data: Array(order.secret.utf8)), setup: order.setup)
     }
 }
 

@@ -8,6 +8,7 @@ import SidekickProtocol
 struct InternalHandler: HTTPHandler {
     let claims: ClaimService
     let warmUp: WarmUp
+    let setup: SetupService
     let clock: any WallClock
     let metrics: MetricsText
 
@@ -51,6 +52,8 @@ struct InternalHandler: HTTPHandler {
         try await claims.claim(
             credential: credentials.count == 1 ? credentials[0] : nil, body: Array(body.readableBytesView),
             now: clock.now())
+        // Not waited for: how it goes is told by `/ready`.
+        if let claimed = claims.current { setup.start(claimed.setup, in: claimed.compute) }
         try await exchange.respond(
             status: .ok, headers: AnswerWriter.headers(id, "application/json"),
             body: try AnswerWriter.encode(claims.protocolState))

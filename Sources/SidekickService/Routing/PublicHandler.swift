@@ -8,6 +8,7 @@ import NIOHTTP1
 /// shown one learns which paths exist.
 struct PublicHandler: HTTPHandler {
     let claims: ClaimService
+    let children: ChildService
     let routes: SidekickRoutes
     let counters: RequestCounters
 
@@ -46,9 +47,11 @@ struct PublicHandler: HTTPHandler {
                 extra: ["Allow": names])
             return 405
         case .route(let route, let parameters):
+            // Set by the Gateway alone, and only to what the host or path named.
+            let compute = try children.context(head.headers.first(name: ChildService.header), of: claimed.compute)
             let request = SidekickRequest(
                 exchange: exchange, method: head.method, path: target.path, query: target.query, requestID: id,
-                compute: claimed.compute, parameters: parameters)
+                compute: compute, parameters: parameters)
             let answer = try await route.handle(request)
             try await AnswerWriter.write(answer, to: exchange, id)
             return answer.status

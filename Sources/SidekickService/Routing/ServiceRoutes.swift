@@ -5,8 +5,12 @@ import NIOHTTP1
 
 /// What a Sidekick says about itself (contract §1.2).
 enum ServiceRoutes {
-    /// - Parameter readiness: of everything that can be not ready yet.
-    static func routes(readiness: @escaping @Sendable () -> [Readiness]) -> [SidekickRoute] {
+    /// - Parameters:
+    ///   - readiness: of everything that can be not ready yet.
+    ///   - childCount: how many children there are.
+    static func routes(
+        readiness: @escaping @Sendable () -> [Readiness], childCount: @escaping @Sendable () -> Int
+    ) -> [SidekickRoute] {
         let ready: @Sendable (SidekickRequest) async throws -> SidekickAnswer = { _ in
             .json(status: 200, Readiness.document(readiness()))
         }
@@ -15,7 +19,7 @@ enum ServiceRoutes {
             SidekickRoute(.HEAD, "/", isPublic: true, handle: landing),
             SidekickRoute(.GET, "/ready", isPublic: true, handle: ready),
             SidekickRoute(.HEAD, "/ready", isPublic: true, handle: ready),
-            SidekickRoute(.GET, "/info") { info($0.compute) },
+            SidekickRoute(.GET, "/info") { info($0.compute, childCount: childCount()) },
         ]
     }
 
@@ -23,12 +27,12 @@ enum ServiceRoutes {
         .json(status: 200, .object(["status": .string("ok"), "timestamp": .string(SystemWallClock().now().rfc3339)]))
     }
 
-    private static func info(_ compute: ComputeContext) -> SidekickAnswer {
+    private static func info(_ compute: ComputeContext, childCount: Int) -> SidekickAnswer {
         .success(
             "Compute information",
             data: [
                 "auth_enabled": .bool(true), "main_subdomain": .string(compute.computeID.rawValue),
-                "sandbox_count": .int(1), "sandbox_url": .string(compute.url),
+                "sandbox_count": .int(Int64(1 + childCount)), "sandbox_url": .string(compute.url),
                 "version": .string(SidekickVersion.current), "status": .string("running"),
             ])
     }

@@ -1,10 +1,10 @@
-package import ComputeCore
+import ComputeCore
 
 /// What servers may depend on beside each other: overlays. A port: `SidekickService` joins it with whoever makes them.
 package protocol ServerOverlays: Sendable {
-    /// Starts making an overlay, from the body that `POST /filesystem/overlays` takes.
+    /// Starts making an overlay.
     /// - Returns: its id.
-    func create(_ overlay: FieldReader, in compute: ComputeContext) async throws -> String
+    func create(_ overlay: OverlayRequest, in compute: ComputeContext) async throws -> String
 
     /// nil: there is no overlay of that id. After each change `ServerService.dependenciesChanged` has to be called.
     func readiness(of id: String) -> OverlayReadiness?

@@ -36,27 +36,9 @@ struct ServerHandler: Sendable {
 
     private func create(_ request: SidekickRequest) async throws -> SidekickAnswer {
         let fields = try await request.fields()
-        let definition = try ServerDefinition.read(fields, directory: request.compute.directory)
-        let record = try await service.create(definition, overlays: try Self.overlays(fields), in: request.compute)
+        let order = try ServerOrder(fields, directory: request.compute.directory)
+        let record = try await service.create(order, in: request.compute)
         return .success("server created", status: 201, data: Self.document(record))
-    }
-
-    /// Bodies of overlays: one in `overlay`, any number in `overlays`.
-    private static func overlays(_ fields: FieldReader) throws(Problem) -> [FieldReader] {
-        var bodies: [FieldReader] = []
-        if let overlay = try fields.object("overlay") {
-            bodies.append(FieldReader(overlay, prefix: fields.path("overlay")))
-        }
-        let list = try fields.array("overlays") ?? []
-        // As many as a server may depend on.
-        guard list.count <= 32 else { throw .invalid("overlays", "overlays has more than 32") }
-        for (index, value) in list.enumerated() {
-            guard case .object(let overlay) = value else {
-                throw .invalid("overlays", "overlays must be a list of objects")
-            }
-            bodies.append(FieldReader(overlay, prefix: "\(fields.path("overlays")).\(index)"))
-        }
-        return bodies
     }
 
     private func logs(_ request: SidekickRequest) throws(Problem) -> SidekickAnswer {

@@ -24,13 +24,13 @@ final class ServerService: Sendable {
     private let broker: EventBroker
     private let signals: SignalService
     private let monitor: PortMonitor
-    private let overlays: (any ServerOverlays)?
-    private let store: ServerStore
+    private let overlays: any ServerOverlays
+    private let store: Mutex<ServerStore>
     private let state = Mutex(State())
 
     init(
         launcher: ProcessLauncher, threads: ScanThreads, broker: EventBroker, signals: SignalService,
-        monitor: PortMonitor, overlays: (any ServerOverlays)?, stateDirectory: String
+        monitor: PortMonitor, overlays: any ServerOverlays, stateDirectory: String
     ) {
         self.launcher = launcher
         self.threads = threads
@@ -38,7 +38,7 @@ final class ServerService: Sendable {
         self.signals = signals
         self.monitor = monitor
         self.overlays = overlays
-        store = ServerStore(stateDirectory: stateDirectory)
+        store = Mutex(ServerStore(stateDirectory: stateDirectory))
         monitor.observe { [weak self] listeners in
             self?.all.map { $0.observed(listeners) }.max() ?? .none
         }
@@ -59,25 +59,17 @@ final class ServerService: Sendable {
 
     /// Records the server, then starts it. Returns when its process runs or has failed to start, or when that has to
     /// wait for something.
-    /// - Parameter overlays: bodies of overlays that are made first.
-    func create(
-        _ definition: ServerDefinition, overlays bodies: [FieldReader] = [], in compute: ComputeContext
-    ) async throws -> ServerRecord {
-        var definition = definition
+    func create(_ order: ServerOrder, in compute: ComputeContext) async throws -> ServerRecord {
+        var definition = order.definition
         let slug = definition.slug
         try reserve(definition)
         do {
-            if bodies.isEmpty { try await checkFiles(definition) }
+            if order.overlays.isEmpty { try await checkFiles(definition) }
             if definition.strictPort, let port = definition.port, await choosePort(definition) != port {
                 throw Problem(status: 409, code: .conflict, message: "port \(port) is taken", field: "port")
             }
-            for body in bodies {
-                guard let overlays else {
-                    throw Problem(
-                        status: 400, code: .unsupportedField, message: "overlays are not supported here",
-                        field: "overlays")
-                }
-                definition.dependsOn.append(try await overlays.create(body, in: compute))
+            for overlay in order.overlays {
+                definition.dependsOn.append(try await overlays.create(overlay, in: compute))
             }
             let now = SystemWallClock().now()
             state.withLock {
@@ -112,7 +104,7 @@ final class ServerService: Sendable {
                 return .unavailable("there are \(Self.maxServers) servers; delete one first")
             }
             for name in definition.dependsOn
-            where name != slug && !names.contains(name) && overlays?.readiness(of: name) == nil {
+            where name != slug && !names.contains(name) && overlays.readiness(of: name) == nil {
                 return .invalid("depends_on", "depends_on: there is no server or overlay \(name)")
             }
             var edges = state.servers.mapValues(\.definition.dependsOn)
@@ -168,7 +160,7 @@ final class ServerService: Sendable {
 
     /// Takes up what an earlier process over the same state directory supervised.
     func resume(in compute: ComputeContext) async {
-        guard let stored = try? await threads.asOurselves({ [store] in store.load() }) else { return }
+        guard let stored = try? await threads.asOurselves({ self.store.withLock { $0.load() } }) else { return }
         let servers = stored.map {
             supervisor($0.definition, isInstalled: $0.isInstalled, createdAt: $0.createdAt, in: compute)
         }
@@ -268,7 +260,7 @@ final class ServerService: Sendable {
                 isPending = isPending || !machine.isUp
                 continue
             }
-            switch overlays?.readiness(of: name) {
+            switch overlays.readiness(of: name) {
             case .ready?: continue
             case .pending?: isPending = true
             case .failed(let reason)?: return .failed("it depends on \(name): \(reason)")
@@ -293,16 +285,21 @@ final class ServerService: Sendable {
         changed()
     }
 
-    /// Returns when what is there now is on the disk. One thread, so a later state never comes before an earlier one.
+    /// Returns when what is there now is on the disk.
     private func save() async throws {
-        try await threads.asOurselves { [store] in
-            let stored = self.state.withLock { state in
-                var stored = state.servers.mapValues(\.stored)
-                // One that is only being checked has no time yet.
-                for (slug, server) in state.pending where server.createdAt.milliseconds > 0 { stored[slug] = server }
-                return stored.values.sorted { $0.definition.slug < $1.definition.slug }
+        try await threads.asOurselves {
+            // One at a time, so a later state never comes before an earlier one.
+            try self.store.withLock { store in
+                let stored = self.state.withLock { state in
+                    var stored = state.servers.mapValues(\.stored)
+                    // One that is only being checked has no time yet.
+                    for (slug, server) in state.pending where server.createdAt.milliseconds > 0 {
+                        stored[slug] = server
+                    }
+                    return stored.values.sorted { $0.definition.slug < $1.definition.slug }
+                }
+                try store.save(stored)
             }
-            try store.save(stored)
         }
     }
 }

@@ -1,0 +1,40 @@
+package import ComputeCore
+import FoundationEssentials
+
+/// What is done once a compute has been claimed: `{"overlays":[…],"servers":[…]}` (contract §1.13).
+package struct SetupOrder: Sendable {
+    static let maxOfEach = 32
+
+    package var overlays: [OverlayRequest] = []
+    package var servers: [ServerOrder] = []
+
+    /// - Throws: a 400 naming the field. Whoever created the compute wrote `overlays` and `servers`, and knows no `setup`
+    ///   above them.
+    package init(_ document: JSONValue, directory: String, field: String = "setup") throws(Problem) {
+        guard case .object(let members) = document else {
+            throw .invalid(field, "\(field) must be an object, not \(document.typeName)")
+        }
+        try self.init(FieldReader(members), directory: directory)
+    }
+
+    /// - Parameter fields: those of the order, or of a body that has more in it.
+    package init(_ fields: FieldReader, directory: String) throws(Problem) {
+        for overlay in try fields.objects("overlays", atMost: Self.maxOfEach) {
+            overlays.append(try OverlayRequest(overlay, directory: directory))
+        }
+        for server in try fields.objects("servers", atMost: Self.maxOfEach) {
+            servers.append(try ServerOrder(server, directory: directory))
+        }
+    }
+
+    /// What `COMPUTESDK_SETUP_B64` holds.
+    package init(base64 text: String, directory: String) throws(Problem) {
+        let name = SetupService.variable
+        guard let bytes = Data(base64Encoded: text) else { throw .invalid(name, "\(name) is not valid base64") }
+        do throws(Problem) {
+            try self.init(try JSONDocument.parse(Array(bytes)), directory: directory, field: name)
+        } catch {
+            throw .invalid(name, "\(name): \(error.message)")
+        }
+    }
+}
