@@ -36,7 +36,7 @@ package struct Sidekick: Sendable {
         let launcher = ProcessLauncher(
             reaper: reaper, poller: try Poller.start(),
             limits: UserLimits(processes: settings.maxProcesses, files: UserLimits.files(hard: files.hard)))
-        commands = CommandService(launcher: launcher)
+        commands = CommandService(launcher: launcher, budget: OutputBudget(memoryLimit: settings.memoryLimit))
         if let path = settings.sudoSocket {
             do throws(LinuxSystemError) {
                 try ElevationService(launcher: launcher, claims: claims, user: user).serve(at: path)

@@ -14,8 +14,10 @@ struct WarmUp: Sendable {
         try await claims.rehearse()
         let nobody = ComputeContext(
             computeID: .random(), env: [:], directory: user.home, user: user, url: "", portURLTemplate: nil)
+        let output = commands.output()
+        defer { output.release() }
         do {
-            let result = try await commands.run(CommandRequest(command: "echo"), in: nobody)
+            let result = try await commands.run(CommandRequest(command: "echo"), in: nobody, into: output)
             guard result.exitCode == 0 else {
                 throw Problem(
                     status: 500, code: .internalError,

@@ -94,6 +94,35 @@ struct CommandTests {
         }
     }
 
+    /// Else a few answers end the whole sandbox: the host counts the Sidekick's memory as the compute's.
+    @Test func outputsShareWhatASmallComputeCanSpare() async throws {
+        try await SidekickPlace(options: ["--memory-limit", "\(64 << 20)"]).run { place in
+            try await place.claim()
+            let large = "head -c 5000000 /dev/zero | tr '\\0' x"
+            for _ in 0..<2 {
+                let answer = try await place.command(large)
+                #expect(answer.stdout?.utf8.count == 2 << 20 + 32 << 10)
+                #expect(answer.data["stdout_truncated"] == .bool(true))
+                #expect(answer.exitCode == 0)
+            }
+            let together = try await withThrowingTaskGroup(of: CommandAnswer.self) { group in
+                for number in 0..<4 {
+                    group.addTask {
+                        try await place.command(
+                            "\(large); : > has-written-\(number); until [ -e go ]; do sleep 0.02; done")
+                    }
+                }
+                try await eventually("all have written") {
+                    try await place.command("ls has-written-* | wc -l").stdout == "4\n"
+                }
+                _ = try await place.command("touch go")
+                return try await group.reduce(into: [CommandAnswer]()) { $0.append($1) }
+            }
+            #expect(together.reduce(0) { $0 + ($1.stdout?.utf8.count ?? 0) } <= 2 << 20 + 4 * 32 << 10)
+            #expect(together.allSatisfy { $0.exitCode == 0 })
+        }
+    }
+
     @Test func longCommandIsKeptAliveWithWhiteSpace() async throws {
         try await Self.claimed { place in
             let connection = try await HTTPClientConnection.connect(to: place.listen, timeout: .seconds(5))

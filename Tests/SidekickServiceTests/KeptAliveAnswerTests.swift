@@ -15,11 +15,7 @@ struct KeptAliveAnswerTests {
             var answer = KeptAliveAnswer()
             answer.grace = .milliseconds(10)
             answer.interval = .milliseconds(50)
-            let result = try await answer.answer(exchange, requestID: .random(), work: work)
-            if case .json(let status, let document) = result {
-                try await exchange.respond(
-                    status: .init(statusCode: status), body: ByteBuffer(string: document.line))
-            }
+            _ = try await answer.answer(exchange, requestID: .random(), work: work)
         }
     }
 

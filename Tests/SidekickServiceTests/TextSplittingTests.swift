@@ -41,6 +41,19 @@ import Testing
         #expect(capture.text() == OutputCapture.Text(text: "a", isTruncated: true))
     }
 
+    @Test func aCaptureCountsWhatItsAnswerWillTake() {
+        var capture = OutputCapture(limit: 10)
+        ([0, 0x0A, 0x61, 0x62] as [UInt8]).withUnsafeBytes { capture.append($0) }
+        #expect(capture.text() == OutputCapture.Text(text: "\0\nab", isTruncated: false))
+        capture = OutputCapture(limit: 10)
+        ([0, 0, 0x61] as [UInt8]).withUnsafeBytes { capture.append($0) }
+        #expect(capture.text() == OutputCapture.Text(text: "\0", isTruncated: true))
+        // What comes behind a gap would be taken for what stands behind it.
+        capture = OutputCapture(limit: 10)
+        for byte in [0, 0, 0x61] as [UInt8] { [byte].withUnsafeBytes { capture.append($0) } }
+        #expect(capture.text() == OutputCapture.Text(text: "\0", isTruncated: true))
+    }
+
     @Test func nulsAndInvalidBytesSurviveAsText() {
         var capture = OutputCapture()
         ([0x61, 0, 0xFF, 0x62] as [UInt8]).withUnsafeBytes { capture.append($0) }

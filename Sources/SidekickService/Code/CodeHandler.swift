@@ -13,8 +13,10 @@ package struct CodeHandler: Sendable {
 
     private func run(_ request: SidekickRequest) async throws -> SidekickAnswer {
         let code = try CodeRequest(try await request.fields())
+        let output = service.output()
+        defer { output.release() }
         return try await KeptAliveAnswer().answer(request.exchange, requestID: request.requestID) {
-            var data = CommandDocument.data(try await service.run(code, in: request.compute))
+            var data = CommandDocument.data(try await service.run(code, in: request.compute, into: output))
             data["output"] = CommandDocument.joined(data)
             data["language"] = .string(code.language.rawValue)
             if code.isDetected { data["language_detected"] = .bool(true) }

@@ -43,9 +43,14 @@ package struct CodeService: Sendable {
 
     package init(commands: CommandService) { self.commands = commands }
 
+    /// To run code into. Its caller releases it when the answer is out.
+    package func output() -> CommandOutput { commands.output() }
+
     /// A missing interpreter is a result, as it would be in a shell. Cancelling kills the process group.
     /// - Throws: `Problem`.
-    package func run(_ request: CodeRequest, in compute: ComputeContext) async throws -> CommandResult {
+    package func run(
+        _ request: CodeRequest, in compute: ComputeContext, into output: CommandOutput
+    ) async throws -> CommandResult {
         let shell = ProcessLauncher.shell(asked: nil, user: compute.user)
         let environment = ProcessEnvironment.make(
             user: compute.user, shell: shell.path, compute: compute.env, call: request.env)
@@ -59,7 +64,7 @@ package struct CodeService: Sendable {
             order.directory = directory
             order.identity = ProcessOrder.Identity(compute.user)
             do {
-                return try await commands.run(order, input: input, timeLimit: request.timeLimit)
+                return try await commands.run(order, input: input, timeLimit: request.timeLimit, into: output)
             } catch let failure as SpawnFailure {
                 guard failure.step == .execute, SpawnProblem.isMissing(failure.code.errno) else {
                     throw SpawnProblem.problem(

@@ -37,8 +37,10 @@ package struct CommandHandler: Sendable {
                 throw Problem.invalid(
                     "stdin", "stdin: true needs background or stream: input is sent to a command by its id")
             }
+            let output = service.output()
+            defer { output.release() }
             return try await KeptAliveAnswer().answer(request.exchange, requestID: request.requestID) {
-                var data = CommandDocument.data(try await service.run(command, in: request.compute))
+                var data = CommandDocument.data(try await service.run(command, in: request.compute, into: output))
                 data["command"] = .string(command.command)
                 if withOutput { data["output"] = CommandDocument.joined(data) }
                 return CommandDocument.envelope("the command has ended", data)

@@ -1,23 +1,46 @@
 import LinuxSystem
 import Synchronization
 
-/// Both outputs of one command, from its start until they are settled.
-final class CommandOutput: Sendable {
+/// Both outputs of one command, from its start until its answer is out.
+package final class CommandOutput: Sendable {
     private struct State {
         var stdout = OutputCapture()
         var stderr = OutputCapture()
         var open = 2
+        var own = CommandOutput.own
+        var borrowed = 0
+        var isReleased = false
     }
 
+    /// What each command may have beside the budget: few words get through, also while others hold all of it.
+    private static let own = 32 << 10
+
+    private let budget: OutputBudget
     private let state = Mutex(State())
     private let ended = OneShot<Void>()
+
+    init(budget: OutputBudget) { self.budget = budget }
 
     /// - Parameter stream: 0 is stdout, 1 stderr.
     func received(_ event: DescriptorStream.Event, _ stream: Int) {
         switch event {
         case .bytes(let bytes):
             state.withLock { state in
-                if stream == 0 { state.stdout.append(bytes) } else { state.stderr.append(bytes) }
+                guard !state.isReleased else { return }
+                var (own, borrowed) = (0, 0)
+                let left = state.own
+                func borrow(_ bytes: Int) -> Int {
+                    own = min(bytes, left)
+                    borrowed = budget.borrow(bytes - own)
+                    return own + borrowed
+                }
+                if stream == 0 {
+                    state.stdout.append(bytes, borrow: borrow)
+                } else {
+                    state.stderr.append(bytes, borrow: borrow)
+                }
+                state.own -= own
+                state.borrowed += borrowed
             }
         case .end:
             let open = state.withLock { state in
@@ -31,6 +54,7 @@ final class CommandOutput: Sendable {
     /// Called once the process has exited.
     func settle(_ streams: [DescriptorStream]) async { await OutputSettling.settle(streams, ended: ended) }
 
+    /// Once.
     func texts() -> (stdout: OutputCapture.Text, stderr: OutputCapture.Text) {
         state.withLock { state in
             let captures = (state.stdout, state.stderr)
@@ -38,5 +62,15 @@ final class CommandOutput: Sendable {
             state.stderr = OutputCapture()
             return (captures.0.text(), captures.1.text())
         }
+    }
+
+    /// The answer is out, or there will be none.
+    func release() {
+        let borrowed = state.withLock { state in
+            state.isReleased = true
+            defer { state.borrowed = 0 }
+            return state.borrowed
+        }
+        budget.giveBack(borrowed)
     }
 }

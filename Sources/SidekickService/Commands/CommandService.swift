@@ -4,37 +4,47 @@ import Synchronization
 
 /// Runs commands to their end. It keeps nothing between calls.
 package final class CommandService: Sendable {
-    /// More than any real caller runs at once, and few enough that their outputs fit into memory in practice.
+    /// More than any real caller runs at once.
     package static let maxConcurrent = 256
 
     private let launcher: ProcessLauncher
+    private let budget: OutputBudget
     private let running = Mutex(0)
 
-    package init(launcher: ProcessLauncher) { self.launcher = launcher }
+    package init(launcher: ProcessLauncher, budget: OutputBudget) {
+        self.launcher = launcher
+        self.budget = budget
+    }
+
+    /// To run one into. Its caller releases it when the answer is out.
+    package func output() -> CommandOutput { CommandOutput(budget: budget) }
 
     /// Those that answer at their end.
     package var runningCount: Int { running.withLock { $0 } }
 
     /// Runs `<shell> -c <command>`, and waits for its exit. Cancelling kills its process group.
     /// - Throws: `Problem`: 400 naming the field that kept it from starting, 503 when too many run.
-    package func run(_ request: CommandRequest, in compute: ComputeContext) async throws -> CommandResult {
+    package func run(
+        _ request: CommandRequest, in compute: ComputeContext, into output: CommandOutput
+    ) async throws -> CommandResult {
         let prepared = PreparedCommand(request, in: compute)
         do {
-            return try await run(prepared.order, input: request.input, timeLimit: request.timeLimit)
+            return try await run(prepared.order, input: request.input, timeLimit: request.timeLimit, into: output)
         } catch {
             throw prepared.problem(for: error)
         }
     }
 
     /// - Throws: also `SpawnFailure` and `LinuxSystemError`: it did not start.
-    func run(_ order: ProcessOrder, input: CommandInput, timeLimit: Duration?) async throws -> CommandResult {
+    func run(
+        _ order: ProcessOrder, input: CommandInput, timeLimit: Duration?, into output: CommandOutput
+    ) async throws -> CommandResult {
         try acquire()
         defer { running.withLock { $0 -= 1 } }
         try Task.checkCancellation()
 
         let clock = ContinuousClock()
         let start = clock.now
-        let output = CommandOutput()
         let command = try await launcher.start(order, input: input) { event, stream in output.received(event, stream) }
         let limit = CommandDeadline.start(timeLimit, of: command.child)
         let status = await exitStatus(of: command.child)

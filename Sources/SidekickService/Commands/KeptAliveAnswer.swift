@@ -20,6 +20,7 @@ package struct KeptAliveAnswer: Sendable {
     }
 
     /// - Parameter work: cancelled when the client goes away, and awaited in any case.
+    /// - Returns: when the answer is out.
     /// - Throws: what `work` throws, as long as nothing was sent.
     package func answer(
         _ exchange: HTTPExchange, requestID: RequestID, work: @escaping @Sendable () async throws -> JSONValue
@@ -46,7 +47,11 @@ package struct KeptAliveAnswer: Sendable {
                     }
                 case .done(let result):
                     group.cancelAll()
-                    guard let writer else { return .json(status: 200, try result.get()) }
+                    guard let writer else {
+                        try await AnswerWriter.write(
+                            .json(status: 200, try result.get()), to: exchange, requestID)
+                        return .written
+                    }
                     let document = Self.document(result, requestID: requestID)
                     try await writer.write(ByteBuffer(bytes: document.utf8))
                     try await writer.finish()
