@@ -41,6 +41,34 @@ struct BackgroundCommandTests {
         }
     }
 
+    /// More than a terminal keeps, and all end at once.
+    @Test func commandsThatEndTogetherAreAllAnswered() async throws {
+        try await SidekickPlace.claimed { place in
+            let terminal = try await place.execTerminal()
+            #expect(try await place.command("mkfifo go").exitCode == 0)
+            try await withThrowingTaskGroup { group in
+                for _ in 0..<80 {
+                    group.addTask {
+                        CommandAnswer(
+                            try await place.authorized(
+                                .POST, "/terminals/\(terminal)/execute", body: SidekickPlace.body(": < go; echo out")))
+                    }
+                }
+                try await eventually("all run") {
+                    let list = try await place.authorized(.GET, "/commands")
+                    return list.json["data"]?.members["count"] == .int(80)
+                }
+                // Open for both, so that nobody who comes late waits.
+                let opener = try await place.begin("exec 3<>go; sleep 600")
+                for try await answer in group {
+                    #expect(answer.status == 200)
+                    #expect(answer.stdout == "out\n")
+                }
+                #expect(try await opener.delete() == 204)
+            }
+        }
+    }
+
     @Test func grandchildThatKeepsThePipeHoldsNoModeUp() async throws {
         try await SidekickPlace.claimed { place in
             let line = "sleep 600 & echo $!; exit 3"

@@ -154,6 +154,28 @@ struct CommandTableTests {
         #expect(table.commands(in: Self.terminal).map(\.id) == [ids[0], ids[1]])
     }
 
+    @Test func aCommandThatSomebodyWaitsForIsNotForgotten() {
+        var table = Self.table(
+            Self.limits {
+                $0.keptPerTerminal = 1
+                $0.keptBytes = 100
+            })
+        let awaited = CommandID("awaited")
+        _ = table.admitted(
+            awaited, "awaited", in: Self.terminal, isSingle: false, isPending: false, isAwaited: true)
+        _ = table.started(awaited, at: Self.now)
+        table.waitBegan(awaited)
+        let others = ["a", "b"].map { Self.run(&table, $0) }
+        #expect(table.ended(awaited, Self.end(), footprint: 200) == [])
+        #expect(table.ended(others[0], Self.end(), footprint: 0) == [])
+        #expect(table.ended(others[1], Self.end(), footprint: 0) == [others[0]])
+        #expect(table.waitEnded(awaited) == [])
+        #expect(table.command(awaited)?.hasEnded == true, "one still waits")
+        #expect(table.waitEnded(awaited) == [awaited])
+        #expect(table.waitEnded(awaited) == [], "who waited for one that was deleted")
+        #expect(table.commands().map(\.id) == [others[1]])
+    }
+
     @Test func keptOutputIsBoundedOverAllTerminals() {
         var table = Self.table(Self.limits { $0.keptBytes = 100 })
         let first = Self.run(&table, "1")

@@ -41,10 +41,13 @@ enum CommandDocument {
     }
 
     /// With what is kept of its output.
-    static func detail(_ entry: CommandTable.Entry, _ registry: CommandRegistry) -> [String: JSONValue] {
+    /// - Throws: a 404 when it has been forgotten meanwhile.
+    static func detail(
+        _ entry: CommandTable.Entry, _ registry: CommandRegistry
+    ) throws(Problem) -> [String: JSONValue] {
         var data = summary(entry)
         for (stream, name) in ["stdout", "stderr"].enumerated() {
-            let text = registry.output(of: entry.id, stream: stream).text
+            let text = try registry.output(of: entry.id, stream: stream).text
             data[name] = .string(text.text)
             if text.dropped > 0 { data["\(name)_truncated"] = .bool(true) }
         }

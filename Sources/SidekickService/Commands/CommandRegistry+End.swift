@@ -35,17 +35,24 @@ extension CommandRegistry {
 
     /// - Parameter isGone: it was removed before its end.
     private func settleEnd(_ id: CommandID, isGone: Bool, dropped: [CommandID]) {
-        let handles = state.withLock { state -> [Handle] in
-            let ended = state.handles[id]
+        let gate = state.withLock { state in
+            defer { if isGone { state.handles[id] = nil } }
             state.handles[id]?.child = nil
             state.handles[id]?.input = nil
             state.handles[id]?.request = nil
-            if isGone { state.handles[id] = nil }
-            return [ended].compactMap { $0 } + dropped.compactMap { state.handles.removeValue(forKey: $0) }
+            return state.handles[id]?.gate
         }
-        for handle in handles { handle.gate.open() }
-        for other in dropped { broker.forget(other.channel) }
+        gate?.open()
+        forget(dropped)
         if isGone { forgetLater(id) }
+    }
+
+    /// Those that the table has dropped.
+    func forget(_ dropped: [CommandID]) {
+        for id in dropped {
+            state.withLock { $0.handles.removeValue(forKey: id) }?.gate.open()
+            broker.forget(id.channel)
+        }
     }
 
     /// Ends it, if it runs, and forgets it.

@@ -12,15 +12,17 @@ extension CommandRegistry {
 
     /// - Parameters:
     ///   - isPending: nothing runs until `start`.
+    ///   - isAwaited: as if `waitBegan` came at once; `waitEnded` has to follow.
     /// - Returns: once it runs, or waits to be started.
     /// - Throws: `Problem`: 400 naming the field that kept it from starting, 404 without such a terminal, 503 when too
     ///   many run.
     package func begin(
-        _ request: CommandRequest, in compute: ComputeContext, _ place: Place, isPending: Bool = false
+        _ request: CommandRequest, in compute: ComputeContext, _ place: Place, isPending: Bool = false,
+        isAwaited: Bool = false
     ) async throws -> CommandID {
         try Self.checkSize(request)
         let id = CommandID.random()
-        try admit(id, request, in: compute, place, isPending: isPending)
+        try admit(id, request, in: compute, place, isPending: isPending, isAwaited: isAwaited)
         if isPending {
             // At a shell's edge: it ends by itself after one sleep, and outlives the request on purpose.
             Task {
@@ -60,7 +62,8 @@ extension CommandRegistry {
     }
 
     private func admit(
-        _ id: CommandID, _ request: CommandRequest, in compute: ComputeContext, _ place: Place, isPending: Bool
+        _ id: CommandID, _ request: CommandRequest, in compute: ComputeContext, _ place: Place, isPending: Bool,
+        isAwaited: Bool
     ) throws(Problem) {
         let (terminal, isSingle) =
             switch place {
@@ -69,7 +72,7 @@ extension CommandRegistry {
             }
         let (admission, limits, encoding) = state.withLock { state in
             let admission = state.table.admitted(
-                id, request.command, in: terminal, isSingle: isSingle, isPending: isPending)
+                id, request.command, in: terminal, isSingle: isSingle, isPending: isPending, isAwaited: isAwaited)
             if case .granted = admission {
                 state.handles[id] = Handle(request: request, compute: compute, terminal: terminal)
             }

@@ -87,6 +87,11 @@ package final class CommandRegistry: Sendable {
 
     package func command(_ id: CommandID) -> CommandTable.Entry? { state.withLock { $0.table.command(id) } }
 
+    /// Until `waitEnded` it is not forgotten to make room. Whoever waits says so before, and looks at it before the end.
+    package func waitBegan(_ id: CommandID) { state.withLock { $0.table.waitBegan(id) } }
+
+    package func waitEnded(_ id: CommandID) { forget(state.withLock { $0.table.waitEnded(id) }) }
+
     /// Waits until it has ended, or is gone.
     /// - Returns: false: the time is over.
     package func wait(
@@ -110,11 +115,13 @@ package final class CommandRegistry: Sendable {
     /// What is kept of an output from a byte offset on.
     /// - Parameter stream: 0 is stdout, 1 stderr.
     /// - Returns: also whether nothing will follow.
+    /// - Throws: a 404 when the command has been forgotten, perhaps only just.
     package func output(
         of id: CommandID, stream: Int, since offset: Int = 0, upTo limit: Int = .max, _ encoding: OutputEncoding = .raw
-    ) -> (text: OutputText, isLast: Bool) {
-        let nothing = OutputRing.Piece(offset: 0, bytes: [], dropped: 0)
-        let kept = broker.kept(id.channel, stream: stream, from: offset, upTo: limit) ?? (nothing, true)
+    ) throws(Problem) -> (text: OutputText, isLast: Bool) {
+        guard let kept = broker.kept(id.channel, stream: stream, from: offset, upTo: limit) else {
+            throw .notFound("there is no command \(id) any more")
+        }
         return (OutputText(kept.piece, encoding, isLast: kept.isLast), kept.isLast)
     }
 

@@ -35,6 +35,8 @@ package struct CommandTable: ~Copyable {
         fileprivate var footprint = 0
         /// Which of those that have ended: the oldest goes first.
         fileprivate var endNumber: UInt64 = 0
+        /// Calls that wait for its end and have still to look at it.
+        fileprivate var waiters = 0
 
         package var hasEnded: Bool {
             if case .ended = state { true } else { false }
@@ -101,8 +103,10 @@ package struct CommandTable: ~Copyable {
     /// - Parameters:
     ///   - terminal: an exec terminal, or, with `isSingle`, a new id.
     ///   - isPending: it starts later, by `startRequested`; else at once.
+    ///   - isAwaited: as if `waitBegan` came at once.
     package mutating func admitted(
-        _ id: CommandID, _ command: String, in terminal: TerminalID, isSingle: Bool, isPending: Bool
+        _ id: CommandID, _ command: String, in terminal: TerminalID, isSingle: Bool, isPending: Bool,
+        isAwaited: Bool = false
     ) -> Admission {
         guard isSingle || execTerminal(terminal) else { return .noSuchTerminal }
         guard !isPending || entries.values.count(where: { $0.state == .pending }) < limits.pending else {
@@ -114,7 +118,7 @@ package struct CommandTable: ~Copyable {
         if isSingle { terminals[terminal] = .single }
         entries[id] = Entry(
             id: id, terminal: terminal, command: command, number: takeNumber(), capacity: capacity,
-            state: isPending ? .pending : .starting)
+            state: isPending ? .pending : .starting, waiters: isAwaited ? 1 : 0)
         return .granted(capacity: capacity)
     }
 
@@ -204,6 +208,18 @@ package struct CommandTable: ~Copyable {
         }
     }
 
+    // MARK: - Waiting
+
+    /// Until `waitEnded` it is not forgotten to make room: who waited learns how it ended, however many end with it.
+    package mutating func waitBegan(_ id: CommandID) { entries[id]?.waiters += 1 }
+
+    /// - Returns: those whose turn it is to be forgotten, perhaps itself.
+    package mutating func waitEnded(_ id: CommandID) -> [CommandID] {
+        guard let entry = entries[id] else { return [] }
+        entries[id]?.waiters -= 1
+        return entry.hasEnded ? dropOldest(in: entry.terminal) : []
+    }
+
     // MARK: - Looking
 
     /// nil: there is none that anybody may see.
@@ -223,9 +239,9 @@ package struct CommandTable: ~Copyable {
 
     // MARK: - Keeping
 
-    /// Per terminal by count, and over all by bytes.
+    /// Per terminal by count, and over all by bytes. Whatever somebody waits for has its turn when he has seen it.
     private mutating func dropOldest(in terminal: TerminalID) -> [CommandID] {
-        let kept = entries.values.filter(\.hasEnded).sorted { $0.endNumber < $1.endNumber }
+        let kept = entries.values.filter { $0.hasEnded && $0.waiters == 0 }.sorted { $0.endNumber < $1.endNumber }
         let isSingle = !execTerminal(terminal)
         let peers = kept.filter { isSingle ? !execTerminal($0.terminal) : $0.terminal == terminal }
         var dropped = peers.prefix(max(0, peers.count - (isSingle ? limits.keptSingle : limits.keptPerTerminal)))

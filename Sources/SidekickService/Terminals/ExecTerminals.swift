@@ -83,9 +83,10 @@ package struct ExecTerminals: Sendable {
         switch try CommandMode(fields) {
         case .foreground:
             return try await KeptAliveAnswer().answer(request.exchange, requestID: request.requestID) { [command] in
-                let command = try await registry.begin(command, in: request.compute, .existing(id))
+                let command = try await registry.begin(command, in: request.compute, .existing(id), isAwaited: true)
+                defer { registry.waitEnded(command) }
                 try await registry.waitForEnd(of: command, in: id)
-                var data = CommandDocument.detail(try registry.command(command, in: id), registry)
+                var data = try CommandDocument.detail(try registry.command(command, in: id), registry)
                 data["output"] = CommandDocument.joined(data)
                 return CommandDocument.envelope("the command has ended", data)
             }
@@ -118,7 +119,7 @@ package struct ExecTerminals: Sendable {
 
     private func get(_ request: SidekickRequest) throws(Problem) -> SidekickAnswer {
         let (terminal, id) = try command(request)
-        return .success("command", data: CommandDocument.detail(try registry.command(id, in: terminal), registry))
+        return .success("command", data: try CommandDocument.detail(registry.command(id, in: terminal), registry))
     }
 
     private func delete(_ request: SidekickRequest) throws(Problem) -> SidekickAnswer {
@@ -134,6 +135,8 @@ package struct ExecTerminals: Sendable {
         let seconds = try Self.seconds(QueryReader(request.query).string("timeout"))
         let limit = Duration.seconds(seconds > 0 ? min(seconds, Self.longestWait) : Self.longestWait)
         _ = try registry.command(id, in: terminal)
+        registry.waitBegan(id)
+        defer { registry.waitEnded(id) }
         guard seconds == 0 || seconds >= Self.longestSilence else {
             guard try await registry.wait(for: id, in: terminal, atMost: limit) else {
                 throw Problem(
@@ -144,7 +147,7 @@ package struct ExecTerminals: Sendable {
         return try await KeptAliveAnswer().answer(request.exchange, requestID: request.requestID) {
             _ = try await registry.wait(for: id, in: terminal, atMost: limit)
             return CommandDocument.envelope(
-                "command", CommandDocument.detail(try registry.command(id, in: terminal), registry))
+                "command", try CommandDocument.detail(registry.command(id, in: terminal), registry))
         }
     }
 
@@ -164,7 +167,7 @@ package struct ExecTerminals: Sendable {
         guard let stream = ["stdout", "stderr"].firstIndex(of: name) else {
             throw .invalid("stream", "stream must be stdout or stderr")
         }
-        let (text, isLast) = registry.output(
+        let (text, isLast) = try registry.output(
             of: id, stream: stream, since: try query.integer("since", in: 0...Int.max) ?? 0,
             upTo: try query.integer("limit", in: 4...Int.max) ?? .max, try .named(query.string("encoding")))
         var data = text.fields
