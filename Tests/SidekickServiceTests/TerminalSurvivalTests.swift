@@ -60,12 +60,44 @@ struct TerminalSurvivalTests {
             let nothing = try await place.authorized(.GET, "/terminals/\(id)/output?since=\(next)")
             #expect(nothing.json["data"]?.members["output"]?.text == "")
             for (query, field) in [
-                ("since=-1", "since"), ("since=x", "since"), ("encoding=z", "encoding"), ("limit=0", "limit"),
+                ("since=-1", "since"), ("since=x", "since"), ("encoding=z", "encoding"), ("limit=3", "limit"),
             ] {
                 let answer = try await place.authorized(.GET, "/terminals/\(id)/output?\(query)")
                 #expect(answer.status == 400 && answer.text("field") == field, "\(query)")
             }
             #expect(try await place.authorized(.GET, "/terminals/unknown/output").status == 404)
+        }
+    }
+
+    /// A limit that no character fits into would never be got over.
+    @Test func outputIsReadInTheSmallestPiecesToItsEnd() async throws {
+        try await Self.claimed { place in
+            let id = try await place.terminal()
+            let typed = try await place.authorized(
+                .POST, "/terminals/\(id)/input", body: #"{"input":"stty -echo; printf 'a\\342\\202\\254z\\n'\n"}"#)
+            #expect(typed.status == 200)
+            var text = ""
+            var next: Int64 = 0
+            try await eventually("the output") {
+                let answer = try await place.authorized(.GET, "/terminals/\(id)/output?limit=4&since=\(next)")
+                let data = answer.json["data"]?.members ?? [:]
+                text += data["output"]?.text ?? ""
+                if case .int(let offset)? = data["next_offset"] { next = offset }
+                return text.contains("a\u{20AC}z")
+            }
+        }
+    }
+
+    @Test func theVariablesOfATerminalAreBounded() async throws {
+        try await Self.claimed { place in
+            for isInteractive in [true, false] {
+                let body = JSONValue.object([
+                    "pty": .bool(isInteractive),
+                    "env": .object(["A": .string(String(repeating: "x", count: 128 << 10))]),
+                ])
+                let answer = try await place.authorized(.POST, "/terminals", body: body.line)
+                #expect(answer.status == 400 && answer.text("field") == "env")
+            }
         }
     }
 

@@ -28,18 +28,11 @@ package struct ExecTerminals: Sendable {
         var terminal = ExecTerminal(id: .random())
         terminal.shell = try CommandRequest.text("shell", of: fields)
         terminal.directory = try CommandRequest.text("cwd", of: fields)
-        terminal.env = try fields.strings("env") ?? [:]
-        try ProcessEnvironment.validate(terminal.env, field: fields.path("env"))
-        guard terminal.env.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count }) <= Self.maxEnvBytes else {
-            throw .invalid("env", "env may have \(Self.maxEnvBytes) bytes")
-        }
+        terminal.env = try TerminalRequest.env(fields)
         terminal.encoding = try .named(fields.string("encoding"))
         try registry.createTerminal(terminal)
         return Self.document(terminal)
     }
-
-    /// What a terminal keeps as long as it is there.
-    private static let maxEnvBytes = 128 << 10
 
     package func list() -> [JSONValue] { registry.terminals.map { .object(Self.document($0)) } }
 

@@ -10,13 +10,11 @@ package struct TerminalRequest: Hashable, Sendable {
     package var env: [String: String]
     package var size: TerminalSize
 
+    /// What a terminal's variables may come to.
+    private static let maxEnvBytes = 128 << 10
+
     /// - Throws: a 400 that names the field.
     package init(_ fields: FieldReader) throws(Problem) {
-        guard try fields.bool("pty") == true else {
-            throw Problem(
-                status: 400, code: .unsupportedField,
-                message: "only pty: true is supported yet; run single commands with POST /run/command", field: "pty")
-        }
         func text(_ name: String) throws(Problem) -> String? {
             guard let text = try fields.string(name) else { return nil }
             guard !text.isEmpty, !text.utf8.contains(0) else {
@@ -26,10 +24,19 @@ package struct TerminalRequest: Hashable, Sendable {
         }
         shell = try text("shell")
         directory = try text("cwd")
-        env = try fields.strings("env") ?? [:]
-        try ProcessEnvironment.validate(env, field: fields.path("env"))
+        env = try Self.env(fields)
         size = try TerminalSize(fields) ?? .standard
         encoding = try .named(fields.string("encoding"))
+    }
+
+    /// `env` of a terminal of either kind.
+    static func env(_ fields: FieldReader) throws(Problem) -> [String: String] {
+        let env = try fields.strings("env") ?? [:]
+        try ProcessEnvironment.validate(env, field: fields.path("env"))
+        guard env.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count }) <= maxEnvBytes else {
+            throw .invalid("env", "env may have \(maxEnvBytes) bytes")
+        }
+        return env
     }
 }
 
