@@ -174,6 +174,24 @@ import Testing
         #expect(hub.subscribed(later, to: Self.channel).isKnown == false)
     }
 
+    /// A server's name can be used again while somebody still watches it.
+    @Test func subscribersOfAChannelThatIsOpenedAgainHearTheNewOneFromItsBeginning() {
+        var hub = hub()
+        let connection = hub.connected()!
+        _ = hub.subscribed(connection, to: Self.channel)
+        write(&hub, "a long life")
+        _ = hub.ended(Self.channel, Self.destroyed)
+        _ = Self.drain(&hub, connection)
+        hub.opened(Self.channel, OutputFormat(types: ["out", "err"], capacity: 1 << 10))
+        write(&hub, "new", stream: 0)
+        write(&hub, "too", stream: 1)
+        _ = hub.ended(Self.channel, Self.destroyed)
+        let events = Self.drain(&hub, connection)
+        #expect(Self.output(events, type: "out").text == "new")
+        #expect(Self.output(events, type: "err").text == "too")
+        #expect(events.last == .send(Self.destroyed))
+    }
+
     @Test func bothStreamsOfACommandComeBeforeItsExit() {
         var hub = hub(OutputFormat(types: ["command:stdout", "command:stderr"], capacity: 1 << 20))
         let connection = hub.connected()!

@@ -84,10 +84,13 @@ extension EventHub {
         case connection(ConnectionID)
     }
 
-    /// From now on it can be subscribed to.
+    /// From now on it can be subscribed to. One that was there is replaced, and its subscribers hear the new one from its
+    /// beginning.
     /// - Parameter format: nil: a channel without output.
     package mutating func opened(_ name: String, _ format: OutputFormat? = nil) {
         channels[name] = Channel(output: format.map { Output($0) })
+        let offsets = format?.types.map { _ in 0 } ?? []
+        for id in subscribers(of: name) { connections[id]?.subscriptions[name] = Subscription(offsets: offsets) }
     }
 
     /// Whether somebody who watches has more than half of what is kept still before it.
