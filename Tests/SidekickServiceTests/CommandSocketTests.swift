@@ -147,6 +147,24 @@ struct CommandSocketTests {
         }
     }
 
+    /// However many others end meanwhile.
+    @Test func aSlowReaderOfACommandThatIsForgottenStillHearsTheRestAndTheExit() async throws {
+        try await SidekickPlace.claimed { place in
+            let socket = try await SidekickSocket.open(place)
+            let command = try await place.begin(
+                "yes 0123456789abcde | head -c 3000000; exit 3", ["stream": .bool(true)])
+            try await socket.send("subscribe", channel: command.channel)
+            try await socket.send("command:start", ["cmd_id": .string(command.id)])
+            #expect(try await command.wait().exitCode == 3)
+            #expect(try await command.delete() == 204)
+            #expect(try await command.get().status == 404)
+            let (stdout, _, exit) = try await socket.readCommand(command.channel)
+            #expect(stdout.reduce(0) { $0 + $1.utf8.count } == 3_000_000)
+            #expect(exit.data["exit_code"] == .int(3))
+            await socket.close()
+        }
+    }
+
     /// Attack 22: a subscriber that does not read stops neither the command nor us, and is told what it missed.
     @Test func aSubscriberThatDoesNotReadLosesOutputAndIsToldHowMuch() async throws {
         try await SidekickPlace.claimed { place in

@@ -169,7 +169,7 @@ import Testing
         let events = Self.drain(&hub, late)
         #expect(Self.output(events).text == "bye")
         #expect(events.last == .send(Self.destroyed))
-        hub.forgotten(Self.channel)
+        #expect(hub.forgotten(Self.channel) == .doNothing)
         let later = hub.connected()!
         #expect(hub.subscribed(later, to: Self.channel).isKnown == false)
     }
@@ -190,6 +190,80 @@ import Testing
         #expect(Self.output(events, type: "out").text == "new")
         #expect(Self.output(events, type: "err").text == "too")
         #expect(events.last == .send(Self.destroyed))
+    }
+
+    @Test func whatNobodyAsksForAnyMoreLingersUntilItsReadersAreDone() {
+        var hub = hub()
+        let reader = hub.connected()!
+        let other = hub.connected()!
+        _ = hub.subscribed(reader, to: Self.channel)
+        write(&hub, String(repeating: "o", count: 200_000))
+        _ = hub.ended(Self.channel, Self.destroyed)
+        _ = hub.take(reader)
+        #expect(hub.lingers(Self.channel, forReadersOnly: true) == .doNothing)
+        #expect(hub.isLingering(Self.channel) == true)
+        #expect(hub.subscribed(other, to: Self.channel).isKnown == false, "for everybody else it is gone")
+        let events = Self.drain(&hub, reader)
+        #expect(Self.output(events).text.utf8.count == 200_000 - 32 << 10)
+        #expect(events.last == .send(Self.destroyed))
+        #expect(hub.isLingering(Self.channel) == false)
+        #expect(hub.kept(Self.channel, stream: 0, from: 0, upTo: 1) == nil)
+    }
+
+    @Test func whatLingersGoesWithItsLastReader() {
+        var hub = hub()
+        let reader = hub.connected()!
+        _ = hub.subscribed(reader, to: Self.channel)
+        write(&hub, "unread")
+        _ = hub.ended(Self.channel, Self.destroyed)
+        _ = hub.lingers(Self.channel, forReadersOnly: true)
+        hub.disconnected(reader)
+        #expect(hub.isLingering(Self.channel) == false)
+
+        hub.opened(Self.channel, Self.format)
+        _ = hub.ended(Self.channel, Self.destroyed)
+        _ = hub.lingers(Self.channel, forReadersOnly: true)
+        #expect(hub.isLingering(Self.channel) == false, "nobody reads it")
+    }
+
+    @Test func readersOfWhatIsForgottenAreToldOfTheEndAndWhatTheyMiss() {
+        var hub = hub()
+        let reader = hub.connected()!
+        let done = hub.connected()!
+        for id in [reader, done] { _ = hub.subscribed(id, to: Self.channel) }
+        write(&hub, "unread")
+        _ = hub.ended(Self.channel, Self.destroyed)
+        _ = Self.drain(&hub, done)
+        _ = hub.lingers(Self.channel, forReadersOnly: true)
+        #expect(hub.lingeringIsOver(Self.channel) == .wake([reader]))
+        var ending = Self.destroyed
+        ending.data["dropped_bytes"] = .int(6)
+        #expect(Self.drain(&hub, reader) == [.send(ending)])
+        #expect(hub.droppedBytes == 6)
+        #expect(Self.drain(&hub, done).isEmpty)
+        #expect(hub.lingeringIsOver(Self.channel) == .doNothing)
+    }
+
+    @Test func whatLingersIsBoundedInBytesAndInNumber() {
+        var hub = EventHub()
+        let reader = hub.connected()!
+        let format = OutputFormat(types: ["terminal:output"], capacity: 4 << 20)
+        let bytes = [UInt8](repeating: 0, count: 4 << 20)
+        for number in 0..<6 {
+            let name = "terminal:\(number)"
+            hub.opened(name, format)
+            _ = hub.subscribed(reader, to: name)
+            _ = bytes.withUnsafeBytes { hub.output(name, stream: 0, $0) }
+            _ = hub.ended(name, SocketEvent("terminal:destroyed", channel: name))
+            let order = hub.lingers(name, forReadersOnly: number % 2 == 0)
+            #expect(order == (number < 4 ? .doNothing : .wake([reader])))
+        }
+        #expect((0..<6).filter { hub.isLingering("terminal:\($0)") } == [2, 3, 4, 5], "the oldest goes first")
+        for number in 0..<1000 {
+            hub.opened("empty:\(number)", Self.format)
+            _ = hub.lingers("empty:\(number)", forReadersOnly: false)
+        }
+        #expect((0..<1000).count { hub.isLingering("empty:\($0)") } == EventHub.maxLingering)
     }
 
     @Test func bothStreamsOfACommandComeBeforeItsExit() {

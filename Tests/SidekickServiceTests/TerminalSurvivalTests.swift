@@ -88,6 +88,26 @@ struct TerminalSurvivalTests {
         }
     }
 
+    /// Each has a process that does not listen to the hang-up.
+    @Test func aDeletedTerminalKeepsItsPlaceUntilItHasEnded() async throws {
+        try await Self.claimed { place in
+            let body = #"{"pty":true,"shell":"/bin/sh"}"#
+            var ids: [String] = []
+            for _ in 0..<64 { ids.append(try await place.terminal()) }
+            #expect(try await place.authorized(.POST, "/terminals", body: body).status == 503)
+            let typed = try await place.authorized(
+                .POST, "/terminals/\(ids[0])/input", body: #"{"input":"trap : HUP; echo 1 > trapped\n"}"#)
+            #expect(typed.status == 200)
+            _ = try await place.numberWritten(to: "trapped")
+            #expect(try await place.authorized(.DELETE, "/terminals/\(ids[0])").status == 204)
+            #expect(try await place.authorized(.GET, "/terminals/\(ids[0])").status == 404)
+            #expect(try await place.authorized(.POST, "/terminals", body: body).status == 503)
+            try await eventually("its place is free") {
+                try await place.authorized(.POST, "/terminals", body: body).status == 201
+            }
+        }
+    }
+
     @Test func theVariablesOfATerminalAreBounded() async throws {
         try await Self.claimed { place in
             for isInteractive in [true, false] {

@@ -4,9 +4,6 @@ import Synchronization
 
 /// How commands end, and what is kept of them then.
 extension CommandRegistry {
-    /// Whoever watches is sent the end of a removed command's output within this.
-    private static let keptAfterRemoval: Duration = .seconds(30)
-
     func expire(_ id: CommandID) {
         let now = clock.now()
         let expiry = state.withLock { $0.table.expiryDue(id, at: now) }
@@ -44,14 +41,14 @@ extension CommandRegistry {
         }
         gate?.open()
         forget(dropped)
-        if isGone { forgetLater(id) }
+        if isGone { broker.linger(id.channel, forReadersOnly: true) }
     }
 
     /// Those that the table has dropped.
     func forget(_ dropped: [CommandID]) {
         for id in dropped {
             state.withLock { $0.handles.removeValue(forKey: id) }?.gate.open()
-            broker.forget(id.channel)
+            broker.linger(id.channel, forReadersOnly: true)
         }
     }
 
@@ -69,16 +66,8 @@ extension CommandRegistry {
             handle?.gate.open()
             if let child = handle?.child { Task { await CommandDeadline.end(child) } }
         case .forget:
-            state.withLock { $0.handles.removeValue(forKey: id) }?.gate.open()
-            broker.forget(id.channel)
+            forget([id])
         case .unknown: break
-        }
-    }
-
-    private func forgetLater(_ id: CommandID) {
-        Task {
-            try? await Task.sleep(for: Self.keptAfterRemoval)
-            self.broker.forget(id.channel)
         }
     }
 }

@@ -32,7 +32,23 @@ package final class EventBroker: Sendable {
     package func end(_ channel: String, _ ending: SocketEvent) { perform { $0.ended(channel, ending) } }
 
     /// What is kept of it goes, and nobody can subscribe any more.
-    package func forget(_ channel: String) { state.withLock { $0.hub.forgotten(channel) } }
+    package func forget(_ channel: String) { perform { $0.forgotten(channel) } }
+
+    /// It has ended, and is forgotten soon: within half a minute, or when many others linger.
+    /// - Parameter forReadersOnly: nobody else can subscribe, and it goes once they have read it.
+    package func linger(_ channel: String, forReadersOnly: Bool) {
+        let isLingering = perform { state in
+            (state.hub.lingers(channel, forReadersOnly: forReadersOnly), state.hub.isLingering(channel))
+        }
+        guard isLingering else { return }
+        // At a shell's edge: it ends by itself after one sleep.
+        Task {
+            try? await Task.sleep(for: Self.longestLingering)
+            self.perform { $0.lingeringIsOver(channel) }
+        }
+    }
+
+    private static let longestLingering: Duration = .seconds(30)
 
     /// - Parameter isDroppable: one of many; a connection that does not read loses it and is told of the gap.
     package func publish(

@@ -28,7 +28,7 @@ extension EventHub {
         guard name.utf8.count <= Self.maxChannelBytes else {
             return (push(.error("the channel's name is too long"), to: [id]), true)
         }
-        guard let channel = channels[name] else { return (.doNothing, false) }
+        guard let channel = channels[name], !(isNew && channel.isForReadersOnly) else { return (.doNothing, false) }
         var woken: Set<ConnectionID> = []
         if options.takesOver { woken = takeOver(name, by: id) }
         guard let output = channel.output else {
@@ -52,6 +52,7 @@ extension EventHub {
         if channels[name]?.holder == id { channels[name]?.holder = nil }
         connections[id]?.subscriptions[name] = nil
         connections[id]?.ready.removeAll { $0 == name }
+        forgetIfRead(name)
     }
 
     /// Whether a connection may act on a channel: nobody else has taken it over.
@@ -89,6 +90,7 @@ extension EventHub {
     /// - Parameter format: nil: a channel without output.
     package mutating func opened(_ name: String, _ format: OutputFormat? = nil) {
         channels[name] = Channel(output: format.map { Output($0) })
+        lingering.removeAll { $0 == name }
         let offsets = format?.types.map { _ in 0 } ?? []
         for id in subscribers(of: name) { connections[id]?.subscriptions[name] = Subscription(offsets: offsets) }
     }
@@ -118,12 +120,6 @@ extension EventHub {
         return mark(name)
     }
 
-    /// Its output is gone; nobody can subscribe any more.
-    package mutating func forgotten(_ name: String) {
-        channels[name] = nil
-        for id in connections.keys { unsubscribed(id, from: name) }
-    }
-
     /// - Parameter isDroppable: one of many, which a slow connection may lose. It is told how many.
     package mutating func published(_ event: SocketEvent, to audience: Audience, isDroppable: Bool = false) -> Order {
         let ids: Set<ConnectionID> =
@@ -138,16 +134,16 @@ extension EventHub {
         return ids.isEmpty ? .doNothing : .wake(ids)
     }
 
+    /// Bytes of memory that the output of a channel takes.
+    package func footprint(_ name: String) -> Int {
+        channels[name]?.output?.rings.reduce(0) { $0 + $1.footprint } ?? 0
+    }
+
     /// What is kept of a stream from an offset on, and whether nothing will ever follow; nil when there is no such channel.
     package func kept(
         _ name: String, stream: Int, from offset: Int, upTo limit: Int
     ) -> (piece: OutputRing.Piece, isLast: Bool)? {
         channels[name]?.output?.read(stream, from: offset, upTo: limit)
-    }
-
-    /// Bytes of memory that the output of a channel takes.
-    package func footprint(_ name: String) -> Int {
-        channels[name]?.output?.rings.reduce(0) { $0 + $1.footprint } ?? 0
     }
 
     private mutating func mark(_ name: String) -> Order {

@@ -45,6 +45,8 @@ package struct EventHub: ~Copyable {
         var output: Output?
         /// Who took it over, and alone may act on it.
         var holder: ConnectionID?
+        /// It goes when they have read it.
+        var isForReadersOnly = false
     }
 
     struct Output {
@@ -75,6 +77,8 @@ package struct EventHub: ~Copyable {
     private var nextConnection: UInt64 = 1
     var connections: [ConnectionID: Connection] = [:]
     var channels: [String: Channel] = [:]
+    /// Channels that go soon, the oldest first.
+    var lingering: [String] = []
     private var isClosing = false
     /// Bytes of output that connections asked for and that were not kept any more.
     package private(set) var droppedBytes = 0
@@ -133,7 +137,7 @@ package struct EventHub: ~Copyable {
             let (piece, isLast) = output.read(stream, from: subscription.offsets[stream], upTo: OutputFormat.pieceBytes)
             let text = OutputText(piece, output.format.encoding, isLast: isLast)
             guard !text.isEmpty else { continue }
-            droppedBytes += text.dropped
+            noteDropped(text.dropped)
             subscription.offsets[stream] = text.next
             connections[id]?.subscriptions[name] = subscription
             channels[name]?.output?.seen[stream] = max(output.seen[stream], text.next)
@@ -141,6 +145,9 @@ package struct EventHub: ~Copyable {
         }
         guard let ending = output.ending, !subscription.wasToldOfEnd else { return nil }
         connections[id]?.subscriptions[name]?.wasToldOfEnd = true
+        forgetIfRead(name)
         return ending
     }
+
+    mutating func noteDropped(_ bytes: Int) { droppedBytes += bytes }
 }

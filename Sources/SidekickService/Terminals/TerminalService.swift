@@ -12,8 +12,6 @@ package final class TerminalService: Sendable {
     package static let keptBytes = 1 << 20
     /// What is kept of input that the program in the terminal does not read.
     private static let maxPendingInput = 1 << 20
-    /// For how long the output of a terminal that has ended can still be asked for.
-    private static let keptAfterEnd: Duration = .seconds(30)
     private static let terminationGrace: Duration = .seconds(1)
     /// Public clients listen for `terminal:created` only after the answer to their POST.
     private static let announceAgain: Duration = .milliseconds(50)
@@ -27,6 +25,8 @@ package final class TerminalService: Sendable {
     private struct State {
         var running: [TerminalID: Running] = [:]
         var starting = 0
+        /// Deleted; their processes have been told to end.
+        var leaving: Set<TerminalID> = []
     }
 
     private let launcher: ProcessLauncher
@@ -97,10 +97,14 @@ package final class TerminalService: Sendable {
         for info in list() { announce(info.id, to: .connection(connection)) }
     }
 
-    /// Hangs up; what does not listen is killed a little later. The terminal is gone from the list at once.
+    /// Hangs up; what does not listen is killed a little later. The terminal is gone from the list at once, and keeps its
+    /// place until it has ended.
     package func delete(_ id: TerminalID) throws(Problem) {
         let terminal = try running(id)
-        state.withLock { _ = $0.running.removeValue(forKey: id) }
+        state.withLock { state in
+            guard state.running.removeValue(forKey: id) != nil else { return }
+            state.leaving.insert(id)
+        }
         Self.end(terminal.child)
     }
 
@@ -151,7 +155,7 @@ package final class TerminalService: Sendable {
 
     private func reservePlace() throws(Problem) {
         let granted = state.withLock { state in
-            guard state.running.count + state.starting < Self.maxTerminals else { return false }
+            guard state.running.count + state.leaving.count + state.starting < Self.maxTerminals else { return false }
             state.starting += 1
             return true
         }
@@ -193,18 +197,21 @@ package final class TerminalService: Sendable {
         Task {
             let status = await child.exitStatus()
             await OutputSettling.settle([stream], ended: ended)
-            await self.ended(info.id, status)
+            self.ended(info.id, status)
         }
     }
 
-    private func ended(_ id: TerminalID, _ status: ExitStatus) async {
-        state.withLock { $0.running[id] = nil }
+    private func ended(_ id: TerminalID, _ status: ExitStatus) {
+        state.withLock { state in
+            state.running[id] = nil
+            state.leaving.remove(id)
+        }
         let event = SocketEvent(
             "terminal:destroyed", channel: id.channel,
             ["id": .string(id.rawValue), "exit_code": .int(Int64(status.shellCode))])
         broker.end(id.channel, event)
         broker.publish(event, to: .others)
-        try? await Task.sleep(for: Self.keptAfterEnd)
-        broker.forget(id.channel)
+        // Its output can still be asked for.
+        broker.linger(id.channel, forReadersOnly: false)
     }
 }
