@@ -329,6 +329,21 @@ import Testing
         #expect(hub.take(stuck) == .close(code: 1013, reason: "too slow"))
     }
 
+    /// Whoever sends what is echoed chooses how large it is.
+    @Test func aConnectionThatLeavesAMegabyteUnreadIsClosed() {
+        var hub = hub()
+        let stuck = hub.connected()!
+        let large = SocketEvent.error("no", channel: String(repeating: "x", count: 300_000))
+        for _ in 0..<3 { _ = hub.published(large, to: .connection(stuck)) }
+        #expect(hub.isStuck(stuck) == false)
+        #expect(hub.take(stuck) == .send(large))
+        _ = hub.published(large, to: .connection(stuck))
+        #expect(hub.isStuck(stuck) == false, "what was taken counts no more")
+        _ = hub.published(large, to: .connection(stuck))
+        #expect(hub.isStuck(stuck) == true)
+        #expect(hub.take(stuck) == .close(code: 1013, reason: "too slow"))
+    }
+
     @Test func droppableEventsAreCountedWhenThereIsNoRoom() {
         var hub = EventHub()
         hub.opened("watcher:w1")

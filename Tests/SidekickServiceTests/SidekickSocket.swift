@@ -93,7 +93,19 @@ actor SidekickSocket {
         try await event("error")
     }
 
+    /// The same again and again, without a look at what comes back.
+    func send(text: String, times: Int) async throws {
+        let frame = Self.frame(opcode: 1, Array(text.utf8))
+        var frames = ByteBuffer()
+        for _ in 0..<times { frames.writeImmutableBuffer(frame) }
+        try await tunnel.write(frames)
+    }
+
     private func write(opcode: UInt8, _ payload: [UInt8]) async throws {
+        try await tunnel.write(Self.frame(opcode: opcode, payload))
+    }
+
+    private static func frame(opcode: UInt8, _ payload: [UInt8]) -> ByteBuffer {
         let key: [UInt8] = [0x11, 0x22, 0x33, 0x44]
         var frame = ByteBuffer(bytes: [0x80 | opcode])
         if payload.count < 126 {
@@ -104,7 +116,7 @@ actor SidekickSocket {
         }
         frame.writeBytes(key)
         frame.writeBytes(payload.enumerated().map { $0.element ^ key[$0.offset % 4] })
-        try await tunnel.write(frame)
+        return frame
     }
 
     // MARK: Receiving

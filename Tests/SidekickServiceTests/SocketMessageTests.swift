@@ -15,6 +15,23 @@ import Testing
         #expect(message.type == "subscribe" && message.channel == "signals")
     }
 
+    /// They come back in what the sender is told.
+    @Test func whatIsEchoedIsShort() throws {
+        let long = String(repeating: "x", count: EventHub.maxChannelBytes + 1)
+        func message(type: String = "t", channel: String = "", id: String = "") throws(Problem) -> SocketMessage {
+            let document = JSONValue.object([
+                "type": .string(type), "channel": .string(channel), "data": .object(["cmd_id": .string(id)]),
+            ])
+            return try SocketMessage(Array(document.line.utf8), isText: true)
+        }
+        #expect(throws: Problem.self) { try message(type: long) }
+        #expect(throws: Problem.self) { try message(channel: long) }
+        #expect(throws: Problem.self) { try message(id: long).name("cmd_id") }
+        let longest = String(long.dropLast())
+        #expect(try message(channel: longest).channel == longest)
+        #expect(try message(id: longest).name("cmd_id") == longest)
+    }
+
     @Test func dataOfLengthZeroIsNoData() {
         let bytes = Array(Self.subscribe.dropLast(6)) + [0, 0, 0, 0]
         #expect(BinaryFrame(bytes)?.data == [:])

@@ -22,7 +22,7 @@ package struct CommandHandler: Sendable {
     package var messages: [SocketRoute] {
         [
             SocketRoute("command:start") { message, _ in
-                try await registry.start(CommandID(try message.data.requiredString("cmd_id")))
+                try await registry.start(CommandID(try message.name("cmd_id")))
             }
         ]
     }

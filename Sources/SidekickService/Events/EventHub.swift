@@ -73,6 +73,7 @@ package struct EventHub: ~Copyable {
     package static let maxConnections = 64
     package static let maxChannels = 256
     package static let maxChannelBytes = 256
+    package static let tooSlow = (code: UInt16(1013), reason: "too slow")
 
     private var nextConnection: UInt64 = 1
     var connections: [ConnectionID: Connection] = [:]
@@ -112,7 +113,7 @@ package struct EventHub: ~Copyable {
     /// The next event for a connection.
     package mutating func take(_ id: ConnectionID) -> Next {
         guard let connection = connections[id] else { return .close(code: 1001, reason: "gone") }
-        if connection.isStuck { return .close(code: 1013, reason: "too slow") }
+        if connection.isStuck { return .close(code: Self.tooSlow.code, reason: Self.tooSlow.reason) }
         if let event = connections[id]?.notices.pop() { return .send(event) }
         while connections[id]?.ready.isEmpty == false, let channel = connections[id]?.ready.removeFirst() {
             if let event = takeOutput(id, channel) {
@@ -122,6 +123,9 @@ package struct EventHub: ~Copyable {
         }
         return isClosing ? .close(code: 1001, reason: "shutting down") : .wait
     }
+
+    /// Whether it is to be closed because it does not read.
+    package func isStuck(_ id: ConnectionID) -> Bool { connections[id]?.isStuck ?? false }
 
     /// Whether `take` may give something other than `.wait`.
     package func hasNews(_ id: ConnectionID) -> Bool {

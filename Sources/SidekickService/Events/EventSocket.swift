@@ -47,6 +47,11 @@ package struct EventSocket: Sendable {
                     case .text(let text): await receive(Array(text.utf8), isText: true, from: sender)
                     case .binary(let bytes): await receive(Array(bytes.readableBytesView), isText: false, from: sender)
                     }
+                    // The writer may wait for ever for a peer that talks and does not listen.
+                    if broker.isStuck(id) {
+                        await connection.close(code: EventHub.tooSlow.code, reason: EventHub.tooSlow.reason)
+                        return true
+                    }
                 }
                 return true
             }

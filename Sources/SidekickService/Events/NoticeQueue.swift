@@ -8,6 +8,7 @@ struct NoticeQueue: Sendable {
     static let maxDroppableBytes = 2 << 20
     /// Of those that must not be lost, more unread ones than this are a client that has gone and not said so.
     static let maxOthers = 4096
+    static let maxOtherBytes = 1 << 20
 
     private struct Entry {
         let event: SocketEvent
@@ -20,6 +21,7 @@ struct NoticeQueue: Sendable {
     private var droppable = 0
     private var droppableBytes = 0
     private var others = 0
+    private var otherBytes = 0
     /// Per channel, what was dropped since its last event.
     private var gaps: [String: Int] = [:]
 
@@ -27,9 +29,11 @@ struct NoticeQueue: Sendable {
 
     /// - Returns: false when the connection must be closed instead.
     mutating func push(_ event: SocketEvent) -> Bool {
-        guard others < Self.maxOthers else { return false }
+        let footprint = event.footprint
+        guard others < Self.maxOthers, otherBytes + footprint <= Self.maxOtherBytes else { return false }
         others += 1
-        entries.append(Entry(event: event, isDroppable: false, footprint: 0))
+        otherBytes += footprint
+        entries.append(Entry(event: event, isDroppable: false, footprint: footprint))
         return true
     }
 
@@ -68,6 +72,7 @@ struct NoticeQueue: Sendable {
             droppableBytes -= entry.footprint
         } else {
             others -= 1
+            otherBytes -= entry.footprint
         }
         return entry.event
     }

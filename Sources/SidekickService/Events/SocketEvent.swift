@@ -27,7 +27,7 @@ package struct SocketEvent: Hashable, Sendable {
     }
 
     /// About what it costs to keep it.
-    var footprint: Int { data.values.reduce(64) { $0 + $1.footprint } }
+    var footprint: Int { 64 + type.utf8.count + channel.utf8.count + JSONValue.object(data).footprint }
 }
 
 extension JSONValue {
@@ -36,7 +36,7 @@ extension JSONValue {
         case .null, .bool, .int, .double: 16
         case .string(let text): 16 + text.utf8.count
         case .array(let values): values.reduce(16) { $0 + $1.footprint }
-        case .object(let members): members.values.reduce(16) { $0 + 16 + $1.footprint }
+        case .object(let members): members.reduce(16) { $0 + 16 + $1.key.utf8.count + $1.value.footprint }
         }
     }
 }

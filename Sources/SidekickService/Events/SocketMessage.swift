@@ -6,6 +6,9 @@ package struct SocketMessage: Sendable {
     package let channel: String
     package let data: FieldReader
 
+    /// What no type that we know reaches.
+    private static let maxTypeBytes = 64
+
     /// From a text frame, or from a binary one that holds JSON or a binary frame: whatever the connection asked for,
     /// clients send both.
     package init(_ bytes: [UInt8], isText: Bool) throws(Problem) {
@@ -26,6 +29,22 @@ package struct SocketMessage: Sendable {
         } else {
             throw Problem(
                 status: 400, code: .invalidRequest, message: "the message is neither JSON nor a binary frame")
+        }
+        // Both come back in what the sender is told.
+        guard type.utf8.count <= Self.maxTypeBytes else { throw .invalid("type", "unknown message type") }
+        try Self.checkName(channel, "channel")
+    }
+
+    /// A field of `data` that says who is meant, as short as the channel of whoever that may be.
+    package func name(_ field: String) throws(Problem) -> String {
+        let name = try data.requiredString(field)
+        try Self.checkName(name, data.path(field))
+        return name
+    }
+
+    private static func checkName(_ name: String, _ field: String) throws(Problem) {
+        guard name.utf8.count <= EventHub.maxChannelBytes else {
+            throw .invalid(field, "\(field) may have \(EventHub.maxChannelBytes) bytes")
         }
     }
 }

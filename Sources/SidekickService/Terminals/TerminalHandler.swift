@@ -120,7 +120,7 @@ package struct TerminalHandler: Sendable {
     private func act(
         _ message: SocketMessage, _ sender: SocketSender, _ body: (TerminalID) throws(Problem) -> Void
     ) throws(Problem) {
-        let id = TerminalID(try message.data.requiredString("terminal_id"))
+        let id = TerminalID(try message.name("terminal_id"))
         do throws(Problem) {
             guard broker.mayAct(sender.connection, on: id.channel) else {
                 throw Problem(status: 409, code: .conflict, message: "another connection has this terminal; subscribe")
