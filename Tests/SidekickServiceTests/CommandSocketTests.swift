@@ -37,10 +37,27 @@ struct CommandSocketTests {
 
             for id in [command.id, "cmd_unknown"] {
                 try await socket.send("command:start", ["cmd_id": .string(id)])
-                #expect(try await socket.event("error").data["error"]?.text?.isEmpty == false)
+                let error = try await socket.event("error")
+                #expect(error.data["error"]?.text?.isEmpty == false)
+                #expect(error.channel == "command:\(id)", "where its caller listens")
             }
             try await socket.send("command:start")
             #expect(try await socket.event("error").data["error"]?.text?.contains("cmd_id") == true)
+        }
+    }
+
+    @Test func whoWatchesACommandThatIsDeletedBeforeItsStartHearsAnExit() async throws {
+        try await Self.streaming { place, socket in
+            let command = try await place.begin("echo out", ["stream": .bool(true)])
+            try await socket.send("subscribe", channel: command.channel)
+            // Handled in order, so it has subscribed when this is answered.
+            try await socket.send("nonsense")
+            _ = try await socket.event("error")
+            #expect(try await command.delete() == 204)
+            let (stdout, _, exit) = try await socket.readCommand(command.channel)
+            #expect(stdout.isEmpty)
+            #expect(exit.data["exit_code"] == .int(126))
+            #expect(exit.data["reason"] == .string("not_started"))
         }
     }
 

@@ -21,8 +21,8 @@ package struct CommandHandler: Sendable {
 
     package var messages: [SocketRoute] {
         [
-            SocketRoute("command:start") { message, _ in
-                try await registry.start(CommandID(try message.name("cmd_id")))
+            SocketRoute("command:start") { message, sender in
+                await registry.start(CommandID(try message.name("cmd_id")), for: sender.connection)
             }
         ]
     }

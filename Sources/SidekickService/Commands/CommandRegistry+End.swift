@@ -4,17 +4,33 @@ import Synchronization
 
 /// How commands end, and what is kept of them then.
 extension CommandRegistry {
+    /// As a shell says it that may not execute a program.
+    private static let notRunCode = 126
+
     func expire(_ id: CommandID) {
         let now = clock.now()
         let expiry = state.withLock { $0.table.expiryDue(id, at: now) }
         guard expiry.isExpired else { return }
         broker.publish(.error("the command was not started in time", channel: id.channel))
+        endOutput(of: id, exitCode: Self.notRunCode, .expired)
         settleEnd(id, isGone: false, dropped: expiry.dropped)
     }
 
     func finish(_ id: CommandID, exitCode: Int, _ cause: CommandEnd.Cause, after duration: Duration) {
         let end = CommandEnd(exitCode: exitCode, cause: cause, at: clock.now(), duration: duration)
         let footprint = broker.footprint(of: id.channel)
+        endOutput(of: id, exitCode: exitCode, cause, after: duration)
+        let (isGone, dropped) = state.withLock { state in
+            let dropped = state.table.ended(id, end, footprint: footprint)
+            return (state.table.command(id) == nil && !dropped.contains(id), dropped)
+        }
+        settleEnd(id, isGone: isGone, dropped: dropped)
+    }
+
+    /// Whoever watches waits for the exit, also of what never ran.
+    private func endOutput(
+        of id: CommandID, exitCode: Int, _ cause: CommandEnd.Cause, after duration: Duration = .zero
+    ) {
         let terminal = state.withLock { $0.handles[id]?.terminal }
         var fields: [String: JSONValue] = [
             "cmd_id": .string(id.rawValue), "exit_code": .int(Int64(exitCode)),
@@ -23,11 +39,6 @@ extension CommandRegistry {
         if let terminal { fields["terminal_id"] = .string(terminal.rawValue) }
         if cause != .exited { fields["reason"] = .string(cause.rawValue) }
         broker.end(id.channel, SocketEvent("command:exit", channel: id.channel, fields))
-        let (isGone, dropped) = state.withLock { state in
-            let dropped = state.table.ended(id, end, footprint: footprint)
-            return (state.table.command(id) == nil && !dropped.contains(id), dropped)
-        }
-        settleEnd(id, isGone: isGone, dropped: dropped)
     }
 
     /// - Parameter isGone: it was removed before its end.
@@ -66,6 +77,8 @@ extension CommandRegistry {
             handle?.gate.open()
             if let child = handle?.child { Task { await CommandDeadline.end(child) } }
         case .forget:
+            // One that has ended has told so.
+            endOutput(of: id, exitCode: Self.notRunCode, .notStarted)
             forget([id])
         case .unknown: break
         }

@@ -1,4 +1,4 @@
-package import ComputeCore
+import ComputeCore
 import LinuxSystem
 import Synchronization
 
@@ -95,8 +95,17 @@ extension CommandRegistry {
         }
     }
 
-    /// One that waits for it. A start that fails is told on its channel, as the end of the command.
-    package func start(_ id: CommandID) async throws(Problem) {
+    /// One that waits for it. A start that fails is told on its channel, as the end of the command; what cannot be started
+    /// at all, on the same to who asked.
+    package func start(_ id: CommandID, for connection: EventHub.ConnectionID) async {
+        do throws(Problem) {
+            try await start(id)
+        } catch {
+            broker.publish(.error(error.message, channel: id.channel), to: .connection(connection))
+        }
+    }
+
+    private func start(_ id: CommandID) async throws(Problem) {
         let (order, request, compute) = state.withLock { state in
             let order = state.table.startRequested(id)
             guard order == .start else { return (order, CommandRequest?.none, ComputeContext?.none) }
