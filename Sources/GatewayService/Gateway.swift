@@ -13,6 +13,7 @@ package final class Gateway: Service {
     private let directory: RouteDirectory
     private let pool: UpstreamPool
     private let sessions: Sessions
+    private let keys: KeyRing
     private let bound = Mutex<Endpoint?>(nil)
 
     /// - Parameter sidekickKey: what the secrets of all Sidekicks are derived from.
@@ -25,7 +26,9 @@ package final class Gateway: Service {
         let directory = RouteDirectory(
             api: api, pool: pool, sessions: sessions, startingLimit: settings.startingLimit,
             feedWait: settings.feedWait, logger: logger)
+        let keys = KeyRing(api: api, clock: SystemWallClock(), logger: logger)
         self.pool = pool
+        self.keys = keys
         self.sessions = sessions
         self.directory = directory
         server = HTTPServer(
@@ -35,7 +38,7 @@ package final class Gateway: Service {
                 resolver: RouteResolution(
                     domain: settings.domain, listensOnLoopback: settings.listen.isLoopback),
                 directory: directory, sessions: sessions,
-                keys: KeyRing(api: api, clock: SystemWallClock(), logger: logger),
+                keys: keys,
                 proxy: Proxy(pool: pool, dialTimeout: settings.dialTimeout, headerTimeout: settings.headerTimeout),
                 sidekickKey: sidekickKey, logger: logger))
     }
@@ -59,6 +62,7 @@ package final class Gateway: Service {
             group.addTask { await self.directory.run() }
             group.addTask { await self.pool.run() }
             group.addTask { await self.sessions.run() }
+            group.addTask { await self.keys.run() }
             group.addTask {
                 // Throws when cancelled, which the server notices by itself.
                 guard (try? await gracefulShutdown()) != nil else { return }

@@ -127,13 +127,11 @@ struct GatewayHandler: HTTPHandler {
     struct Grant: Sendable {
         var bearer: String
         var token: AccessToken
-        /// Of a session token; to be left when the request is done.
-        var session: SessionUse?
+        /// To be left when the request is done.
+        var session: SessionUse
     }
 
-    func leave(_ grant: Grant) {
-        if let session = grant.session { sessions.leave(session, of: grant.token) }
-    }
+    func leave(_ grant: Grant) { sessions.leave(grant.session, of: grant.token) }
 
     /// - Throws: 401 when none of the tokens verifies or its session is over, 403 when one does, but for something else.
     func authorize(_ candidates: [String], for route: RouteRecord) async throws -> Grant {
@@ -147,8 +145,7 @@ struct GatewayHandler: HTTPHandler {
                     continue
                 }
                 do throws(Problem) {
-                    let session = token.kind == .session ? try await sessions.enter(token) : nil
-                    return Grant(bearer: candidate, token: token, session: session)
+                    return Grant(bearer: candidate, token: token, session: try await sessions.enter(token))
                 } catch {
                     objection = error
                 }

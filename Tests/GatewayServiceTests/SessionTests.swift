@@ -116,6 +116,26 @@ import Testing
         }
     }
 
+    @Test func whatATokenHasOpenedEndsWithItsTime() async throws {
+        try await GatewayWorld.run(
+            sidekick: { exchange in
+                let tunnel = try await exchange.upgradeToBytes(
+                    status: .switchingProtocols, headers: ["Connection": "Upgrade", "Upgrade": "websocket"])
+                try await tunnel.write(ByteBuffer(bytes: [0x81, 2, 0x68, 0x69]))
+                for try await _ in tunnel.inbound {}
+            }
+        ) { world async throws in
+            let tunnel = try await world.openTunnel(try await world.token(world.id, life: .seconds(2)))
+            let bystander = try await world.openTunnel(try await world.token(world.id, life: .seconds(60)))
+            #expect(try await tunnel.read(4) == [0x81, 2, 0x68, 0x69])
+            #expect(try await bystander.read(4) == [0x81, 2, 0x68, 0x69])
+            let last = try await within { await tunnel.rest() }
+            #expect(last == Array(FrameBoundary.close(1008, "the session is over").readableBytesView))
+            try await bystander.write(ByteBuffer(string: "still here"))
+            for tunnel in [tunnel, bystander] { await tunnel.close() }
+        }
+    }
+
     @Test func aSocketInTheMiddleOfAFrameIsJustClosed() async throws {
         try await GatewayWorld.run(
             sidekick: { exchange in

@@ -3,7 +3,8 @@ import Auth
 import ComputeCore
 import Logging
 
-/// The public keys that tokens verify against, fetched when a token names one that is not here yet.
+/// The public keys that tokens verify against. Fetched when a token names one that is not here yet, and every minute,
+/// because a key that was withdrawn is good no longer.
 actor KeyRing {
     private let api: InternalAPI
     private let clock: any WallClock
@@ -13,6 +14,7 @@ actor KeyRing {
     private var nextRefresh = ContinuousClock.now
     /// Anybody can send a token with an invented key id; keys change about never.
     private static let pause: Duration = .seconds(1)
+    private static let longestTrust: Duration = .seconds(60)
 
     enum Verdict: Sendable {
         case valid(AccessToken)
@@ -35,6 +37,11 @@ actor KeyRing {
         if loads == asked { await refreshIfDue() }
         guard loads > 0 else { return .noKeys }
         return loads == asked ? first : await Self.check(token, with: verifier, now: clock.now())
+    }
+
+    /// Until cancelled. When keys cannot be had, those that were good stay so: an API that is down must not end what runs.
+    func run() async {
+        while (try? await Task.sleep(for: Self.longestTrust)) != nil { await refreshIfDue() }
     }
 
     /// How often keys arrived.

@@ -1,17 +1,17 @@
 import ComputeCore
 import Synchronization
 
-/// One request, or what became of it (a stream, a tunnel), that goes on because a session token is good.
+/// One request, or what became of it (a stream, a tunnel), that goes on because a token is good.
 final class SessionUse: Sendable {
     private let over = Mutex(false)
     private let ending: AsyncStream<Never>
     private let end: AsyncStream<Never>.Continuation
     /// When the token's own time is over.
-    private let deadline: ContinuousClock.Instant
+    private let expiresAt: WallTime
 
-    init(lastsFor duration: Duration) {
+    init(expiresAt: WallTime) {
         (ending, end) = AsyncStream.makeStream()
-        deadline = .now.advanced(by: duration)
+        self.expiresAt = expiresAt
     }
 
     /// True once the token was taken back or has expired.
@@ -22,16 +22,8 @@ final class SessionUse: Sendable {
         end.finish()
     }
 
+    func hasExpired(by now: WallTime) -> Bool { now >= expiresAt }
+
     /// Returns when it is over, or the task is cancelled.
-    func waitUntilOver() async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await _ in self.ending {} }
-            group.addTask {
-                guard (try? await Task.sleep(until: self.deadline, clock: .continuous)) != nil else { return }
-                self.finish()
-            }
-            await group.next()
-            group.cancelAll()
-        }
-    }
+    func waitUntilOver() async { for await _ in ending {} }
 }

@@ -4,11 +4,12 @@ import ComputeCore
 import Logging
 import Synchronization
 
-/// The shell around `RevocationTable`: who goes on because of which session token, and what was said of its use.
+/// The shell around `RevocationTable`: who goes on because of which token, and what was said of its use.
 final class Sessions: Sendable {
     private struct State {
         var table: RevocationTable
-        var uses: [SessionID: [ObjectIdentifier: SessionUse]] = [:]
+        /// By session; nil: access tokens, which can expire and not be taken back.
+        var uses: [SessionID?: [ObjectIdentifier: SessionUse]] = [:]
         /// Computes whose revocations can be forgotten; collected, since each takes a pass through the table.
         var ended: Set<ComputeID> = []
         /// When sessions were last used, for the API. Bounded: what finds no place is not told.
@@ -22,8 +23,11 @@ final class Sessions: Sendable {
     private let logger: Logger
     /// Questions to the API at once: one for each request with a session token while the feed is lost.
     private static let mostQuestions = 64
-    /// How often uses are told and what is over is forgotten.
-    private static let pause: Duration = .seconds(5)
+    /// How often is looked for what has expired. One look at all of them, because a timer of each would be kept by the
+    /// runtime until its time, long after the request.
+    private static let pause: Duration = .seconds(1)
+    /// Uses are told, and what is over forgotten, at each so many looks.
+    private static let looksPerReport = 5
 
     init(table: RevocationTable = RevocationTable(), api: InternalAPI, clock: any WallClock, logger: Logger) {
         state = Mutex(State(table: table))
@@ -34,12 +38,16 @@ final class Sessions: Sendable {
 
     // MARK: - Using
 
-    /// To be called for every verified session token, and `leave` when its request is done.
+    /// To be called for every verified token, and `leave` when its request is done.
     /// - Throws: 401 for a token that was taken back, 503 when that cannot be found out.
     func enter(_ token: AccessToken) async throws(Problem) -> SessionUse {
+        let use = SessionUse(expiresAt: token.expiresAt)
+        guard token.kind == .session else {
+            state.withLock { $0.uses[nil, default: [:]][ObjectIdentifier(use)] = use }
+            return use
+        }
         guard let id = SessionID(token.tokenID) else { throw .sessionOver }
         let now = clock.now()
-        let use = SessionUse(lastsFor: token.expiresAt - now)
         // Entered before anything is asked: a revocation that comes from now on finds it.
         let finding = state.withLock { state in
             state.uses[id, default: [:]][ObjectIdentifier(use)] = use
@@ -63,10 +71,10 @@ final class Sessions: Sendable {
     }
 
     func leave(_ use: SessionUse, of token: AccessToken) {
-        if let id = SessionID(token.tokenID) { leave(use, id) }
+        leave(use, token.kind == .session ? SessionID(token.tokenID) : nil)
     }
 
-    private func leave(_ use: SessionUse, _ id: SessionID) {
+    private func leave(_ use: SessionUse, _ id: SessionID?) {
         state.withLock { state in
             state.uses[id]?[ObjectIdentifier(use)] = nil
             if state.uses[id]?.isEmpty == true { state.uses[id] = nil }
@@ -116,10 +124,17 @@ final class Sessions: Sendable {
 
     // MARK: - Telling
 
-    /// Tells the API of uses and forgets what is over, until cancelled.
+    /// Ends what goes on with tokens that have expired, tells the API of uses and forgets what is over, until cancelled.
     func run() async {
+        var looks = 0
         while (try? await Task.sleep(for: Self.pause)) != nil {
             let now = clock.now()
+            let expired = state.withLock { state in
+                state.uses.values.flatMap { $0.values.filter { $0.hasExpired(by: now) } }
+            }
+            for use in expired { use.finish() }
+            looks += 1
+            guard looks.isMultiple(of: Self.looksPerReport) else { continue }
             let uses = state.withLock { state in
                 if !state.ended.isEmpty { state.table.ended(state.ended) }
                 state.ended = []
@@ -140,5 +155,5 @@ final class Sessions: Sendable {
 
 extension Problem {
     static let sessionOver = Problem(
-        status: 401, code: .unauthenticated, message: "the session is over: its token was taken back")
+        status: 401, code: .unauthenticated, message: "the session is over: its token was taken back or has expired")
 }
