@@ -15,9 +15,10 @@ package struct APISettings: Sendable {
     package var maximumTimeout: Duration = .milliseconds(CreateSandbox.timeoutRange.upperBound)
     /// How many computes of one group may live at a time.
     package var computesPerGroup: Int64 = 100
-    /// How many session tokens one compute may have that have not expired, the revoked among them: every Gateway
-    /// remembers those.
+    /// How many session tokens one compute may have that are good.
     package var sessionsPerCompute = 1000
+    /// How many that were taken back and have not expired: every Gateway remembers those.
+    package var revokedSessionsPerCompute = 10_000
     /// The most that one compute may ask for; nil is no limit of ours.
     package var maximumResources = ComputeResources()
     /// The clients give up after 30 s; what is left is for a claim and two commits.

@@ -40,8 +40,10 @@ package struct SessionService: Sendable {
 
     /// Those that are good now, oldest first.
     package func list(on id: ComputeID) async throws(Problem) -> [SessionSummary] {
-        let now = ports.clock.now()
-        return try await unexpired(on: id, at: now).filter { $0.isGood(at: now) }
+        try await reading { () async throws(EventStoreError) in
+            try await ports.sessions.sessions(
+                of: id, goodAt: ports.clock.now(), limit: settings.sessionsPerCompute)
+        }
     }
 
     /// - Throws: 404 for what is unknown, another compute's, revoked or expired.
@@ -107,13 +109,14 @@ package struct SessionService: Sendable {
 
     /// Whoever makes many at once may exceed it by as many as are under way: it bounds memory, and is nobody's quota.
     func hasRoom(on id: ComputeID) async throws(Problem) -> Bool {
-        try await unexpired(on: id, at: ports.clock.now()).count < settings.sessionsPerCompute
-    }
-
-    private func unexpired(on id: ComputeID, at now: WallTime) async throws(Problem) -> [SessionSummary] {
-        try await reading { () async throws(EventStoreError) in
-            try await ports.sessions.sessions(of: id, notExpiredAt: now, limit: settings.sessionsPerCompute)
+        let now = ports.clock.now()
+        let (good, revoked) = try await reading { () async throws(EventStoreError) in
+            (
+                try await ports.sessions.sessions(of: id, goodAt: now, limit: settings.sessionsPerCompute).count,
+                try await ports.sessions.revokedSessionCount(of: id, at: now)
+            )
         }
+        return good < settings.sessionsPerCompute && revoked < settings.revokedSessionsPerCompute
     }
 
     func sign(_ grant: SessionGrant, _ session: SessionID, _ group: GroupID) async throws(Problem) -> Made {
@@ -158,7 +161,7 @@ extension Problem {
     static func tooManySessions(_ limit: Int) -> Problem {
         Problem(
             status: 429, code: .quotaExceeded,
-            message: "this sandbox has \(limit) session tokens that have not expired, which is the limit",
+            message: "this sandbox has \(limit) session tokens, which is the limit; take some back, or let them expire",
             retryAfterSeconds: 60)
     }
 }

@@ -7,10 +7,13 @@ package import EventSourcing
 package protocol SessionSummaries: Sendable {
     func session(_ id: SessionID) async throws(EventStoreError) -> SessionSummary?
 
-    /// Those of a compute whose time is not over at `time`, oldest first, the revoked among them.
+    /// Those of a compute that are good at `time`, oldest first.
     /// - Parameter limit: at most this many, 1 to 1000.
-    func sessions(of id: ComputeID, notExpiredAt time: WallTime, limit: Int) async throws(EventStoreError)
+    func sessions(of id: ComputeID, goodAt time: WallTime, limit: Int) async throws(EventStoreError)
         -> [SessionSummary]
+
+    /// How many of a compute's were taken back and would be good at `time` otherwise.
+    func revokedSessionCount(of id: ComputeID, at time: WallTime) async throws(EventStoreError) -> Int
 
     /// Notes when sessions were last used. No event: it is said every few seconds, and losing it loses nothing.
     /// Unknown ones, and times before the one that is known, change nothing.

@@ -143,10 +143,14 @@ package final class SQLiteEventStore: EventStore, ComputeSummaries, SessionSumma
         try await read { try SessionSQL(db: $0).session(id) }
     }
 
-    package func sessions(of id: ComputeID, notExpiredAt time: WallTime, limit: Int) async throws(EventStoreError)
+    package func sessions(of id: ComputeID, goodAt time: WallTime, limit: Int) async throws(EventStoreError)
         -> [SessionSummary]
     {
-        try await read { try SessionSQL(db: $0).sessions(of: id, notExpiredAt: time, limit: limit) }
+        try await read { try SessionSQL(db: $0).sessions(of: id, goodAt: time, limit: limit) }
+    }
+
+    package func revokedSessionCount(of id: ComputeID, at time: WallTime) async throws(EventStoreError) -> Int {
+        try await read { try SessionSQL(db: $0).revokedCount(of: id, at: time) }
     }
 
     package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {

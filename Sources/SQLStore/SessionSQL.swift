@@ -30,10 +30,22 @@ struct SessionSQL {
         try rows("session_id = :id", ["id": id.rawValue]).first
     }
 
-    func sessions(of id: ComputeID, notExpiredAt time: WallTime, limit: Int) throws -> [SessionSummary] {
+    func sessions(of id: ComputeID, goodAt time: WallTime, limit: Int) throws -> [SessionSummary] {
         try rows(
-            "compute_id = :id AND expires_at > :time ORDER BY created_at, session_id LIMIT :limit",
+            """
+            compute_id = :id AND expires_at > :time AND revoked_at IS NULL
+            ORDER BY created_at, session_id LIMIT :limit
+            """,
             ["id": id.rawValue, "time": time.milliseconds, "limit": min(max(limit, 1), 1000)])
+    }
+
+    func revokedCount(of id: ComputeID, at time: WallTime) throws -> Int {
+        try Int.fetchOne(
+            db,
+            sql: """
+                SELECT count(*) FROM session_summaries
+                WHERE compute_id = :id AND expires_at > :time AND revoked_at IS NOT NULL
+                """, arguments: ["id": id.rawValue, "time": time.milliseconds]) ?? 0
     }
 
     func noteUses(_ uses: [SessionID: WallTime]) throws {

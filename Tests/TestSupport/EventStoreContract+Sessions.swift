@@ -4,7 +4,8 @@ import EventSourcing
 
 extension EventStoreContract {
     static let sessions = [
-        EventStoreContract(description: "a session token is listed until it expires, revoked or not") { store in
+        EventStoreContract(description: "a session token is listed while it is good, and counted until it expires") {
+            store in
             let compute = ComputeID.random()
             let (short, long, elsewhere) = (SessionID.random(), SessionID.random(), SessionID.random())
             _ = try await store.commit(.session(short, of: compute, "quo'te\0é", for: .seconds(60)))
@@ -13,7 +14,7 @@ extension EventStoreContract {
             let row = try require(try await store.session(short), "by id")
             try require(row.grant.description == "quo'te\0é" && row.group == .default && row.version == 1, "kept")
             func listed(at time: WallTime, limit: Int = 10) async throws -> [SessionID] {
-                try await store.sessions(of: compute, notExpiredAt: time, limit: limit).map(\.id)
+                try await store.sessions(of: compute, goodAt: time, limit: limit).map(\.id)
             }
             try require(try await listed(at: start) == [short, long], "oldest first")
             try require(try await listed(at: start, limit: 1) == [short], "limit")
@@ -22,7 +23,11 @@ extension EventStoreContract {
             let revoked = try require(try await store.session(long), "still there")
             try require(revoked.revokedAt == start + .seconds(2) && revoked.version == 2, "revoked")
             try require(!revoked.isGood(at: start + .seconds(3)) && row.isGood(at: start), "good")
-            try require(try await listed(at: start + .seconds(59)) == [short, long], "counted until it expires")
+            try require(try await listed(at: start + .seconds(59)) == [short], "not listed once it is revoked")
+            for (seconds, count) in [(59, 1), (600, 1), (601, 0)] {
+                let counted = try await store.revokedSessionCount(of: compute, at: start + .seconds(seconds))
+                try require(counted == count, "counted until it expires: \(seconds)")
+            }
             var folded: SessionSummary?
             for event in try await store.events(of: .session(long)) {
                 folded = try SessionSummary.applying(event, to: folded)

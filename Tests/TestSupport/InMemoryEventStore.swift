@@ -118,13 +118,21 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSum
         state.withLock { $0.sessions[id] }
     }
 
-    package func sessions(of id: ComputeID, notExpiredAt time: WallTime, limit: Int) async throws(EventStoreError)
+    package func sessions(of id: ComputeID, goodAt time: WallTime, limit: Int) async throws(EventStoreError)
         -> [SessionSummary]
     {
         let all = state.withLock { Array($0.sessions.values) }
-        let found = all.filter { $0.grant.computeID == id && time < $0.grant.expiresAt }
+        let found = all.filter { $0.grant.computeID == id && $0.isGood(at: time) }
         let sorted = found.sorted { ($0.grant.createdAt, $0.id.rawValue) < ($1.grant.createdAt, $1.id.rawValue) }
         return Array(sorted.prefix(limit.clampedPageSize))
+    }
+
+    package func revokedSessionCount(of id: ComputeID, at time: WallTime) async throws(EventStoreError) -> Int {
+        state.withLock { state in
+            state.sessions.values.count {
+                $0.grant.computeID == id && $0.revokedAt != nil && time < $0.grant.expiresAt
+            }
+        }
     }
 
     package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
