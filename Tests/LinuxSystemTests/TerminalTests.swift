@@ -55,6 +55,33 @@ import Testing
         closeDescriptor(pipe.writeEnd)
     }
 
+    /// Closed twice, the second time would hit what another thread has opened in between.
+    @Test func aDescriptorThatCannotBePolledIsClosedOnce() async throws {
+        let poller = try Poller.start()
+        let lost = await withTaskGroup(of: Int.self) { group in
+            group.addTask {
+                for _ in 0..<20_000 {
+                    // Not for epoll: EPERM.
+                    guard let null = try? openNullDevice() else { continue }
+                    _ = try? DescriptorStream(adopting: null, poller: poller) { _ in }
+                    guard let other = try? openNullDevice() else { continue }
+                    _ = try? PipeWriter(adopting: other, poller: poller, maxPending: 1)
+                }
+                return 0
+            }
+            group.addTask {
+                var lost = 0
+                for _ in 0..<40_000 {
+                    guard let own = try? openNullDevice() else { continue }
+                    if close(own) != 0 { lost += 1 }
+                }
+                return lost
+            }
+            return await group.reduce(0, +)
+        }
+        #expect(lost == 0)
+    }
+
     @Test func inputThatNobodyReadsIsRefusedAtItsBound() throws {
         let terminal = try PseudoTerminal.open(.standard)
         defer { closeDescriptor(terminal.slave) }

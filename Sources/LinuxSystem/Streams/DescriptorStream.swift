@@ -43,19 +43,13 @@ package final class DescriptorStream: Sendable {
         self.receive = receive
         self.pause = pause
         state = Mutex(State(descriptor: descriptor))
+        // `deinit` runs after a throw as well, and closes it.
         let flags = fcntl(descriptor, F_GETFL)
         guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0 else {
-            let error = LinuxSystemError.last("fcntl")
-            close(descriptor)
-            throw error
+            throw .last("fcntl")
         }
-        do throws(LinuxSystemError) {
-            try state.withLock { state throws(LinuxSystemError) in
-                state.token = try poller.add(descriptor, .read) { [weak self] in self?.ready() }
-            }
-        } catch {
-            close(descriptor)
-            throw error
+        try state.withLock { state throws(LinuxSystemError) in
+            state.token = try poller.add(descriptor, .read) { [weak self] in self?.ready() }
         }
     }
 

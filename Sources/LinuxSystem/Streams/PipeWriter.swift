@@ -35,20 +35,14 @@ package final class PipeWriter: Sendable {
         self.poller = poller
         self.maxPending = maxPending
         state = Mutex(State(descriptor: descriptor))
+        // `deinit` runs after a throw as well, and closes it.
         let flags = fcntl(descriptor, F_GETFL)
         guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0 else {
-            let error = LinuxSystemError.last("fcntl")
-            close(descriptor)
-            throw error
+            throw .last("fcntl")
         }
-        do throws(LinuxSystemError) {
-            try state.withLock { state throws(LinuxSystemError) in
-                // Nothing to write yet: only the other side's end would be told.
-                state.token = try poller.add(descriptor, []) { [weak self] in self?.ready() }
-            }
-        } catch {
-            close(descriptor)
-            throw error
+        try state.withLock { state throws(LinuxSystemError) in
+            // Nothing to write yet: only the other side's end would be told.
+            state.token = try poller.add(descriptor, []) { [weak self] in self?.ready() }
         }
     }
 
