@@ -64,13 +64,31 @@ struct ServerMachineTests {
 
         let again = Self.walk(&machine, .startRequested, .dependencies(.met))
         #expect(again == [.launch(4, .install)])
-        let done = Self.walk(&machine, .launched(4), .exited(4, .exited(0)), .sessionEnded(4))
-        #expect(done == [.recordInstalled, .launch(5, .start)])
+        let done = Self.walk(&machine, .launched(4), .exited(4, .exited(0)))
+        #expect(done.first == .recordInstalled)
+        let start = Self.walk(&machine, .sessionEnded(4))
+        #expect(start == [.launch(5, .start)])
         let restarted = Self.walk(
             &machine, .launched(5), .stopRequested(.restart), .exited(5, .signalled(15)), .sessionEnded(5))
         #expect(restarted.contains(.checkDependencies))
-        let start = Self.walk(&machine, .dependencies(.met))
-        #expect(start == [.launch(7, .start)])
+        let startAgain = Self.walk(&machine, .dependencies(.met))
+        #expect(startAgain == [.launch(7, .start)])
+    }
+
+    @Test func anInstallStepThatIsDoneIsNotRunAgainAfterAStopThatCameRightBehindIt() {
+        var machine = ServerMachine(Self.definition { $0.install = "make" })
+        Self.walk(&machine, .startRequested, .dependencies(.met), .launched(2))
+        Self.walk(&machine, .exited(2, .exited(0)), .stopRequested(.stop), .sessionEnded(2))
+        #expect(machine.status == .stopped && machine.isInstalled)
+        let again = Self.walk(&machine, .startRequested, .dependencies(.met))
+        #expect(again == [.launch(4, .start)])
+    }
+
+    @Test func anInstallStepThatWasToldToEndIsNotTakenForDone() {
+        var machine = ServerMachine(Self.definition { $0.install = "make" })
+        Self.walk(&machine, .startRequested, .dependencies(.met), .launched(2), .stopRequested(.stop))
+        Self.walk(&machine, .exited(2, .exited(0)), .sessionEnded(2))
+        #expect(machine.status == .stopped && !machine.isInstalled)
     }
 
     @Test func itIsReadyWhenItListensAndToldOnce() {

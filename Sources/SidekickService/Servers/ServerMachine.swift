@@ -251,10 +251,14 @@ package struct ServerMachine: Sendable {
                 }
             exit = status
             phase = .closing(run, step, next: next, exit: status)
-            return [
+            let orders: [Order] = [
                 .awaitSession(run, signalFirst: true),
                 .setTimer(.kill(run), .milliseconds(definition.stopTimeoutMilliseconds)),
             ]
+            guard next == .proceed else { return orders }
+            // Here and not in `finish`: it is done, also when a request now says that something else follows.
+            isInstalled = true
+            return [.recordInstalled] + orders
         case .closing(run, let step, let next, exit: nil):
             exit = status
             phase = .closing(run, step, next: next, exit: status)
@@ -286,9 +290,7 @@ package struct ServerMachine: Sendable {
             phase = .deleted
             return [.forget]
         case .restart: return begin()
-        case .proceed:
-            isInstalled = true
-            return [.recordInstalled] + launch(.start)
+        case .proceed: return launch(.start)
         case .decide:
             return decide(
                 failure: exit == .exited(0) ? nil : "ended with \(exit?.shellCode ?? 0)", wasStable: wasStable)
