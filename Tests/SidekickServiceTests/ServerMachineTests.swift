@@ -91,6 +91,16 @@ struct ServerMachineTests {
         #expect(machine.status == .stopped && !machine.isInstalled)
     }
 
+    @Test func aStartThatIsAskedForWhileItWindsDownByItselfIsMade() {
+        var machine = Self.running()
+        Self.walk(&machine, .exited(2, .exited(0)), .startRequested)
+        #expect(machine.status == .restarting)
+        let ended = Self.walk(&machine, .sessionEnded(2))
+        #expect(ended.contains(.checkDependencies))
+        Self.walk(&machine, .dependencies(.met), .launched(4))
+        #expect(machine.status == .running)
+    }
+
     @Test func itIsReadyWhenItListensAndToldOnce() {
         var machine = Self.running()
         let listening = Self.walk(&machine, .listening(2, port: 3000))

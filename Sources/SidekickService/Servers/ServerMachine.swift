@@ -152,7 +152,8 @@ package struct ServerMachine: Sendable {
     private mutating func startRequested() -> [Order] {
         switch phase {
         case .stopped, .failed, .pausing: return begin()
-        case .closing(let run, let step, next: .stop, let exit), .closing(let run, let step, next: .fail, let exit):
+        case .closing(let run, let step, next: .stop, let exit), .closing(let run, let step, next: .fail, let exit),
+            .closing(let run, let step, next: .decide, let exit):
             phase = .closing(run, step, next: .restart, exit: exit)
             return []
         case .launching(let run, let step, next: .stop), .launching(let run, let step, next: .fail):
