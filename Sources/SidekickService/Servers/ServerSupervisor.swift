@@ -219,28 +219,21 @@ final class ServerSupervisor: Sendable {
         order.directory = definition.directory
         order.identity = ProcessOrder.Identity(compute.user)
 
-        let null = try openNullDevice()
-        defer { closeDescriptor(null) }
-        let outputs = [try Pipe.open(), try Pipe.open()]
-        defer { for pipe in outputs { closeDescriptor(pipe.writeEnd) } }
         let ended = OneShot<Void>()
-        let open = CountDown(outputs.count) { ended.set(()) }
-        let streams = try outputs.enumerated().map { index, pipe in
-            try DescriptorStream(adopting: pipe.readEnd, poller: surroundings.launcher.poller) { [log] event in
-                switch event {
-                case .bytes(let bytes): log.append(bytes, isError: index == 1)
-                case .end: open.down()
+        let open = Mutex(2)
+        let started = try await surroundings.launcher.start(order, input: .nothing) { [log] event, stream in
+            switch event {
+            case .bytes(let bytes): log.append(bytes, isError: stream == 1)
+            case .end:
+                let left = open.withLock { open -> Int in
+                    open -= 1
+                    return open
                 }
+                if left == 0 { ended.set(()) }
             }
         }
-        do {
-            let child = try await surroundings.launcher.launch(
-                order, input: null, output: outputs[0].writeEnd, error: outputs[1].writeEnd)
-            return Process(run: run, child: child, streams: streams, outputEnded: ended, began: .now)
-        } catch {
-            for stream in streams { stream.finish() }
-            throw error
-        }
+        return Process(
+            run: run, child: started.child, streams: started.outputs, outputEnded: ended, began: .now)
     }
 
     private func process(of run: ServerMachine.Run) -> Process? {
@@ -294,24 +287,5 @@ final class ServerSupervisor: Sendable {
             within: .milliseconds(check.timeoutMilliseconds))
         state.withLock { $0.lastCheck = SystemWallClock().now() }
         deliver(.probed(run, status: status))
-    }
-}
-
-/// Calls once, when it has been counted down to nothing.
-private final class CountDown: Sendable {
-    private let left: Mutex<Int>
-    private let reachedZero: @Sendable () -> Void
-
-    init(_ count: Int, reachedZero: @escaping @Sendable () -> Void) {
-        left = Mutex(count)
-        self.reachedZero = reachedZero
-    }
-
-    func down() {
-        let isZero = left.withLock { left in
-            left -= 1
-            return left == 0
-        }
-        if isZero { reachedZero() }
     }
 }
