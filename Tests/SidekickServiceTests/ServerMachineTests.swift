@@ -220,6 +220,21 @@ struct ServerMachineTests {
         #expect(more == [] && machine.phase == .deleted)
     }
 
+    @Test func oneThatIsReplacedIsNotStartedAnyMoreUnlessTheOtherDoesNotCome() {
+        var machine = Self.running()
+        let early = machine.retire()
+        #expect(!early, "it runs")
+        Self.walk(&machine, .stopRequested(.stop), .exited(2, .signalled(15)), .sessionEnded(2))
+        let retired = machine.retire()
+        let twice = machine.retire()
+        #expect(retired && !twice)
+        let orders = Self.walk(&machine, .startRequested, .stopRequested(.restart), .stopRequested(.delete))
+        #expect(orders == [] && machine.phase == .stopped)
+        machine.reinstate()
+        let started = Self.walk(&machine, .startRequested)
+        #expect(started.contains(.checkDependencies))
+    }
+
     /// Whatever comes in whatever order: never two runs at once, nothing left when it says that nothing runs, and a stop
     /// always ends it.
     @Test func randomWalksNeverRunTwoAtOnceAndAlwaysStop() {

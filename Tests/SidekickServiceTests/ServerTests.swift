@@ -261,6 +261,29 @@ struct ServerTests {
         }
     }
 
+    /// The old one, started in between, would be nobody's.
+    @Test func aServerThatIsCreatedAgainLeavesNothingOfTheOldOne() async throws {
+        try await Self.claimed { place in
+            for round in 0..<8 {
+                try await place.server("web", "exec sleep 4711")
+                #expect(try await place.act("stop", "web").status == 200)
+                let racer = Task {
+                    for _ in 0..<5 {
+                        _ = try await place.authorized(
+                            .PATCH, "/servers/web/status", body: #"{"status":"running"}"#)
+                    }
+                }
+                let again = try await place.server("web", "exec sleep 4712")
+                #expect([201, 409].contains(again.status), "\(again.body)")
+                _ = await racer.result
+                #expect(ServerAnswer(try await place.authorized(.DELETE, "/servers/web")).status == 200)
+                let processes = try await place.authorized(.GET, "/processes").body
+                #expect(!processes.contains("sleep 471"), "round \(round): \(processes)")
+            }
+            #expect(place.errors == [])
+        }
+    }
+
     @Test func signalsAreToldWhileTheyAreOn() async throws {
         try await Self.claimed { place in
             let socket = try await Self.subscribed(place)

@@ -110,6 +110,8 @@ package struct ServerMachine: Sendable {
 
     package let definition: ServerDefinition
     package private(set) var phase = Phase.stopped
+    /// Another is about to take its slug: nothing starts it any more.
+    package private(set) var isRetired = false
     package private(set) var isInstalled: Bool
     package private(set) var restartCount = 0
     package private(set) var exit: ExitStatus?
@@ -128,7 +130,18 @@ package struct ServerMachine: Sendable {
         self.isInstalled = isInstalled
     }
 
+    /// - Returns: false when it is not settled, or retired already; then nothing has changed.
+    package mutating func retire() -> Bool {
+        guard isSettled, !isRetired else { return false }
+        isRetired = true
+        return true
+    }
+
+    /// The other one did not come.
+    package mutating func reinstate() { isRetired = false }
+
     package mutating func step(_ fact: Fact) -> [Order] {
+        guard !isRetired else { return [] }
         switch fact {
         case .startRequested: return startRequested()
         case .stopRequested(let next): return stopRequested(next)

@@ -62,7 +62,8 @@ final class ServerService: Sendable {
     func create(_ order: ServerOrder, in compute: ComputeContext) async throws -> ServerRecord {
         var definition = order.definition
         let slug = definition.slug
-        try reserve(definition)
+        let replaced = try reserve(definition)
+        var isRecorded = false
         do {
             if order.overlays.isEmpty { try await checkFiles(definition) }
             if definition.strictPort, let port = definition.port, await choosePort(definition) != port {
@@ -76,48 +77,71 @@ final class ServerService: Sendable {
                 $0.pending[slug] = ServerStore.Stored(definition: definition, isInstalled: false, createdAt: now)
             }
             try await save()
-            let server = supervisor(definition, isInstalled: false, createdAt: now, in: compute)
-            state.withLock { state in
+            isRecorded = true
+            // In one step, also with `forget`: its log takes the channel over from the one that it replaces.
+            let created = state.withLock { state -> ServerSupervisor? in
+                guard !state.isShutDown else { return nil }
+                let server = supervisor(definition, isInstalled: false, createdAt: now, in: compute)
                 state.pending[slug] = nil
                 state.servers[slug] = server
+                return server
             }
-            server.deliver(.startRequested)
-            await server.wait(atMost: Self.startWait) { !$0.isLaunching }
+            guard let server = created else { throw Self.isShutDown }
+            try tell(server, .startRequested)
+            // Whoever takes longer is shown as it is by then.
+            _ = await server.wait(atMost: Self.startWait) { !$0.isLaunching }
             return server.record
         } catch {
             state.withLock { $0.pending[slug] = nil }
+            replaced?.reinstate()
+            if isRecorded { try? await save() }
             throw error
         }
     }
 
-    private func reserve(_ definition: ServerDefinition) throws(Problem) {
+    private static let isShutDown = Problem.unavailable("the Sidekick is shutting down")
+
+    /// - Returns: the one that had the slug. It is shown until the new one is there, but nothing starts it any more.
+    private func reserve(_ definition: ServerDefinition) throws(Problem) -> ServerSupervisor? {
         let slug = definition.slug
-        let problem = state.withLock { state -> Problem? in
-            guard !state.isShutDown else { return .unavailable("the Sidekick is shutting down") }
-            if state.pending[slug] != nil || state.servers[slug].map({ !$0.machine.isSettled }) == true {
-                return Problem(
-                    status: 409, code: .conflict, message: "the server \(slug) is there already; stop it first",
-                    field: "slug")
-            }
-            let names = Set(state.servers.keys).union(state.pending.keys)
-            guard names.contains(slug) || names.count < Self.maxServers else {
-                return .unavailable("there are \(Self.maxServers) servers; delete one first")
-            }
-            for name in definition.dependsOn
-            where name != slug && !names.contains(name) && overlays.readiness(of: name) == nil {
-                return .invalid("depends_on", "depends_on: there is no server or overlay \(name)")
-            }
-            var edges = state.servers.mapValues(\.definition.dependsOn)
-            edges.merge(state.pending.mapValues(\.definition.dependsOn)) { _, new in new }
-            edges[slug] = definition.dependsOn
-            if let cycle = DependencyGraph.cycle(from: slug, edges) {
-                return .invalid("depends_on", "depends_on goes in a circle: \(cycle.joined(separator: " → "))")
-            }
+        let (replaced, problem) = state.withLock { state -> (ServerSupervisor?, Problem?) in
+            if let problem = self.problem(with: definition, state) { return (nil, problem) }
+            let replaced = state.servers[slug]
+            if let replaced, !replaced.retire() { return (nil, Self.isThere(slug)) }
             state.pending[slug] = ServerStore.Stored(
                 definition: definition, isInstalled: false, createdAt: WallTime(milliseconds: 0))
-            return nil
+            return (replaced, nil)
         }
         if let problem { throw problem }
+        return replaced
+    }
+
+    private static func isThere(_ slug: String) -> Problem {
+        Problem(
+            status: 409, code: .conflict, message: "the server \(slug) is there already; stop it first", field: "slug")
+    }
+
+    private func problem(with definition: ServerDefinition, _ state: borrowing State) -> Problem? {
+        let slug = definition.slug
+        guard !state.isShutDown else { return Self.isShutDown }
+        if state.pending[slug] != nil || state.servers[slug].map({ !$0.machine.isSettled }) == true {
+            return Self.isThere(slug)
+        }
+        let names = Set(state.servers.keys).union(state.pending.keys)
+        guard names.contains(slug) || names.count < Self.maxServers else {
+            return .unavailable("there are \(Self.maxServers) servers; delete one first")
+        }
+        for name in definition.dependsOn
+        where name != slug && !names.contains(name) && overlays.readiness(of: name) == nil {
+            return .invalid("depends_on", "depends_on: there is no server or overlay \(name)")
+        }
+        var edges = state.servers.mapValues(\.definition.dependsOn)
+        edges.merge(state.pending.mapValues(\.definition.dependsOn)) { _, new in new }
+        edges[slug] = definition.dependsOn
+        if let cycle = DependencyGraph.cycle(from: slug, edges) {
+            return .invalid("depends_on", "depends_on goes in a circle: \(cycle.joined(separator: " → "))")
+        }
+        return nil
     }
 
     /// What will not be there at the start either.
@@ -169,7 +193,7 @@ final class ServerService: Sendable {
                 state.servers[server.definition.slug] = server
             }
         }
-        for server in servers where server.definition.autostart { server.deliver(.startRequested) }
+        for server in servers where server.definition.autostart { try? tell(server, .startRequested) }
     }
 
     // MARK: - In use
@@ -177,22 +201,22 @@ final class ServerService: Sendable {
     /// Returns when nothing of it runs any more.
     func stop(_ slug: String) async throws {
         let server = try server(slug)
-        server.deliver(.stopRequested(.stop))
-        await server.wait(atMost: Self.limit(server)) { $0.isSettled }
+        try tell(server, .stopRequested(.stop))
+        try await wait(for: server) { $0.isSettled }
     }
 
     /// Returns when nothing of it runs any more and its definition is gone from the disk.
     func delete(_ slug: String) async throws {
         let server = try server(slug)
-        server.deliver(.stopRequested(.delete))
-        await server.wait(atMost: Self.limit(server)) { $0.phase == .deleted }
+        try tell(server, .stopRequested(.delete))
+        try await wait(for: server) { $0.phase == .deleted }
         try await save()
     }
 
     func restart(_ slug: String) async throws -> ServerRecord {
         let server = try server(slug)
-        server.deliver(.stopRequested(.restart))
-        await server.wait(atMost: Self.limit(server)) { !$0.isLaunching && !$0.isClosing }
+        try tell(server, .stopRequested(.restart))
+        try await wait(for: server) { !$0.isLaunching && !$0.isClosing }
         return server.record
     }
 
@@ -200,20 +224,41 @@ final class ServerService: Sendable {
     func declare(_ status: ServerMachine.Status, _ slug: String) async throws -> ServerRecord {
         let server = try server(slug)
         switch status {
-        case .running, .starting: server.deliver(.startRequested)
-        case .stopped: server.deliver(.stopRequested(.stop))
-        case .restarting: server.deliver(.stopRequested(.restart))
-        case .failed: server.deliver(.stopRequested(.fail("declared as failed")))
+        case .running, .starting: try tell(server, .startRequested)
+        case .stopped: try tell(server, .stopRequested(.stop))
+        case .restarting: try tell(server, .stopRequested(.restart))
+        case .failed: try tell(server, .stopRequested(.fail("declared as failed")))
         case .ready:
             guard case .running(_, .start) = server.machine.phase else {
                 throw Problem(
                     status: 409, code: .conflict, message: "the server \(slug) does not run", field: "status")
             }
-            server.deliver(.declaredReady)
+            try tell(server, .declaredReady)
         case .installing: throw Problem.invalid("status", "status cannot be set to installing")
         }
-        await server.wait(atMost: Self.limit(server)) { !$0.isLaunching && !$0.isClosing }
+        try await wait(for: server) { !$0.isLaunching && !$0.isClosing }
         return server.record
+    }
+
+    private func tell(_ server: ServerSupervisor, _ request: ServerMachine.Fact) throws(Problem) {
+        guard server.deliver(request) else {
+            throw Problem(
+                status: 409, code: .conflict, message: "the server \(server.definition.slug) is being created again")
+        }
+        // Looked at afterwards: either `shutdown` comes later and ends what this started, or this does.
+        if state.withLock({ $0.isShutDown }) {
+            server.deliver(.stopRequested(.stop))
+            throw Self.isShutDown
+        }
+    }
+
+    private func wait(
+        for server: ServerSupervisor, until condition: @escaping @Sendable (ServerMachine) -> Bool
+    ) async throws(Problem) {
+        let limit = Duration.milliseconds(server.definition.stopTimeoutMilliseconds) + Self.stopGrace
+        guard await server.wait(atMost: limit, until: condition) else {
+            throw .unavailable("the server \(server.definition.slug) has not ended yet")
+        }
     }
 
     func log(
@@ -223,10 +268,6 @@ final class ServerService: Sendable {
             throw .notFound("there is no server \(slug)")
         }
         return text
-    }
-
-    private static func limit(_ server: ServerSupervisor) -> Duration {
-        .milliseconds(server.definition.stopTimeoutMilliseconds) + stopGrace
     }
 
     /// Nothing is started any more; what runs is told to end. Definitions stay on the disk.
@@ -279,9 +320,11 @@ final class ServerService: Sendable {
 
     private func forget(_ server: ServerSupervisor) {
         state.withLock { state in
-            if state.servers[server.definition.slug] === server { state.servers[server.definition.slug] = nil }
+            // Else both the slug and the channel are another's by now.
+            guard state.servers[server.definition.slug] === server else { return }
+            state.servers[server.definition.slug] = nil
+            server.log.forget()
         }
-        server.log.forget()
         changed()
     }
 

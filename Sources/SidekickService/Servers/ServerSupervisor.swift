@@ -86,8 +86,11 @@ final class ServerSupervisor: Sendable {
 
     // MARK: - Steps
 
-    func deliver(_ fact: ServerMachine.Fact) {
-        let (orders, told, isChanged) = state.withLock { state in
+    /// - Returns: false when it is retired: then nothing comes of the fact.
+    @discardableResult
+    func deliver(_ fact: ServerMachine.Fact) -> Bool {
+        let (orders, told, isChanged, isTaken) = state.withLock { state in
+            let isTaken = !state.machine.isRetired
             let before = (state.machine.status, state.machine.port, state.machine.health?.isHealthy, state.machine.isUp)
             let orders = state.machine.step(fact)
             let after = (state.machine.status, state.machine.port, state.machine.health?.isHealthy, state.machine.isUp)
@@ -97,15 +100,19 @@ final class ServerSupervisor: Sendable {
                 told = state.waiters.filter { $0.until(state.machine) }.map(\.told)
                 state.waiters.removeAll { $0.until(state.machine) }
             }
-            return (orders, told, before != after)
+            return (orders, told, before != after, isTaken)
         }
         for order in orders { perform(order) }
         for waiter in told { waiter.set(true) }
         if isChanged { surroundings.changed() }
+        return isTaken
     }
 
+    /// See `ServerMachine`.
+    func retire() -> Bool { state.withLock { $0.machine.retire() } }
+    func reinstate() { state.withLock { $0.machine.reinstate() } }
+
     /// - Returns: false when it was not so in time.
-    @discardableResult
     func wait(atMost limit: Duration, until condition: @escaping @Sendable (ServerMachine) -> Bool) async -> Bool {
         let told = OneShot<Bool>()
         let isSo = state.withLock { state in
@@ -257,7 +264,10 @@ final class ServerSupervisor: Sendable {
     }
 
     private func awaitSession(_ run: ServerMachine.Run, signalFirst: Bool) async {
-        guard let process = process(of: run) else { return deliver(.sessionEnded(run)) }
+        guard let process = process(of: run) else {
+            deliver(.sessionEnded(run))
+            return
+        }
         let leader = process.child.pid
         if signalFirst {
             _ = try? await surroundings.threads.asOurselves { SessionMembers.signal(SIGTERM, after: leader) }
