@@ -95,6 +95,23 @@ struct ServerTests {
         }
     }
 
+    @Test func serversThatStartTogetherAreToldDifferentPorts() async throws {
+        try await Self.claimed { place in
+            try await withThrowingTaskGroup { group in
+                for index in 0..<12 {
+                    group.addTask { try await place.server("s\(index)", "echo $PORT; exec sleep 600") }
+                }
+                try await group.waitForAll()
+            }
+            var ports: Set<String> = []
+            for index in 0..<12 {
+                try await eventually("its port") { try await place.logs("s\(index)").text("logs")?.isEmpty == false }
+                ports.insert(try await place.logs("s\(index)").text("logs") ?? "")
+            }
+            #expect(ports.count == 12, "\(ports)")
+        }
+    }
+
     @Test func aServerThatListensElsewhereIsFoundThere() async throws {
         try await Self.claimed { place in
             let told = Int64(try SidekickPlace.freePort())

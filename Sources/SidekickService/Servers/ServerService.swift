@@ -66,7 +66,9 @@ final class ServerService: Sendable {
         var isRecorded = false
         do {
             if order.overlays.isEmpty { try await checkFiles(definition) }
-            if definition.strictPort, let port = definition.port, await choosePort(definition) != port {
+            if definition.strictPort, let port = definition.port,
+                ServerPorts.choose(asked: port, strict: true, taken: await takenPorts(besides: slug)) == nil
+            {
                 throw Problem(status: 409, code: .conflict, message: "port \(port) is taken", field: "port")
             }
             for overlay in order.overlays {
@@ -170,7 +172,7 @@ final class ServerService: Sendable {
             log: ServerLog(slug: definition.slug, broker: broker),
             surroundings: ServerSupervisor.Surroundings(
                 launcher: launcher, threads: threads, signals: signals, compute: compute,
-                choosePort: { [weak self] in await self?.choosePort($0) },
+                choosePort: { [weak self] in await self?.choosePort(for: $0) },
                 dependencies: { [weak self] in self?.dependencies(of: $0) ?? .pending },
                 changed: { [weak self] in self?.changed() },
                 installed: { [weak self] in
@@ -311,11 +313,27 @@ final class ServerService: Sendable {
         return isPending ? .pending : .met
     }
 
-    private func choosePort(_ definition: ServerDefinition) async -> Int? {
+    /// Listened on, or told to others.
+    private func takenPorts(besides slug: String) async -> Set<Int> {
         let listening = await monitor.takenPorts()
-        let reserved = all.compactMap { $0.definition.slug == definition.slug ? nil : $0.reservedPort }
-        return ServerPorts.choose(
-            asked: definition.port, strict: definition.strictPort, taken: listening.union(reserved))
+        return state.withLock { listening.union(Self.reservedPorts(besides: slug, $0)) }
+    }
+
+    private static func reservedPorts(besides slug: String, _ state: State) -> [Int] {
+        state.servers.values.compactMap { $0.definition.slug == slug ? nil : $0.reservedPort }
+    }
+
+    private func choosePort(for server: ServerSupervisor) async -> Int? {
+        let definition = server.definition
+        let listening = await monitor.takenPorts()
+        // Chosen and reserved in one step, so that no two are told the same.
+        return state.withLock { state in
+            let port = ServerPorts.choose(
+                asked: definition.port, strict: definition.strictPort,
+                taken: listening.union(Self.reservedPorts(besides: definition.slug, state)))
+            if let port { server.reserve(port) }
+            return port
+        }
     }
 
     private func forget(_ server: ServerSupervisor) {

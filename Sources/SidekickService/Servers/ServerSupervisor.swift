@@ -11,8 +11,8 @@ final class ServerSupervisor: Sendable {
         let threads: ScanThreads
         let signals: SignalService
         let compute: ComputeContext
-        /// nil: the port that it has to have is taken, or none is free.
-        let choosePort: @Sendable (ServerDefinition) async -> Int?
+        /// Reserves it; nil: the port that it has to have is taken, or none is free.
+        let choosePort: @Sendable (ServerSupervisor) async -> Int?
         let dependencies: @Sendable (ServerDefinition) -> ServerMachine.Dependencies
         /// Others may wait for it, or for its ports.
         let changed: @Sendable () -> Void
@@ -83,6 +83,8 @@ final class ServerSupervisor: Sendable {
 
     /// The port that it was told to take, as long as it may.
     var reservedPort: Int? { state.withLock { $0.machine.isSettled ? nil : $0.assignedPort } }
+
+    func reserve(_ port: Int) { state.withLock { $0.assignedPort = port } }
 
     // MARK: - Steps
 
@@ -182,13 +184,15 @@ final class ServerSupervisor: Sendable {
             }
             variables.merge(definition.environment) { _, own in own }
             if step == .start {
-                guard let port = await surroundings.choosePort(definition) else {
+                guard let port = await surroundings.choosePort(self) else {
                     throw Problem.unavailable("port \(definition.port ?? ServerPorts.first) is taken")
                 }
                 // One that says itself where it listens knows better.
-                let own = variables["PORT"].flatMap { Int($0) }
-                state.withLock { $0.assignedPort = own ?? port }
-                if own == nil { variables["PORT"] = "\(port)" }
+                if let own = variables["PORT"].flatMap({ Int($0) }) {
+                    reserve(own)
+                } else {
+                    variables["PORT"] = "\(port)"
+                }
             }
             let process = try await start(run, step, variables)
             state.withLock { $0.process = process }
