@@ -1,4 +1,5 @@
 import ComputeCore
+import FoundationEssentials
 import SidekickService
 import Testing
 
@@ -53,6 +54,38 @@ struct ServerDefinitionTests {
                 #expect(problem?.status == 400 && problem?.field == field, "\(body): \(error)")
             }
         }
+    }
+
+    @Test func whatIsTooLargeToKeepIsRefused() {
+        let value = String(repeating: "x", count: 1 << 20)
+        for (body, field) in [
+            ("{\"slug\":\"a\",\"start\":\"x\",\"environment\":{\"A\":\"\(value)\"}}", "environment"),
+            (
+                "{\"slug\":\"a\",\"start\":\"x\",\"depends_on\":[\"\(String(repeating: "x", count: 64))\"]}",
+                "depends_on"
+            ),
+        ] {
+            let problem = #expect(throws: Problem.self) { try Self.read(body) }
+            #expect(problem?.status == 400 && problem?.field == field)
+        }
+    }
+
+    @Test func noMoreIsSavedThanCanBeReadAgain() throws {
+        let directory = FileManager.default.temporaryDirectory.appending(
+            path: "servers-\(UInt64.random(in: 0 ... .max))")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let store = ServerStore(stateDirectory: directory.path, maxBytes: 1000)
+        func stored(_ slug: String, _ bytes: Int) -> ServerStore.Stored {
+            var definition = ServerDefinition(slug: slug, start: "x", directory: "/")
+            definition.environment = ["A": String(repeating: "x", count: bytes)]
+            return ServerStore.Stored(
+                definition: definition, isInstalled: false, createdAt: WallTime(milliseconds: 1))
+        }
+        try store.save([stored("kept", 1)])
+        let problem = #expect(throws: Problem.self) { try store.save([stored("huge", 1000)]) }
+        #expect(problem?.status == 413)
+        #expect(store.load().map(\.definition.slug) == ["kept"])
     }
 
     @Test func circlesOfDependenciesAreFound() {

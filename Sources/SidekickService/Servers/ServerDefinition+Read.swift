@@ -2,6 +2,7 @@ package import ComputeCore
 
 extension ServerDefinition {
     private static let maxCommandBytes = 64 << 10
+    private static let maxEnvironmentBytes = 1 << 20
     private static let maxDependencies = 32
     /// An hour: whoever means never says a restart policy.
     private static let maxMilliseconds: Int64 = 3_600_000
@@ -35,6 +36,13 @@ extension ServerDefinition {
         definition.envFile = try text(fields, "env_file")
         definition.environment = try fields.strings("environment") ?? [:]
         try ProcessEnvironment.validate(definition.environment, field: fields.path("environment"))
+        guard
+            definition.environment.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count }) <= maxEnvironmentBytes
+        else {
+            throw .invalid(
+                fields.path("environment"),
+                "\(fields.path("environment")) is longer than \(maxEnvironmentBytes) bytes")
+        }
         definition.port = try fields.integer("port", in: 1...65535).map(Int.init)
         definition.strictPort = try fields.bool("strict_port") ?? false
         if definition.strictPort, definition.port == nil {
@@ -99,7 +107,8 @@ extension ServerDefinition {
         }
         var names: [String] = []
         for value in values {
-            guard case .string(let name) = value, !name.isEmpty else {
+            // Neither a slug nor an overlay's id is longer.
+            guard case .string(let name) = value, (1...63).contains(name.utf8.count) else {
                 throw .invalid(fields.path("depends_on"), "\(fields.path("depends_on")) must be a list of names")
             }
             if !names.contains(name) { names.append(name) }

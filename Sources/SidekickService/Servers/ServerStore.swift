@@ -1,28 +1,38 @@
-import ComputeCore
+package import ComputeCore
 import FoundationEssentials
 import LinuxSystem
 
 /// The definitions of servers in the state directory, so that a Sidekick that starts again over it has them.
 ///
 /// The directory is root's alone: environments hold secrets.
-struct ServerStore: Sendable {
-    struct Stored: Codable, Sendable {
-        var definition: ServerDefinition
-        var isInstalled: Bool
-        var createdAt: WallTime
+package struct ServerStore: Sendable {
+    package struct Stored: Codable, Sendable {
+        package var definition: ServerDefinition
+        package var isInstalled: Bool
+        package var createdAt: WallTime
+
+        package init(definition: ServerDefinition, isInstalled: Bool, createdAt: WallTime) {
+            self.definition = definition
+            self.isInstalled = isInstalled
+            self.createdAt = createdAt
+        }
     }
 
-    /// What a server's definition may at most be, times their number, with room.
-    private static let maxBytes = 64 << 20
+    /// Of all definitions together. What is more is not saved either: a later start could not read it.
+    package static let maxBytes = 64 << 20
 
     private let path: String
+    private let maxBytes: Int
 
-    init(stateDirectory: String) { path = stateDirectory + "/servers.json" }
+    package init(stateDirectory: String, maxBytes: Int = Self.maxBytes) {
+        path = stateDirectory + "/servers.json"
+        self.maxBytes = maxBytes
+    }
 
     /// Blocking. What cannot be read is no reason to be of no use: it is logged, and left where it is until the next save.
-    func load() -> [Stored] {
+    package func load() -> [Stored] {
         do {
-            let (_, bytes) = try FileTree.read(path, limit: Self.maxBytes)
+            let (_, bytes) = try FileTree.read(path, limit: maxBytes)
             return try JSONDecoder().decode([Stored].self, from: Data(bytes))
         } catch let error as LinuxSystemError where error.code == .notFound {
             return []
@@ -33,8 +43,13 @@ struct ServerStore: Sendable {
     }
 
     /// Blocking; returns when it is on the disk.
-    func save(_ servers: [Stored]) throws {
+    package func save(_ servers: [Stored]) throws {
         let encoded = try JSONEncoder().encode(servers)
+        guard encoded.count <= maxBytes else {
+            throw Problem(
+                status: 413, code: .tooLarge,
+                message: "the definitions of all servers together are longer than \(maxBytes) bytes")
+        }
         do {
             try encoded.withUnsafeBytes { (bytes) throws -> Void in
                 _ = try FileTree.write(path, bytes, newFileMode: 0o600)
