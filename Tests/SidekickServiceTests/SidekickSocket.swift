@@ -159,7 +159,8 @@ actor SidekickSocket {
                     data: members["data"]?.members ?? [:])
                 if event.type == "terminal:output" { note(event) }
                 return event
-            case .ping, .pong: continue
+            case .ping: try await write(opcode: 10, [])
+            case .pong: continue
             case .binary, .close: throw DeadlinePassed(description: "an unexpected frame before \(what)")
             }
         }
@@ -178,7 +179,7 @@ actor SidekickSocket {
     private func frame(before what: String) async throws -> Frame {
         // What hangs is let go, so that the test says what it waited for.
         let watchdog = Task { [tunnel] in
-            try await Task.sleep(for: .seconds(10))
+            try await Task.sleep(for: .seconds(30))
             await tunnel.close()
         }
         defer { watchdog.cancel() }
