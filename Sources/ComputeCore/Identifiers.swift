@@ -98,7 +98,15 @@ extension String {
         let letters = Array("abcdefghijklmnopqrstuvwxyz".utf8)
         let all = letters + Array("0123456789".utf8)
         var generator = SystemRandomNumberGenerator()
-        let bytes = (0..<length).map { ($0 == 0 ? letters : all).randomElement(using: &generator)! }
+        var bytes = [letters.randomElement(using: &generator)!]
+        while bytes.count < length {
+            // Twelve characters, 36^12 labels, from each number: every number is a call of the kernel.
+            var number = UInt64.random(in: 0..<4_738_381_338_321_616_896, using: &generator)
+            for _ in 0..<Swift.min(12, length - bytes.count) {
+                bytes.append(all[Int(number % 36)])
+                number /= 36
+            }
+        }
         return String(decoding: bytes, as: UTF8.self)
     }
 }
