@@ -47,6 +47,16 @@ package final class HTTPExchange: Sendable {
     /// The lower-cased protocol of `Upgrade` if `Connection` names it too, else nil.
     package var upgrade: String? { MessageRules.upgrade(head) }
 
+    /// As `Task.sleep`, by a timer of the connection's event loop: each of Swift's own wakes a thread to set it.
+    package func sleep(for duration: Duration) async throws {
+        let timer = connection.line.channel.eventLoop.scheduleTask(in: TimeAmount(duration)) {}
+        try await withTaskCancellationHandler {
+            try await timer.futureResult.get()
+        } onCancel: {
+            timer.cancel()
+        }
+    }
+
     /// The whole body, or `bodyTooLarge`.
     package func collectBody(upTo maxBytes: Int) async throws -> ByteBuffer {
         if let length = head.headers.first(name: "content-length").flatMap(MessageRules.length), length > maxBytes {

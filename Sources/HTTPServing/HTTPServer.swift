@@ -109,7 +109,7 @@ package final class HTTPServer: Sendable {
                         connection.line.channel.close(promise: nil)
                         continue
                     }
-                    group.addTask {
+                    group.addTask(executorPreference: connection.executor) {
                         await connection.serve(self.handler)
                         self.forget(connection)
                     }

@@ -19,6 +19,7 @@ final class ServerConnection: Sendable {
     /// process here has chosen.
     let comesFromOwnMachine: Bool
     let limits: HTTPLimits
+    let executor: LoopExecutor
     private let pipeline: NIOLoopBound<Pipeline>
     private let stop: EventLoopPromise<Void>
     private let state = Mutex(State())
@@ -57,6 +58,7 @@ final class ServerConnection: Sendable {
         try channel.pipeline.syncOperations.addHandlers(gate, decoder, receiver)
         self.line = Line(channel: channel, inbound: inbound, stallTimeout: limits.stallTimeout)
         self.limits = limits
+        self.executor = LoopExecutor(channel.eventLoop)
         self.remoteAddress = channel.remoteAddress?.ipAddress
         self.localEndpoint = localEndpoint
         let ends = [channel.remoteAddress?.ipAddress, channel.localAddress?.ipAddress].map(Self.plain)

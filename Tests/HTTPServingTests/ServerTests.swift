@@ -3,6 +3,7 @@ import Glibc
 import HTTPServing
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 import Synchronization
 import Testing
 
@@ -22,6 +23,21 @@ import Testing
                 try await peer.read(through: "POST hi")
                     == "HTTP/1.1 200 OK\r\nX-Target: /a%2Fb/../c//d?x=%41&%c3\r\nContent-Length: 7\r\n\r\nPOST hi")
             try await peer.close()
+        }
+    }
+
+    @Test func aRequestIsAnsweredOnItsConnectionsEventLoop() async throws {
+        let answer: @Sendable (HTTPExchange) async throws -> Void = { exchange in
+            let before = MultiThreadedEventLoopGroup.currentEventLoop
+            try await exchange.sleep(for: .milliseconds(1))
+            let after = MultiThreadedEventLoopGroup.currentEventLoop
+            try await exchange.respond(
+                status: .ok, body: ByteBuffer(string: before != nil && before === after ? "there" : "elsewhere"))
+        }
+        try await withServer(answer) { endpoint, _ in
+            let peer = try await RawPeer.connect(endpoint)
+            try await peer.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            #expect(try await peer.readToEnd().hasSuffix("\r\n\r\nthere"))
         }
     }
 

@@ -30,7 +30,7 @@ package struct KeptAliveAnswer: Sendable {
                 do { return .done(.success(try await work())) } catch { return .done(.failure(error)) }
             }
             group.addTask { [grace] in
-                try await Task.sleep(for: grace)
+                try await exchange.sleep(for: grace)
                 return .tick
             }
             var writer: HTTPResponseWriter?
@@ -42,7 +42,7 @@ package struct KeptAliveAnswer: Sendable {
                     }
                     try await writer?.write(ByteBuffer(string: " "))
                     group.addTask { [interval] in
-                        try await Task.sleep(for: interval)
+                        try await exchange.sleep(for: interval)
                         return .tick
                     }
                 case .done(let result):
