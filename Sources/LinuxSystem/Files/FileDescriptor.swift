@@ -57,6 +57,13 @@ package struct FileDescriptor: ~Copyable {
         }
     }
 
+    /// As `read`, without waiting for a disk.
+    /// - Returns: nil when it would have to, or nobody can say whether.
+    package func readCached(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) -> Int? {
+        let count = clinux_read_cached(raw, buffer.baseAddress, buffer.count, off_t(offset))
+        return count < 0 ? nil : count
+    }
+
     /// To the end, but no more than `limit` bytes.
     package func readAll(upTo limit: Int, _ subject: String) throws(LinuxSystemError) -> [UInt8] {
         var bytes: [UInt8] = []

@@ -37,10 +37,11 @@ final class ArchiveService: Sendable {
         let job = UnpackingJob(path.absolute, format, limits)
         let threads = files.threads
         try await body.forEach { piece in
-            var rest = piece
-            // Expanded it may be a thousand times as much, and the thread shall be free again soon.
-            while let part = rest.readSlice(length: min(rest.readableBytes, 32 << 10)), part.readableBytes > 0 {
-                try await threads.run(as: user) { try job.take(Array(part.readableBytesView)) }
+            for var rest in piece.parts {
+                // Expanded it may be a thousand times as much, and the thread shall be free again soon.
+                while let part = rest.readSlice(length: min(rest.readableBytes, 32 << 10)), part.readableBytes > 0 {
+                    try await threads.run(as: user) { try job.take(Array(part.readableBytesView)) }
+                }
             }
         }
         while try await threads.run(as: user, { try job.finish() }) {}

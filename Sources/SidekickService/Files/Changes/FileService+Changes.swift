@@ -141,11 +141,13 @@ extension FileService {
         }
         let file = try await begin(to, mode: mode, as: user)
         defer { file.discard() }
+        let piece = OpenedFile.Piece()
         while true {
             let count = try await perform(to, user) { () throws(LinuxSystemError) in
-                let piece = try source.read(at: file.size, upTo: .max)
-                _ = try file.write(piece, at: file.size)
-                return piece.readableBytes
+                try source.read(into: piece, at: file.size, upTo: .max)
+                let bytes = piece.bytes
+                _ = try file.write(BodyPiece(bytes), at: file.size)
+                return bytes.readableBytes
             }
             if count == 0 { break }
         }

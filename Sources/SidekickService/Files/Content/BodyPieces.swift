@@ -3,6 +3,20 @@ import HTTPServing
 import NIOCore
 import Synchronization
 
+/// Some of a body, as it came: joining the parts would cost as much as writing them.
+struct BodyPiece: Sendable {
+    private(set) var parts: [ByteBuffer] = []
+    private(set) var count = 0
+
+    init() {}
+    init(_ part: ByteBuffer) { append(part) }
+
+    mutating func append(_ part: ByteBuffer) {
+        parts.append(part)
+        count += part.readableBytes
+    }
+}
+
 /// A request's body in pieces that are worth a write each. A client that sends nothing for minutes is given up.
 struct BodyPieces: Sendable {
     static let pieceBytes = 256 << 10
@@ -12,10 +26,11 @@ struct BodyPieces: Sendable {
     let body: HTTPBody
     var maxPause = Self.maxPause
 
-    /// Calls `take` with each piece, one after the other; the peer is slowed down meanwhile.
+    /// Calls `take` with each piece, one after the other. The next piece comes in meanwhile, and no more: then the peer is
+    /// slowed down.
     ///
     /// When the body breaks off, what had arrived of it is handed over first, and then its error is thrown.
-    func forEach(_ take: @escaping @Sendable (ByteBuffer) async throws -> Void) async throws {
+    func forEach(_ take: @escaping @Sendable (BodyPiece) async throws -> Void) async throws {
         let moves = Moves()
         try await withThrowingTaskGroup(of: Bool.self) { [body, maxPause] group in
             group.addTask {
@@ -51,25 +66,37 @@ struct BodyPieces: Sendable {
     }
 
     private static func read(
-        _ body: HTTPBody, counting moves: Moves, _ take: @Sendable (ByteBuffer) async throws -> Void
+        _ body: HTTPBody, counting moves: Moves, _ take: @escaping @Sendable (BodyPiece) async throws -> Void
     ) async throws {
-        var piece = ByteBuffer()
-        do {
-            for try await var part in body {
-                moves.add()
-                if piece.readableBytes == 0 { piece = part } else { piece.writeBuffer(&part) }
-                guard piece.readableBytes >= pieceBytes else { continue }
-                let full = piece
-                piece = ByteBuffer()
-                try await take(full)
-                moves.add()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var piece = BodyPiece()
+            // What comes behind a piece that could not be taken must not be taken in its place.
+            var isBroken = false
+            func settle() async throws {
+                do { try await group.next() } catch {
+                    isBroken = true
+                    throw error
+                }
             }
-        } catch {
-            // The connection's end may show as an error of the body or as our cancellation. A piece that could not be taken
-            // is none any more here.
-            if piece.readableBytes > 0 { try? await take(piece) }
-            throw error
+            do {
+                for try await part in body {
+                    moves.add()
+                    piece.append(part)
+                    guard piece.count >= pieceBytes else { continue }
+                    try await settle()
+                    moves.add()
+                    let full = piece
+                    piece = BodyPiece()
+                    group.addTask { try await take(full) }
+                }
+                try await settle()
+            } catch {
+                // The connection's end may show as an error of the body or as our cancellation.
+                try? await settle()
+                if !isBroken, piece.count > 0 { try? await take(piece) }
+                throw error
+            }
+            if piece.count > 0 { try await take(piece) }
         }
-        if piece.readableBytes > 0 { try await take(piece) }
     }
 }

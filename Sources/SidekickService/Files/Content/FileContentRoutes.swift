@@ -104,18 +104,21 @@ struct FileContentRoutes: Sendable {
         _ file: OpenedFile, _ part: Range<Int64>, to writer: HTTPResponseWriter, as user: UserIdentity
     ) async throws {
         var offset = part.lowerBound
-        var piece = try await files.read(file, at: offset, upTo: part.upperBound - offset, as: user)
+        var (current, spare) = (OpenedFile.Piece(), OpenedFile.Piece())
+        try await files.read(file, into: current, at: offset, upTo: part.upperBound - offset, as: user)
         while offset < part.upperBound {
+            let bytes = current.bytes
             // Shorter than it was: the length is announced, so only breaking off tells the truth.
-            guard piece.readableBytes > 0 else {
+            guard bytes.readableBytes > 0 else {
                 throw HTTPServingError(.invalidState, "the file became shorter while it was read")
             }
-            offset += Int64(piece.readableBytes)
-            let current = piece
-            let next = offset
-            async let following = files.read(file, at: next, upTo: part.upperBound - next, as: user)
-            try await writer.write(current)
-            piece = try await following
+            offset += Int64(bytes.readableBytes)
+            let (next, following) = (offset, spare)
+            async let isRead: Void = files.read(
+                file, into: following, at: next, upTo: part.upperBound - next, as: user)
+            try await writer.write(bytes)
+            try await isRead
+            (current, spare) = (spare, current)
         }
         try await writer.finish()
     }

@@ -35,9 +35,9 @@ extension FileService {
         }
     }
 
-    func append(_ bytes: ByteBuffer, to file: IncomingFile, at offset: Int64, as user: UserIdentity) async throws {
+    func append(_ piece: BodyPiece, to file: IncomingFile, at offset: Int64, as user: UserIdentity) async throws {
         let isWritten = try await perform(file.path, user) { () throws(LinuxSystemError) in
-            try file.write(bytes, at: offset)
+            try file.write(piece, at: offset)
         }
         guard isWritten else {
             throw Problem(
@@ -72,11 +72,13 @@ extension FileService {
     func digest(_ file: OpenedFile, as user: UserIdentity) async throws -> String {
         var digest = SHA256()
         var offset: Int64 = 0
+        let piece = OpenedFile.Piece()
         while offset < file.size {
-            let piece = try await read(file, at: offset, upTo: file.size - offset, as: user)
-            guard piece.readableBytes > 0 else { break }
-            piece.withUnsafeReadableBytes { digest.update(bufferPointer: $0) }
-            offset += Int64(piece.readableBytes)
+            try await read(file, into: piece, at: offset, upTo: file.size - offset, as: user)
+            let bytes = piece.bytes
+            guard bytes.readableBytes > 0 else { break }
+            bytes.withUnsafeReadableBytes { digest.update(bufferPointer: $0) }
+            offset += Int64(bytes.readableBytes)
         }
         return digest.finalize().hex
     }

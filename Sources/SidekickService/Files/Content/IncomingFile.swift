@@ -40,20 +40,24 @@ final class IncomingFile: Sendable {
 
     /// Appends if the file ends at `offset`, so that of two writers one gets on.
     /// - Returns: false when it ends elsewhere.
-    func write(_ bytes: ByteBuffer, at offset: Int64) throws(LinuxSystemError) -> Bool {
+    func write(_ piece: BodyPiece, at offset: Int64) throws(LinuxSystemError) -> Bool {
         try state.withLock { state -> Result<Bool, LinuxSystemError> in
             guard state.size == offset, state.file != nil else { return .success(false) }
-            return bytes.withUnsafeReadableBytes { raw -> Result<Bool, LinuxSystemError> in
-                do throws(LinuxSystemError) {
-                    try state.file?.write(raw)
-                } catch { return .failure(error) }
-                if state.digested == state.size {
-                    state.digest.update(bufferPointer: raw)
-                    state.digested += Int64(raw.count)
+            for part in piece.parts {
+                let failure = part.withUnsafeReadableBytes { raw -> LinuxSystemError? in
+                    do throws(LinuxSystemError) {
+                        try state.file?.write(raw)
+                    } catch { return error }
+                    if state.digested == state.size {
+                        state.digest.update(bufferPointer: raw)
+                        state.digested += Int64(raw.count)
+                    }
+                    state.size += Int64(raw.count)
+                    return nil
                 }
-                state.size += Int64(raw.count)
-                return .success(true)
+                if let failure { return .failure(failure) }
             }
+            return .success(true)
         }.get()
     }
 

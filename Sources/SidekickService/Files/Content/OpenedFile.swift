@@ -2,11 +2,12 @@ import ComputeCore
 import Glibc
 import LinuxSystem
 import NIOCore
+import Synchronization
 
 /// A regular file that is open for reading, as it was when it was opened.
 struct OpenedFile: Sendable {
     /// Large enough that a hop between threads costs nothing against it.
-    static let pieceBytes = 256 << 10
+    static let pieceBytes = 512 << 10
 
     let file: SharedDescriptor
     let path: String
@@ -34,22 +35,51 @@ struct OpenedFile: Sendable {
         lastModified = Self.httpDate(info.modifiedSeconds)
     }
 
-    /// Up to a piece from there; empty at the end.
-    func read(at offset: Int64, upTo limit: Int64) throws(LinuxSystemError) -> ByteBuffer {
-        let count = Int(min(limit, Int64(Self.pieceBytes)))
-        var buffer = ByteBuffer()
-        var failure: LinuxSystemError?
-        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { bytes in
-            do throws(LinuxSystemError) {
-                return try file.descriptor.read(
-                    into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<count]), at: offset, path)
-            } catch {
-                failure = error
-                return 0
-            }
+    /// Fills `piece` with what comes from there; empty at the end.
+    func read(into piece: Piece, at offset: Int64, upTo limit: Int64) throws(LinuxSystemError) {
+        try piece.fill(upTo: limit) { (bytes) throws(LinuxSystemError) in
+            try file.descriptor.read(into: bytes, at: offset, path)
         }
-        if let failure { throw failure }
-        return buffer
+    }
+
+    /// As `read`, on any thread: it does not wait for a disk.
+    /// - Returns: false when it would have to.
+    func readCached(into piece: Piece, at offset: Int64, upTo limit: Int64) -> Bool {
+        var isThere = false
+        try? piece.fill(upTo: limit) { (bytes) throws(LinuxSystemError) in
+            let count = file.descriptor.readCached(into: bytes, at: offset)
+            isThere = count != nil
+            return count ?? 0
+        }
+        return isThere
+    }
+
+    /// Room for a part of a file, used again and again: new memory for each would cost more than the reading, since the kernel
+    /// gives it page by page.
+    final class Piece: Sendable {
+        private let buffer = Mutex(ByteBuffer())
+
+        /// Valid until the next `fill`, which takes new memory if somebody holds on to it.
+        var bytes: ByteBuffer { buffer.withLock { $0 } }
+
+        fileprivate func fill(
+            upTo limit: Int64, _ read: (UnsafeMutableRawBufferPointer) throws(LinuxSystemError) -> Int
+        ) throws(LinuxSystemError) {
+            let count = Int(min(limit, Int64(OpenedFile.pieceBytes)))
+            try buffer.withLock { buffer -> Result<Void, LinuxSystemError> in
+                var failure: LinuxSystemError?
+                buffer.clear(minimumCapacity: count)
+                buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { bytes in
+                    do throws(LinuxSystemError) {
+                        return try read(UnsafeMutableRawBufferPointer(rebasing: bytes[..<count]))
+                    } catch {
+                        failure = error
+                        return 0
+                    }
+                }
+                return failure.map { .failure($0) } ?? .success(())
+            }.get()
+        }
     }
 
     /// `Sun, 06 Nov 1994 08:49:37 GMT`
@@ -72,8 +102,12 @@ extension FileService {
         try await withFallback(path, user) { path throws(LinuxSystemError) in try OpenedFile(path) }
     }
 
-    func read(_ file: OpenedFile, at offset: Int64, upTo limit: Int64, as user: UserIdentity) async throws -> ByteBuffer
-    {
-        try await perform(file.path, user) { () throws(LinuxSystemError) in try file.read(at: offset, upTo: limit) }
+    func read(
+        _ file: OpenedFile, into piece: OpenedFile.Piece, at offset: Int64, upTo limit: Int64, as user: UserIdentity
+    ) async throws {
+        if file.readCached(into: piece, at: offset, upTo: limit) { return }
+        try await perform(file.path, user) { () throws(LinuxSystemError) in
+            try file.read(into: piece, at: offset, upTo: limit)
+        }
     }
 }

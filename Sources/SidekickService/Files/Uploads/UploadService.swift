@@ -89,14 +89,14 @@ final class UploadService: Sendable {
         do {
             try await BodyPieces(body: body).forEach { [files] piece in
                 let at = next.withLock { $0 }
-                if let size = upload.size, at + Int64(piece.readableBytes) > size {
+                if let size = upload.size, at + Int64(piece.count) > size {
                     throw Problem(
                         status: 413, code: .tooLarge, message: "more bytes came than the \(size) that were announced",
                         field: "size")
                 }
                 // On even when the client has gone: it will ask how far it had got.
                 try await Task { try await files.append(piece, to: upload.file, at: at, as: upload.user) }.value
-                next.withLock { $0 += Int64(piece.readableBytes) }
+                next.withLock { $0 += Int64(piece.count) }
                 _ = self.find(upload.id, as: upload.user)
             }
         } catch {
