@@ -27,7 +27,7 @@ IMAGES   := .build/images
 
 .PHONY: help run build check test bench bench-sidekick soak fuzz format clean
 .PHONY: check-format check-architecture test-build unit-tests slow-tests client-tests fuzz-tests base-image
-.PHONY: release-sidekick
+.PHONY: release-sidekick strip-sidekick
 
 help:
 	@echo 'make run      install what is missing, build release, start the system, print how to use it'
@@ -47,11 +47,20 @@ run: build
 build:
 	@scripts/install-packages run
 	@for product in $(PRODUCTS); do $(BUILD) -c release --product "$$product"; done
-	@$(MAKE) --no-print-directory $(RELEASE)/libstatflags.so
+	@$(MAKE) --no-print-directory $(addprefix $(RELEASE)/,$(LIBRARIES)) strip-sidekick
 
-# A plain shared object, which SwiftPM cannot make; it lies beside the Sidekick, which is put into computes with it.
+# Plain shared objects, which SwiftPM cannot make. They lie beside the Sidekick, which is put into computes with them.
+LIBRARIES := libstatflags.so libwaitingshell.so
 %/libstatflags.so: Sources/CStatFlags/stat_flags.c
-	@cc -shared -fPIC -O2 -nostdlib -Wall -Wextra -Werror -o $@ $<
+	@$(SHARED_OBJECT) -o $@ $<
+%/libwaitingshell.so: Sources/CWaitingShell/waiting_shell.c
+	@$(SHARED_OBJECT) -o $@ $<
+SHARED_OBJECT := cc -shared -fPIC -O2 -nostdlib -Wall -Wextra -Werror
+
+# What lies in every compute is small. Nothing in it unwinds a stack: Swift throws no exceptions, and a crash is not reported
+# from in there. So the tables for that go as well; they are a sixth of it.
+strip-sidekick:
+	@objcopy --strip-all --remove-section .eh_frame --remove-section .eh_frame_hdr $(RELEASE)/sidekick
 
 check: check-format check-architecture test-build unit-tests
 
@@ -102,7 +111,7 @@ check-architecture:
 test-build:
 	@scripts/install-packages test
 	$(BUILD) --build-tests
-	@$(MAKE) --no-print-directory .build/debug/libstatflags.so
+	@$(MAKE) --no-print-directory $(addprefix .build/debug/,$(LIBRARIES))
 
 unit-tests:
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit*
@@ -144,6 +153,7 @@ base-image:
 release-sidekick:
 	@scripts/install-packages run
 	@$(BUILD) -c release --product sidekick
+	@$(MAKE) --no-print-directory $(addprefix $(RELEASE)/,$(LIBRARIES)) strip-sidekick
 
 $(BENCH_VENV)/.installed: Benchmarks/sidekick/requirements.txt
 	@scripts/install-packages run
