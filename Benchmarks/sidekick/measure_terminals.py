@@ -34,13 +34,17 @@ def measure_echo(stage, open_terminal):
             read_until(terminal, b"GOES")
 
         def several(name):
+            terminal = terminals[name]
+            key = terminal.message("k")
             for number in range(stage.effort.keys + 1):
                 start = time.perf_counter()
-                terminals[name].write("k")
-                assert terminals[name].read() == b"k", f"{name} echoes something else"
+                terminal.send(key)
+                received = terminal.receive()
+                elapsed = time.perf_counter() - start
+                assert terminal.output(received) == b"k", f"{name} echoes something else"
                 # The first of a round finds everything cold that others have used meanwhile.
                 if number:
-                    series[name].values.append((time.perf_counter() - start) * 1000)
+                    series[name].values.append(elapsed * 1000)
 
         alternate(terminals, stage.effort.rounds, several)
     targets = [

@@ -1,23 +1,52 @@
 """A shell in a terminal, reached in three ways: over the Sidekick's WebSocket, over terminado's, over ssh.
 
 Each has `write(text)`, `read()` (the next bytes, whenever there are some), `close()`, and `dropped`: bytes that it was told
-are lost. The shell is `/bin/sh` in all of them.
+are lost. Where it is the server that is timed and not this client, `message(text)` is what `send` sends, and `receive()` gives
+what `output` makes bytes of. The shell is `/bin/sh` in all of them.
 """
 import json
 import os
 import subprocess
 
 from http_connection import ConnectionBroken
-from web_socket import CLOSE, WebSocket
+from web_socket import CLOSE, TEXT, WebSocket, frame
 
 READ_BYTES = 1 << 18
 
 
-class SidekickTerminal:
+class Terminal:
+    dropped = 0
+
+    def write(self, text):
+        self.send(self.message(text))
+
+    def read(self):
+        while True:
+            output = self.output(self.receive())
+            if output is not None:
+                return output
+
+
+class SocketTerminal(Terminal):
+    """Over `self.socket`, a WebSocket that speaks JSON."""
+
+    def message(self, text):
+        return frame(TEXT, json.dumps(self.document(text)).encode())
+
+    def send(self, message):
+        self.socket.socket.sendall(message)
+
+    def receive(self):
+        opcode, payload = self.socket.receive_frame()
+        if opcode == CLOSE:
+            raise ConnectionBroken(f"closed: {payload!r}")
+        return payload
+
+
+class SidekickTerminal(SocketTerminal):
     name = "sidekick"
 
     def __init__(self, sidekick):
-        self.dropped = 0
         self._connection = sidekick.connection()
         answer = self._connection.request("POST", "/terminals", {"pty": True, "shell": "/bin/sh"})
         if answer.status != 201:
@@ -26,13 +55,14 @@ class SidekickTerminal:
         self.socket = sidekick.socket()
         self.socket.send({"type": "subscribe", "channel": f"terminal:{self.id}"})
 
-    def write(self, text):
-        self.socket.send({"type": "terminal:input", "channel": "", "data": {"terminal_id": self.id, "input": text}})
+    def document(self, text):
+        return {"type": "terminal:input", "channel": "", "data": {"terminal_id": self.id, "input": text}}
 
-    def read(self):
-        data = self.socket.event("terminal:output")["data"]
-        self.dropped += data.get("dropped_bytes", 0)
-        return data["output"].encode()
+    def output(self, payload):
+        event = json.loads(payload)
+        if event["type"] == "terminal:output":
+            self.dropped += event["data"].get("dropped_bytes", 0)
+            return event["data"]["output"].encode()
 
     def close(self):
         self.socket.close()
@@ -40,42 +70,42 @@ class SidekickTerminal:
         self._connection.close()
 
 
-class TerminadoTerminal:
+class TerminadoTerminal(SocketTerminal):
     name = "terminado"
-    dropped = 0
 
     def __init__(self, terminado):
         self.socket = WebSocket(terminado.address, "/terminal")
 
-    def write(self, text):
-        self.socket.send(["stdin", text])
+    def document(self, text):
+        return ["stdin", text]
 
-    def read(self):
-        while True:
-            opcode, payload = self.socket.receive_frame()
-            if opcode == CLOSE:
-                raise ConnectionBroken("terminado closed")
-            kind, *rest = json.loads(payload)
-            if kind == "stdout":
-                return rest[0].encode()
+    def output(self, payload):
+        kind, *rest = json.loads(payload)
+        if kind == "stdout":
+            return rest[0].encode()
 
     def close(self):
         self.socket.close()
 
 
-class SSHTerminal:
+class SSHTerminal(Terminal):
     name = "ssh"
-    dropped = 0
 
     def __init__(self, ssh):
         self.process = subprocess.Popen(
             ssh.command("-tt", run=["exec /bin/sh"]), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, bufsize=0)
 
-    def write(self, text):
-        self.process.stdin.write(text.encode())
+    def message(self, text):
+        return text.encode()
 
-    def read(self):
+    def send(self, message):
+        self.process.stdin.write(message)
+
+    def output(self, data):
+        return data
+
+    def receive(self):
         data = os.read(self.process.stdout.fileno(), READ_BYTES)
         if not data:
             raise ConnectionBroken("ssh ended")

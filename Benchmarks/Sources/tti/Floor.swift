@@ -21,8 +21,10 @@ enum Floor {
             print(start, time.time())
         """
 
-    static func sequential(_ server: Server, command: String, count: Int) async throws -> Statistics {
+    /// - Parameter idle: how many members the pool has when nothing is under way: their starts must not slow it down.
+    static func sequential(_ server: Server, command: String, count: Int, idle: Int) async throws -> Statistics {
         let compute = try await server.create()
+        try await server.waitForIdle(idle)
         let spans = try await spans(server, compute, at: 0, count: count, command: command)
         try await server.destroy(compute)
         return Statistics(spans.map { ($0.1 - $0.0) * 1000 }, attempted: count, wall: 0)

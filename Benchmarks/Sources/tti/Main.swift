@@ -25,7 +25,8 @@ import Foundation
             var parts: [(String, Series, Statistics)] = []
             for (command, output) in commands {
                 // In turn, so that a slow minute of the machine hits both.
-                let floorBefore = try await Floor.sequential(server, command: command, count: options.count)
+                let floorBefore = try await Floor.sequential(
+                    server, command: command, count: options.count, idle: 4)
                 let series = try await server.measure(
                     .sequential, count: options.count, command: command, expecting: output, idleBefore: 4)
                 parts.append((command, series, floorBefore))
