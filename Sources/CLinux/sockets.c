@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -68,6 +69,12 @@ int clinux_local_peer(int socket, uid_t *uid) {
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -errno;
     *uid = peer.uid;
     return 0;
+}
+
+int clinux_local_pair(int ends[2]) {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return -errno;
+    int on = 1;
+    return ioctl(ends[0], FIONBIO, &on) == 0 ? 0 : -errno;
 }
 
 int clinux_set_receive_timeout(int socket, int milliseconds) {

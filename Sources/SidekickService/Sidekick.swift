@@ -35,7 +35,8 @@ package struct Sidekick: Sendable {
         if let limit = settings.memoryLimit { try MemoryWatchdog.start(limit: limit, reaper: reaper) }
         let launcher = ProcessLauncher(
             reaper: reaper, poller: try Poller.start(),
-            limits: UserLimits(processes: settings.maxProcesses, files: UserLimits.files(hard: files.hard)))
+            limits: UserLimits(processes: settings.maxProcesses, files: UserLimits.files(hard: files.hard)),
+            waiting: WaitingShells(reaper: reaper))
         commands = CommandService(launcher: launcher, budget: OutputBudget(memoryLimit: settings.memoryLimit))
         if let path = settings.sudoSocket {
             do throws(LinuxSystemError) {

@@ -25,8 +25,9 @@ struct Supervision: Sendable {
             launcher: launcher, threads: threads, broker: broker, signals: signals, monitor: monitor,
             overlays: overlays, stateDirectory: settings.stateDirectory)
         overlays.observe { [weak servers] in servers?.dependenciesChanged() }
-        processes = ProcessService(monitor: monitor, threads: threads)
-        stats = StatsService(memoryLimit: settings.memoryLimit, threads: threads)
+        processes = ProcessService(monitor: monitor, threads: threads, waiting: launcher.waiting)
+        stats = StatsService(
+            memoryLimit: settings.memoryLimit, threads: threads, waiting: launcher.waiting)
     }
 
     var routes: [SidekickRoute] {

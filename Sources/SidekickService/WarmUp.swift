@@ -23,6 +23,8 @@ struct WarmUp: Sendable {
                     status: 500, code: .internalError,
                     message: "the smallest command as \(user.name) ended with \(result.exitCode)")
             }
+            // What is frozen from here on has it, too.
+            await commands.nextIsReady(within: .seconds(2))
         } catch let problem as Problem where problem.field == "shell" {
             // An image without a shell still has its files, and whatever programs it came for.
             SidekickLog.write(.warning, "the image has no shell that runs", ["reason": problem.message])

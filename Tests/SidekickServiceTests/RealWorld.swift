@@ -32,10 +32,12 @@ struct ProcessState {
         isZombie = fields[0] == "Z"
     }
 
+    /// But shells that wait for a command, which no test has asked for.
     static func children(of parent: Int32) throws -> [Int32: ProcessState] {
         var children: [Int32: ProcessState] = [:]
         for name in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
             guard let pid = Int32(name), let state = ProcessState(of: pid), state.parent == parent else { continue }
+            if !state.isZombie, SidekickPlace.isWaitingShell(pid) { continue }
             children[pid] = state
         }
         return children

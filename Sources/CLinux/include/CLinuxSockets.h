@@ -16,6 +16,9 @@ int clinux_local_accept(int listener);
 /// The uid that the kernel noted when the peer connected. gVisor answers with the caller's own.
 int clinux_local_peer(int socket, uid_t *uid);
 
+/// Two ends of one stream, both close-on-exec. The first never blocks.
+int clinux_local_pair(int ends[2]);
+
 /// From now on a receive that waits this long for its next bytes fails with EAGAIN; 0: it waits for ever.
 int clinux_set_receive_timeout(int socket, int milliseconds);
 

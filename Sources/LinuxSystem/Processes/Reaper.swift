@@ -25,8 +25,11 @@ package final class Reaper: Sendable {
         /// The thread that looks after starts sleeps until the next one.
         var isWatchIdle = true
         var startCount: UInt64 = 0
-        /// Nothing runs below this process. Who wants to hear of the next start waits for `activityEvent`.
-        var isChildless = false
+        /// Nothing runs below this process but what was set aside. Who wants to hear of the next start waits for
+        /// `activityEvent`.
+        var isAtRest = false
+        /// Children that do nothing until they are told to.
+        var aside: Set<Int32> = []
     }
 
     /// From clone to exec it is milliseconds, on a crowded machine tenths of a second. But until exec the child waits
@@ -77,9 +80,9 @@ package final class Reaper: Sendable {
             defer {
                 state.isWatchIdle = false
                 state.startCount += 1
-                state.isChildless = false
+                state.isAtRest = false
             }
-            return (start, state.isWatchIdle, state.isChildless)
+            return (start, state.isWatchIdle, state.isAtRest)
         }
         if wakesWatch { clinux_event_raise(startsEvent) }
         if isFirst { clinux_event_raise(activityEvent) }
@@ -145,9 +148,35 @@ package final class Reaper: Sendable {
         }
     }
 
-    /// **Blocks** while nothing runs below this process. For one thread.
+    /// The child does nothing until it is told to.
+    package func setAside(_ child: ChildProcess) {
+        state.withLock { state in
+            if state.table.owner(of: child.pid) != nil { state.aside.insert(child.pid) }
+        }
+    }
+
+    /// It is told to.
+    package func bringBack(_ child: ChildProcess) {
+        let wasAtRest = state.withLock { state in
+            state.aside.remove(child.pid)
+            defer { state.isAtRest = false }
+            return state.isAtRest
+        }
+        if wasAtRest { clinux_event_raise(activityEvent) }
+    }
+
+    /// **Blocks** while nothing runs below this process but what was set aside. For one thread.
     package func waitForActivity() {
-        while state.withLock({ $0.isChildless }) { clinux_event_wait(activityEvent) }
+        let (startCount, aside) = state.withLock { state in
+            (state.startCount, state.table.pids.count == state.aside.count ? state.aside : [])
+        }
+        // Children of others that came to us are in no table, so somebody has to look.
+        if !aside.isEmpty, Descendants.scan().allSatisfy({ aside.contains($0.pid) }) {
+            state.withLock { state in
+                if state.startCount == startCount, state.starts.isEmpty, state.aside == aside { state.isAtRest = true }
+            }
+        }
+        while state.withLock({ $0.isAtRest }) { clinux_event_wait(activityEvent) }
     }
 
     /// Children that run or start.
@@ -162,7 +191,7 @@ package final class Reaper: Sendable {
             } else {
                 state.withLock { state in
                     // A start since then may have a child already that the kernel did not yet know.
-                    if state.startCount == startCount, state.starts.isEmpty { state.isChildless = true }
+                    if state.startCount == startCount, state.starts.isEmpty { state.isAtRest = true }
                 }
                 // No children, and so no orphans to come either: those arrive before their parent's exit is reported.
                 clinux_event_wait(childrenEvent)
@@ -174,6 +203,7 @@ package final class Reaper: Sendable {
         var value: Int32 = 0
         var signalled: Int32 = 0
         let owner = state.withLock { state -> ChildEnding? in
+            state.aside.remove(pid)
             let start = state.starts.first { $0.value.pid.value == pid && state.table.isStarting($0.key) }?.key
             switch state.table.exited(pid, start: start) {
             case .handOver(let ending, let killGroupFirst):

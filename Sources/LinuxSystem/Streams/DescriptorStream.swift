@@ -44,10 +44,8 @@ package final class DescriptorStream: Sendable {
         self.pause = pause
         state = Mutex(State(descriptor: descriptor))
         // `deinit` runs after a throw as well, and closes it.
-        let flags = fcntl(descriptor, F_GETFL)
-        guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0 else {
-            throw .last("fcntl")
-        }
+        var on: CInt = 1
+        guard ioctl(descriptor, UInt(FIONBIO), &on) == 0 else { throw .last("ioctl") }
         try state.withLock { state throws(LinuxSystemError) in
             state.token = try poller.add(descriptor, .read) { [weak self] in self?.ready() }
         }
@@ -67,6 +65,14 @@ package final class DescriptorStream: Sendable {
             flush(&state)
             arm(&state)
             return true
+        }
+    }
+
+    /// Delivers what is there now, on the caller's thread.
+    package func readNow() {
+        state.withLock { state in
+            guard state.descriptor >= 0, !state.isPaused else { return }
+            read(&state, upTo: 1 << 18)
         }
     }
 

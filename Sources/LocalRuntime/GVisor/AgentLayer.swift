@@ -11,6 +11,7 @@ import OCIImages
 /// <folder>/sidekick-<key>        the executable, once; layers have hard links of it
 /// <folder>/<key>/computesdk/bin/sidekick
 ///                computesdk/lib/libstatflags.so       for an old gVisor, see Sources/CStatFlags
+///                computesdk/lib/libwaitingshell.so    for shells that are started ahead, see Sources/CWaitingShell
 ///                computesdk/image.env                 the image's variables, for user code
 ///                etc/{hosts,hostname,resolv.conf}  (passwd, group)
 ///                (home/user)  (usr/bin/sudo ─► /computesdk/bin/sidekick)
@@ -63,10 +64,10 @@ struct AgentLayer: Sendable, Hashable {
                 throw RuntimeError.system("cannot link \(executable)")
             }
             // Beside the Sidekick's executable; a Sidekick that needs it and finds none says so.
-            let library = "\(sidekick.prefix(upTo: sidekick.lastIndex(of: "/") ?? sidekick.startIndex))/libstatflags.so"
-            if access(library, R_OK) == 0 {
-                try files.copyItem(atPath: library, toPath: "\(new)/computesdk/lib/libstatflags.so")
-                chmod("\(new)/computesdk/lib/libstatflags.so", 0o644)
+            let beside = sidekick.prefix(upTo: sidekick.lastIndex(of: "/") ?? sidekick.startIndex)
+            for library in ["libstatflags.so", "libwaitingshell.so"] where access("\(beside)/\(library)", R_OK) == 0 {
+                try files.copyItem(atPath: "\(beside)/\(library)", toPath: "\(new)/computesdk/lib/\(library)")
+                chmod("\(new)/computesdk/lib/\(library)", 0o644)
             }
             try write(image.environment.map { "\($0)\0" }.joined(), new + imageEnvironment)
             try write("\(hostname)\n", "\(new)/etc/hostname")

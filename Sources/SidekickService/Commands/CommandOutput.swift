@@ -6,7 +6,6 @@ package final class CommandOutput: Sendable {
     private struct State {
         var stdout = OutputCapture()
         var stderr = OutputCapture()
-        var open = 2
         var own = CommandOutput.own
         var borrowed = 0
         var isReleased = false
@@ -17,42 +16,29 @@ package final class CommandOutput: Sendable {
 
     private let budget: OutputBudget
     private let state = Mutex(State())
-    private let ended = OneShot<Void>()
 
     init(budget: OutputBudget) { self.budget = budget }
 
     /// - Parameter stream: 0 is stdout, 1 stderr.
-    func received(_ event: DescriptorStream.Event, _ stream: Int) {
-        switch event {
-        case .bytes(let bytes):
-            state.withLock { state in
-                guard !state.isReleased else { return }
-                var (own, borrowed) = (0, 0)
-                let left = state.own
-                func borrow(_ bytes: Int) -> Int {
-                    own = min(bytes, left)
-                    borrowed = budget.borrow(bytes - own)
-                    return own + borrowed
-                }
-                if stream == 0 {
-                    state.stdout.append(bytes, borrow: borrow)
-                } else {
-                    state.stderr.append(bytes, borrow: borrow)
-                }
-                state.own -= own
-                state.borrowed += borrowed
+    func received(_ bytes: UnsafeRawBufferPointer, _ stream: Int) {
+        state.withLock { state in
+            guard !state.isReleased else { return }
+            var (own, borrowed) = (0, 0)
+            let left = state.own
+            func borrow(_ bytes: Int) -> Int {
+                own = min(bytes, left)
+                borrowed = budget.borrow(bytes - own)
+                return own + borrowed
             }
-        case .end:
-            let open = state.withLock { state in
-                state.open -= 1
-                return state.open
+            if stream == 0 {
+                state.stdout.append(bytes, borrow: borrow)
+            } else {
+                state.stderr.append(bytes, borrow: borrow)
             }
-            if open == 0 { ended.set(()) }
+            state.own -= own
+            state.borrowed += borrowed
         }
     }
-
-    /// Called once the process has exited.
-    func settle(_ streams: [DescriptorStream]) async { await OutputSettling.settle(streams, ended: ended) }
 
     /// Once.
     func texts() -> (stdout: OutputCapture.Text, stderr: OutputCapture.Text) {

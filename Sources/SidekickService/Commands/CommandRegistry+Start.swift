@@ -131,21 +131,11 @@ extension CommandRegistry {
 
     private func launch(_ id: CommandID, _ request: CommandRequest, _ compute: ComputeContext) async throws {
         let prepared = PreparedCommand(request, in: compute)
-        let open = Mutex(2)
-        let settled = OneShot<Void>()
         let start = ContinuousClock.now
         let command: StartedCommand
         do {
-            command = try await launcher.start(prepared.order, input: request.input) { [broker] event, stream in
-                switch event {
-                case .bytes(let bytes): broker.append(bytes, to: id.channel, stream: stream)
-                case .end:
-                    let left = open.withLock { count in
-                        count -= 1
-                        return count
-                    }
-                    if left == 0 { settled.set(()) }
-                }
+            command = try await launcher.start(prepared.order, input: request.input) { [broker] bytes, stream in
+                broker.append(bytes, to: id.channel, stream: stream)
             }
         } catch {
             throw prepared.problem(for: error)
@@ -165,7 +155,7 @@ extension CommandRegistry {
             let duration = ContinuousClock.now - start
             limit?.clock.cancel()
             command.input?.abandon()
-            await OutputSettling.settle(command.outputs, ended: settled)
+            await command.settle()
             let timedOut = limit?.deadline.hasPassed == true
             self.finish(
                 id, exitCode: timedOut ? CommandResult.timedOutCode : status.shellCode,

@@ -43,21 +43,41 @@ package final class CommandService: Sendable {
         defer { running.withLock { $0 -= 1 } }
         try Task.checkCancellation()
 
+        defer { launcher.prepareNext(like: order) }
+        if let result = try await run(order, input, timeLimit, into: output, mayTake: true) { return result }
+        // Nothing of it ran, so it is no second time.
+        try Task.checkCancellation()
+        return try await run(order, input, timeLimit, into: output, mayTake: false)!
+    }
+
+    /// - Returns: nil when a shell that waited has not run it.
+    private func run(
+        _ order: ProcessOrder, _ input: CommandInput, _ timeLimit: Duration?, into output: CommandOutput, mayTake: Bool
+    ) async throws -> CommandResult? {
         let clock = ContinuousClock()
         let start = clock.now
-        let command = try await launcher.start(order, input: input) { event, stream in output.received(event, stream) }
+        let command = try await launcher.start(order, input: input, mayTake: mayTake) { bytes, stream in
+            output.received(bytes, stream)
+        }
         let limit = CommandDeadline.start(timeLimit, of: command.child)
         let status = await exitStatus(of: command.child)
         limit?.clock.cancel()
         let duration = clock.now - start
         command.input?.abandon()
-        await output.settle(command.outputs)
-        let texts = output.texts()
+        await command.settle()
         let timedOut = limit?.deadline.hasPassed == true
+        if let waited = command.waited, !waited.hasRun, !timedOut {
+            launcher.waiting?.didNotRun(waited, like: order)
+            return nil
+        }
+        let texts = output.texts()
         return CommandResult(
             exitCode: timedOut ? CommandResult.timedOutCode : status.shellCode, stdout: texts.stdout,
             stderr: texts.stderr, duration: duration, ranOutOfMemory: command.child.ranOutOfMemory, timedOut: timedOut)
     }
+
+    /// Returns when the next command's shell waits for it.
+    func nextIsReady(within limit: Duration) async { await launcher.waiting?.settle(within: limit) }
 
     private func acquire() throws(Problem) {
         let granted = running.withLock { count in

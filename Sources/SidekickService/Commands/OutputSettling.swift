@@ -12,7 +12,9 @@ enum OutputSettling {
     /// Returns when all streams have ended, or when a grandchild holds one and is silent, or talks too long. What the
     /// process itself wrote is there by then, and `finish` takes it out.
     static func settle(_ streams: [DescriptorStream], ended: OneShot<Void>) async {
-        // Mostly: the kernel closes a process's descriptors before it tells of the exit. Timers are not free.
+        // Mostly all is there: the kernel closes a process's descriptors before it tells of the exit. To look is cheaper
+        // than to wait for the poller's turn.
+        for stream in streams { stream.readNow() }
         if ended.current != nil { return }
         await withTaskGroup { group in
             group.addTask { await ended.wait() }

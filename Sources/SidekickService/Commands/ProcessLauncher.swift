@@ -7,14 +7,19 @@ import NIOPosix
 package final class ProcessLauncher: Sendable {
     package let reaper: Reaper
     package let poller: Poller
+    /// nil: every command starts a shell.
+    let waiting: WaitingShells?
     private let limits: UserLimits
     /// A start blocks for the milliseconds from fork to exec. Four at once keep two cores busy; more would only
     /// take turns.
     private let threads: NIOThreadPool
 
-    package init(reaper: Reaper, poller: Poller, limits: UserLimits = UserLimits()) {
+    package init(
+        reaper: Reaper, poller: Poller, limits: UserLimits = UserLimits(), waiting: WaitingShells? = nil
+    ) {
         self.reaper = reaper
         self.poller = poller
+        self.waiting = waiting
         self.limits = limits
         threads = NIOThreadPool(numberOfThreads: 4)
         threads.start()
@@ -39,12 +44,26 @@ package final class ProcessLauncher: Sendable {
     package func launch(
         _ order: ProcessOrder, input: Int32, output: Int32, error: Int32
     ) async throws -> ChildProcess {
+        let order = limited(order)
+        return try await threads.runIfActive { [reaper] in
+            try reaper.spawn(order, input: input, output: output, error: error)
+        }
+    }
+
+    /// A shell will wait for the next command like this one; it is started meanwhile.
+    func prepareNext(like order: ProcessOrder) {
+        guard let waiting else { return }
+        let order = limited(order)
+        threads.submit { state in
+            if case .active = state { waiting.prepare(like: order) }
+        }
+    }
+
+    private func limited(_ order: ProcessOrder) -> ProcessOrder {
         var order = order
         order.processLimit = limits.processes
         order.fileLimit = limits.files
-        return try await threads.runIfActive { [reaper, order] in
-            try reaper.spawn(order, input: input, output: output, error: error)
-        }
+        return order
     }
 }
 

@@ -1,4 +1,5 @@
 import LinuxSystem
+import Synchronization
 
 /// A running command and its pipes.
 struct StartedCommand: Sendable {
@@ -8,17 +9,39 @@ struct StartedCommand: Sendable {
     let child: ChildProcess
     /// stdout, stderr.
     let outputs: [DescriptorStream]
+    /// Set when both have ended.
+    let ended: OneShot<Void>
     /// nil: it was started without.
     let input: PipeWriter?
+    /// nil: it was started for this command.
+    let waited: WaitingShell?
+
+    /// When the output of the process, which has exited, is complete.
+    func settle() async { await OutputSettling.settle(outputs, ended: ended) }
 }
 
 extension ProcessLauncher {
-    /// - Parameter receive: what comes from stdout (0) and stderr (1); see `DescriptorStream` for what it may do.
+    /// - Parameters:
+    ///   - mayTake: a shell that waits will do.
+    ///   - receive: what comes from stdout (0) and stderr (1); see `DescriptorStream` for what it may do.
     /// - Throws: `SpawnFailure`, or `LinuxSystemError` when there are no descriptors left.
     func start(
-        _ order: ProcessOrder, input: CommandInput,
-        receive: @escaping @Sendable (DescriptorStream.Event, Int) -> Void
+        _ order: ProcessOrder, input: CommandInput, mayTake: Bool = false,
+        receive: @escaping @Sendable (UnsafeRawBufferPointer, Int) -> Void
     ) async throws -> StartedCommand {
+        let open = Mutex(2)
+        let ended = OneShot<Void>()
+        @Sendable func received(_ event: DescriptorStream.Event, _ stream: Int) {
+            switch event {
+            case .bytes(let bytes): receive(bytes, stream)
+            case .end:
+                let left = open.withLock { open in
+                    open -= 1
+                    return open
+                }
+                if left == 0 { ended.set(()) }
+            }
+        }
         let (readEnd, writer) = try Self.open(input, poller)
         defer { closeDescriptor(readEnd) }
         let stdout = try Pipe.open()
@@ -34,15 +57,23 @@ extension ProcessLauncher {
         // Reading begins before the start: if it cannot, nothing runs.
         let first: DescriptorStream
         do {
-            first = try DescriptorStream(adopting: stdout.readEnd, poller: poller) { receive($0, 0) }
+            first = try DescriptorStream(adopting: stdout.readEnd, poller: poller) { received($0, 0) }
         } catch {
             closeDescriptor(stderr.readEnd)
             throw error
         }
-        let outputs = [first, try DescriptorStream(adopting: stderr.readEnd, poller: poller) { receive($0, 1) }]
+        let outputs = [first, try DescriptorStream(adopting: stderr.readEnd, poller: poller) { received($0, 1) }]
         do {
-            let child = try await launch(order, input: readEnd, output: stdout.writeEnd, error: stderr.writeEnd)
-            return StartedCommand(child: child, outputs: outputs, input: writer)
+            let waited =
+                mayTake
+                ? await waiting?.take(order, input: readEnd, output: stdout.writeEnd, error: stderr.writeEnd) : nil
+            let child: ChildProcess
+            if let waited {
+                child = waited.child
+            } else {
+                child = try await launch(order, input: readEnd, output: stdout.writeEnd, error: stderr.writeEnd)
+            }
+            return StartedCommand(child: child, outputs: outputs, ended: ended, input: writer, waited: waited)
         } catch {
             for output in outputs { output.finish() }
             writer?.abandon()

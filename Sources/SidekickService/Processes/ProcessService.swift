@@ -17,10 +17,13 @@ final class ProcessService: Sendable {
 
     private let monitor: PortMonitor
     private let threads: ScanThreads
+    private let waiting: WaitingShells?
 
-    init(monitor: PortMonitor, threads: ScanThreads) {
+    /// - Parameter waiting: nobody's commands yet, so they are left out.
+    init(monitor: PortMonitor, threads: ScanThreads, waiting: WaitingShells?) {
         self.monitor = monitor
         self.threads = threads
+        self.waiting = waiting
     }
 
     func list() async throws -> [Entry] {
@@ -29,11 +32,12 @@ final class ProcessService: Sendable {
             if let owner = listener.owner { ports[owner.pid, default: []].append(listener.port) }
         }
         let now = SystemWallClock().now()
-        return try await threads.asOurselves { [ports] in
+        return try await threads.asOurselves { [ports, waiting] in
+            let hidden = waiting?.pids ?? []
             let accounts = try? AccountFiles.read()
             let bootTime = KernelFigures.bootTime()
             return Descendants.scan().compactMap { pid, line in
-                guard let details = ProcessDetails(of: pid) else { return nil }
+                guard !hidden.contains(pid), let details = ProcessDetails(of: pid) else { return nil }
                 let uid = details.uids.first
                 let startedAt = bootTime.map { boot in
                     WallTime(

@@ -23,10 +23,9 @@ final class ServerSupervisor: Sendable {
     /// The process of a run, and what comes out of it.
     private struct Process {
         let run: ServerMachine.Run
-        let child: ChildProcess
-        let streams: [DescriptorStream]
-        let outputEnded: OneShot<Void>
+        let command: StartedCommand
         let began: ContinuousClock.Instant
+        var child: ChildProcess { command.child }
     }
 
     private struct State: ~Copyable {
@@ -230,21 +229,10 @@ final class ServerSupervisor: Sendable {
         order.directory = definition.directory
         order.identity = ProcessOrder.Identity(compute.user)
 
-        let ended = OneShot<Void>()
-        let open = Mutex(2)
-        let started = try await surroundings.launcher.start(order, input: .nothing) { [log] event, stream in
-            switch event {
-            case .bytes(let bytes): log.append(bytes, isError: stream == 1)
-            case .end:
-                let left = open.withLock { open -> Int in
-                    open -= 1
-                    return open
-                }
-                if left == 0 { ended.set(()) }
-            }
+        let started = try await surroundings.launcher.start(order, input: .nothing) { [log] bytes, stream in
+            log.append(bytes, isError: stream == 1)
         }
-        return Process(
-            run: run, child: started.child, streams: started.outputs, outputEnded: ended, began: .now)
+        return Process(run: run, command: started, began: .now)
     }
 
     private func process(of run: ServerMachine.Run) -> Process? {
@@ -287,7 +275,7 @@ final class ServerSupervisor: Sendable {
             try? await Task.sleep(for: pause)
             pause = min(pause * 2, .milliseconds(200))
         }
-        await OutputSettling.settle(process.streams, ended: process.outputEnded)
+        await process.command.settle()
         state.withLock { state in
             if state.process?.run == run { state.process = nil }
         }
