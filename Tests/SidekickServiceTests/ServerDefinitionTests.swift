@@ -123,12 +123,18 @@ struct ServerDefinitionTests {
     }
 
     @Test func signalsAreKnownByNameAndNumber() throws {
-        func read(_ body: String) throws -> Int32 { try SignalNumber(RequestBody.parse(Array(body.utf8))).rawValue }
-        for body in [#"{}"#, #"{"signal":"TERM"}"#, #"{"signal":"sigterm"}"#, #"{"signal":15}"#, #"{"signal":"15"}"#] {
+        func read(_ body: String, absent: SignalNumber? = nil) throws -> Int32 {
+            try SignalNumber(RequestBody.parse(Array(body.utf8)), absent: absent).rawValue
+        }
+        for body in [#"{"signal":"TERM"}"#, #"{"signal":"sigterm"}"#, #"{"signal":15}"#, #"{"signal":15.0}"#] {
             #expect(try read(body) == 15)
         }
+        #expect(try read("{}", absent: .terminate) == 15)
+        #expect(try read(#"{"signal":"15"}"#) == 15)
+        #expect(try read(#"{"signal":"9"}"#, absent: .terminate) == 9)
         for body in [
             #"{"signal":0}"#, #"{"signal":65}"#, #"{"signal":""}"#, #"{"signal":"NOPE"}"#, #"{"signal":true}"#,
+            #"{"signal":"0"}"#, #"{"signal":"99999999999999999999"}"#, #"{"signal":null}"#, "{}",
         ] {
             #expect(throws: Problem.self) { try read(body) }
         }

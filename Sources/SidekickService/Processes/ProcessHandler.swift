@@ -18,7 +18,7 @@ struct ProcessHandler: Sendable {
             },
             SidekickRoute(.POST, "/processes/{pid}/signal") { request in
                 let fields = try await request.fields()
-                let number = try SignalNumber(fields)
+                let number = try SignalNumber(fields, absent: .terminate)
                 let group = try fields.bool("group") ?? false
                 let pid = try Self.pid(request)
                 let count = try await service.signal(pid, number, group: group, in: request.compute)

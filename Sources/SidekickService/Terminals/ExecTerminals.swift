@@ -202,11 +202,11 @@ package struct ExecTerminals: Sendable {
     private func signal(_ request: SidekickRequest) async throws -> SidekickAnswer {
         let fields = try await request.fields()
         let (terminal, id) = try command(request)
-        let number = try SignalName.read(fields)
-        guard try registry.signal(number, to: id, in: terminal) else {
+        let number = try SignalNumber(fields)
+        guard try registry.signal(number.rawValue, to: id, in: terminal) else {
             throw Problem(status: 409, code: .conflict, message: "the command does not run", field: "signal")
         }
-        return .success("signal sent", data: ["signal": .int(Int64(number))])
+        return .success("signal sent", data: ["signal": .int(Int64(number.rawValue))])
     }
 
     // MARK: - Who is meant
