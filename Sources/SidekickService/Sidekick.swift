@@ -86,7 +86,8 @@ package struct Sidekick: Sendable {
             listen: settings.internalListen, limits: Self.limits(settings.internalListen),
             handler: InternalHandler(
                 claims: claims, warmUp: WarmUp(claims: claims, commands: commands, user: user),
-                setup: workspace.setup, clock: SystemWallClock(), metrics: supervision.metrics(commands, terminals)))
+                setup: workspace.setup, clock: SystemWallClock(),
+                metrics: supervision.metrics(commands, registry, terminals)))
     }
 
     /// On all addresses we are in a sandbox, and who comes from its own addresses is user code, which has no business

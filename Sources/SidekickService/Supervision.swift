@@ -38,10 +38,12 @@ struct Supervision: Sendable {
 
     var readiness: Readiness { servers.readiness }
 
-    func metrics(_ commands: CommandService, _ terminals: TerminalService) -> MetricsText {
+    func metrics(
+        _ commands: CommandService, _ registry: CommandRegistry, _ terminals: TerminalService
+    ) -> MetricsText {
         MetricsText(
             counters: counters, broker: broker, reaper: reaper, servers: servers, commands: commands,
-            terminals: terminals)
+            registry: registry, terminals: terminals)
     }
 
     /// After a start over the state directory of an earlier process.

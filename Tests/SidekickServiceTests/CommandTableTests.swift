@@ -51,6 +51,24 @@ struct CommandTableTests {
         #expect(table.activeCount == 0)
     }
 
+    @Test func onlyWhatHasAProcessOrIsAboutToCountsAsRunning() {
+        var table = Self.table()
+        let (id, streamed) = (CommandID("c"), CommandID("s"))
+        _ = table.admitted(id, "c", in: Self.terminal, isSingle: false, isPending: false)
+        #expect(table.runningCount == 1, "it is being started")
+        #expect(table.started(id, at: Self.now) == .goOn)
+        _ = table.admitted(streamed, "s", in: TerminalID("s"), isSingle: true, isPending: true)
+        #expect(table.runningCount == 1, "nothing runs before command:start")
+        #expect(table.startRequested(streamed) == .start)
+        #expect(table.runningCount == 2)
+        #expect(table.removed(id) == .endProcess)
+        #expect(table.runningCount == 2, "it has still to end")
+        _ = table.ended(id, Self.end(), footprint: 0)
+        _ = table.started(streamed, at: Self.now)
+        _ = table.ended(streamed, Self.end(), footprint: 0)
+        #expect(table.runningCount == 0)
+    }
+
     @Test func aStreamedOneWaitsForItsStartAndExpiresWithout() {
         var table = Self.table()
         for name in ["started", "late"] {

@@ -97,4 +97,29 @@ struct ProcessTests {
             #expect(!answer.body.contains("web"), "no names of users")
         }
     }
+
+    @Test func metricsCountTheCommandsThatRunHoweverTheyWereStarted() async throws {
+        try await Self.claimed { place in
+            #expect(try await place.metric("running_commands") == 0)
+            let background = try await place.begin("sleep 605")
+            let terminal = try await place.execTerminal()
+            let inTerminal = try await place.begin("sleep 606", in: terminal)
+            #expect(try await place.metric("running_commands") == 2)
+            for command in [background, inTerminal] {
+                #expect(try await command.delete() == 204)
+            }
+            try await eventually("both have ended") { try await place.metric("running_commands") == 0 }
+        }
+    }
+}
+
+extension SidekickPlace {
+    /// A figure of the internal listener, by its name without the prefix, with its labels.
+    func metric(_ name: String) async throws -> Int? {
+        let answer = try await send(.GET, "/metrics", to: internalListen)
+        let prefix = "computesdk_sidekick_\(name) "
+        return answer.body.split(separator: "\n").first { $0.hasPrefix(prefix) }.flatMap {
+            Int($0.dropFirst(prefix.count))
+        }
+    }
 }

@@ -85,6 +85,9 @@ package final class CommandRegistry: Sendable {
     /// Of all terminals.
     package var commands: [CommandTable.Entry] { state.withLock { $0.table.commands() } }
 
+    /// Those that have a process, or are about to.
+    package var runningCount: Int { state.withLock { $0.table.runningCount } }
+
     package func command(_ id: CommandID) -> CommandTable.Entry? { state.withLock { $0.table.command(id) } }
 
     /// Until `waitEnded` it is not forgotten to make room. Whoever waits says so before, and looks at it before the end.

@@ -237,6 +237,16 @@ package struct CommandTable: ~Copyable {
     /// Pending, running, and those that have still to end.
     package var activeCount: Int { entries.values.count { !$0.hasEnded } }
 
+    /// Those that have a process, or are about to.
+    package var runningCount: Int {
+        entries.values.count { entry in
+            switch entry.state {
+            case .starting, .running, .leaving: true
+            case .pending, .ended: false
+            }
+        }
+    }
+
     // MARK: - Keeping
 
     /// Per terminal by count, and over all by bytes. Whatever somebody waits for has its turn when he has seen it.

@@ -12,6 +12,7 @@ struct MetricsText: Sendable {
     let reaper: Reaper
     let servers: ServerService
     let commands: CommandService
+    let registry: CommandRegistry
     let terminals: TerminalService
 
     func text() -> String {
@@ -29,7 +30,7 @@ struct MetricsText: Sendable {
         let figures = broker.figures
         gauge("open_sockets", "WebSockets that are open.", figures.connections)
         gauge("terminals", "Terminals that run.", terminals.list().count)
-        gauge("running_commands", "Commands that run.", commands.runningCount)
+        gauge("running_commands", "Commands that run.", commands.runningCount + registry.runningCount)
         gauge("child_processes", "Processes that the Sidekick has started and that run.", reaper.count)
         let counts = servers.counts
         write(
