@@ -111,6 +111,21 @@ struct ProcessTests {
             try await eventually("both have ended") { try await place.metric("running_commands") == 0 }
         }
     }
+
+    @Test func aClientThatHangsUpIsNoFailureOfTheSidekick() async throws {
+        try await Self.claimed { place in
+            let body = Array(SidekickPlace.body("sleep 607", ["shell": .string("/bin/sh")]).utf8)
+            for _ in 0..<3 {
+                try await place.breakOff(.POST, "/run/command", body: body, of: body.count) {
+                    try await eventually("it runs") { try await place.metric("running_commands") == 1 }
+                }
+                try await eventually("it has ended") { try await place.metric("running_commands") == 0 }
+            }
+            #expect(try await place.metric("http_requests_total{class=\"5xx\"}") == 0)
+            #expect(try await place.authorized(.GET, "/nowhere").status == 404)
+            #expect(try await place.metric("http_requests_total{class=\"4xx\"}") == 1)
+        }
+    }
 }
 
 extension SidekickPlace {

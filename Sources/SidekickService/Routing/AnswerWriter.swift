@@ -46,10 +46,13 @@ enum AnswerWriter {
 
     /// Answers what a handler threw, as long as there is somebody to answer. A client that goes is nothing special: its
     /// request is cancelled or its body ends early, and the server closes the connection when it gets the error back.
-    static func write(failure error: any Error, to exchange: HTTPExchange, _ id: RequestID) async throws {
+    /// - Returns: the status that it wrote; nil: nothing, and the error is for the server.
+    static func write(failure error: any Error, to exchange: HTTPExchange, _ id: RequestID) async throws -> Int? {
         let isGone = Task.isCancelled || (error as? HTTPServingError)?.code == .connectionClosed
-        guard !isGone, !exchange.responseStarted else { throw error }
-        try await write(problem(error, id), to: exchange, id)
+        guard !isGone, !exchange.responseStarted else { return nil }
+        let problem = problem(error, id)
+        try await write(problem, to: exchange, id)
+        return problem.status
     }
 
     /// What a handler's error becomes. Only a `Problem` was meant for the client, and what the client itself did to the

@@ -37,7 +37,7 @@ struct InternalHandler: HTTPHandler {
             default: throw Problem.notFound("there is nothing at this path")
             }
         } catch {
-            try await AnswerWriter.write(failure: error, to: exchange, id)
+            guard try await AnswerWriter.write(failure: error, to: exchange, id) != nil else { throw error }
         }
     }
 

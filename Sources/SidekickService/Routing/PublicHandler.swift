@@ -17,8 +17,8 @@ struct PublicHandler: HTTPHandler {
         do {
             counters.count(try await answer(exchange, id))
         } catch {
-            counters.count((error as? Problem)?.status ?? 500)
-            try await AnswerWriter.write(failure: error, to: exchange, id)
+            guard let status = try await AnswerWriter.write(failure: error, to: exchange, id) else { throw error }
+            counters.count(status)
         }
     }
 
