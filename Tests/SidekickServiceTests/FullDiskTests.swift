@@ -2,6 +2,7 @@ import ComputeCore
 import FoundationEssentials
 import Glibc
 import NIOHTTP1
+import SidekickService
 import Testing
 
 /// A file system that fills up under the real executable. Only who may mount one can run this.
@@ -33,6 +34,21 @@ struct FullDiskTests {
             #expect(try await write("kept", "newer").status == 201)
             #expect(try await place.authorized(.GET, "/files/disk/kept?content=true").text("content") == "newer")
         }
+        disk.unmount()
+    }
+
+    @Test func aFullDiskIsNamedWhenSomethingIsToBeRecorded() throws {
+        let place = try SidekickPlace()
+        let disk = try TinyDisk(at: place.home + "/disk")
+        let file = StateFile<[String]>(place.home + "/disk/list.json", of: "the name", maxBytes: .max)
+        try file.save(["kept"])
+        let problem = #expect(throws: Problem.self) {
+            try file.save([String(repeating: "x", count: TinyDisk.bytes * 2)])
+        }
+        #expect(problem?.status == 507 && problem?.code == "disk_full")
+        #expect(problem?.message == "the disk is full: the name was not recorded")
+        #expect(try file.read() == ["kept"])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: place.home + "/disk") == ["list.json"])
         disk.unmount()
     }
 

@@ -1,6 +1,4 @@
 package import ComputeCore
-import FoundationEssentials
-import Glibc
 import LinuxSystem
 import Synchronization
 
@@ -19,7 +17,7 @@ package final class ChildService: Sendable {
         package let createdAt: Int64
     }
 
-    private let file: String
+    private let file: StateFile<[Child]>
     private let claimFile: String
     private let threads: UserThreads
     private let broker: EventBroker
@@ -29,12 +27,12 @@ package final class ChildService: Sendable {
 
     /// Finds those of an earlier process over the same directory.
     package init(stateDirectory: String, threads: UserThreads, broker: EventBroker) throws {
-        let file = stateDirectory + "/children.json"
-        self.file = file
+        file = StateFile(stateDirectory + "/children.json", of: "the child", maxBytes: 1 << 20)
         claimFile = stateDirectory + "/claim.json"
         self.threads = threads
         self.broker = broker
-        children = Mutex(try Self.load(file))
+        let named = try (file.read() ?? []).compactMap { child in ChildName(child.name).map { ($0, child) } }
+        children = Mutex(Dictionary(named) { first, _ in first })
     }
 
     /// When the compute itself was claimed.
@@ -128,30 +126,8 @@ package final class ChildService: Sendable {
 
     /// As ourselves: it is ours. Nobody is told of what is not on the disk.
     private func save(_ all: [ChildName: Child]) async throws {
-        let bytes = try JSONEncoder().encode(all.values.sorted { $0.name < $1.name })
-        do {
-            try await threads.run(as: nil) { [file] in
-                try bytes.withUnsafeBytes { (bytes) throws -> Void in
-                    _ = try FileTree.write(file, bytes, newFileMode: 0o600)
-                }
-            }
-        } catch let error as LinuxSystemError {
-            throw error.code.isDiskFull
-                ? Problem(status: 507, code: .diskFull, message: "the disk is full: nothing was changed")
-                : Problem(status: 500, code: .internalError, message: "the children could not be recorded")
-        }
+        let list = all.values.sorted { $0.name < $1.name }
+        try await threads.run(as: nil) { [file] in try file.save(list) }
         children.withLock { $0 = all }
-    }
-
-    private static func load(_ path: String) throws -> [ChildName: Child] {
-        let bytes: [UInt8]
-        do throws(LinuxSystemError) {
-            bytes = try FileTree.read(path, limit: 1 << 20).1
-        } catch {
-            guard error.code == .notFound else { throw error }
-            return [:]
-        }
-        let list = try JSONDecoder().decode([Child].self, from: Data(bytes))
-        return Dictionary(list.compactMap { child in ChildName(child.name).map { ($0, child) } }) { first, _ in first }
     }
 }

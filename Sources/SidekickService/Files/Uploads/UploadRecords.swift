@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Glibc
 import LinuxSystem
 
@@ -8,34 +7,27 @@ struct UploadRecords: Sendable {
 
     init(stateDirectory: String) { directory = "\(stateDirectory)/uploads" }
 
-    private func path(_ id: String) -> String { "\(directory)/\(id).json" }
+    private func file(_ id: String) -> StateFile<UploadRecord> { file(at: "\(directory)/\(id).json") }
 
-    /// Returns when it would survive a loss of power.
-    func save(_ record: UploadRecord) throws {
-        let encoded = try JSONEncoder().encode(record)
-        try encoded.withUnsafeBytes { (bytes) throws -> Void in
-            _ = try FileTree.write(path(record.id), bytes, newFileMode: 0o600)
-        }
+    private func file(at path: String) -> StateFile<UploadRecord> {
+        StateFile(path, of: "the upload", maxBytes: 1 << 20)
     }
 
+    func save(_ record: UploadRecord) throws { try file(record.id).save(record) }
+
     /// One small call, which any thread may make. One that comes back after a crash has lost its partial file.
-    func remove(_ id: String) { unlink(path(id)) }
+    func remove(_ id: String) { unlink(file(id).path) }
 
     /// Those that can be read; what else is there is removed.
     func load() throws -> [UploadRecord] {
         guard access(directory, F_OK) == 0 || errno != ENOENT else { return [] }
         let entries = try FileTree.list(directory, limit: UploadTable.maxUploads * 4)
         return entries.compactMap { entry in
-            guard let record = try? read(entry.path), path(record.id) == entry.path else {
+            guard let record = try? file(at: entry.path).read(), file(record.id).path == entry.path else {
                 unlink(entry.path)
                 return nil
             }
             return record
         }
-    }
-
-    private func read(_ path: String) throws -> UploadRecord {
-        let (_, bytes) = try FileTree.read(path, limit: 1 << 20)
-        return try JSONDecoder().decode(UploadRecord.self, from: Data(bytes))
     }
 }

@@ -59,8 +59,7 @@ final class UploadService: Sendable {
             try await files.threads.run(as: nil) { [records] in try records.save(record) }
         } catch {
             abort(upload)
-            guard let error = error as? LinuxSystemError else { throw error }
-            throw FileService.problem(error, path)
+            throw error
         }
         return upload
     }
