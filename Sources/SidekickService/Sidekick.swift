@@ -37,7 +37,8 @@ package struct Sidekick: Sendable {
             reaper: reaper, poller: try Poller.start(),
             limits: UserLimits(processes: settings.maxProcesses, files: UserLimits.files(hard: files.hard)),
             waiting: WaitingShells(reaper: reaper))
-        commands = CommandService(launcher: launcher, budget: OutputBudget(memoryLimit: settings.memoryLimit))
+        let shares = MemoryShares(memoryLimit: settings.memoryLimit)
+        commands = CommandService(launcher: launcher, budget: OutputBudget(shares))
         if let path = settings.sudoSocket {
             do throws(LinuxSystemError) {
                 try ElevationService(launcher: launcher, claims: claims, user: user).serve(at: path)
@@ -46,9 +47,10 @@ package struct Sidekick: Sendable {
                 SidekickLog.write(.error, "sudo will not work", ["reason": "\(error)"])
             }
         }
-        broker = EventBroker()
-        terminals = TerminalService(launcher: launcher, broker: broker)
-        let registry = CommandRegistry(launcher: launcher, broker: broker, clock: SystemWallClock())
+        broker = EventBroker(shares)
+        terminals = TerminalService(launcher: launcher, broker: broker, shares: shares)
+        let registry = CommandRegistry(
+            launcher: launcher, broker: broker, clock: SystemWallClock(), limits: shares.commands)
         let exec = ExecTerminals(registry: registry) { [terminals] in (try? terminals.get($0)) != nil }
         let commandHandler = CommandHandler(service: commands, registry: registry)
         let terminalHandler = TerminalHandler(service: terminals, broker: broker, exec: exec)
@@ -58,7 +60,8 @@ package struct Sidekick: Sendable {
         let threads = UserThreads()
         let overlays = OverlayService(stateDirectory: settings.stateDirectory, threads: threads)
         supervision = Supervision(
-            settings: settings, user: user, launcher: launcher, broker: broker, threads: threads, overlays: overlays)
+            settings: settings, user: user, launcher: launcher, broker: broker, threads: threads, overlays: overlays,
+            shares: shares)
         workspace = try Workspace(
             stateDirectory: settings.stateDirectory, threads: threads, broker: broker, overlays: overlays,
             servers: supervision.servers, claims: claims)

@@ -14,7 +14,7 @@ struct Supervision: Sendable {
 
     init(
         settings: SidekickSettings, user: UserIdentity, launcher: ProcessLauncher, broker: EventBroker,
-        threads: UserThreads, overlays: OverlayService
+        threads: UserThreads, overlays: OverlayService, shares: MemoryShares
     ) {
         self.broker = broker
         reaper = launcher.reaper
@@ -23,7 +23,8 @@ struct Supervision: Sendable {
         signals = SignalService(broker: broker, monitor: monitor)
         servers = ServerService(
             launcher: launcher, threads: threads, broker: broker, signals: signals, monitor: monitor,
-            overlays: overlays, stateDirectory: settings.stateDirectory)
+            overlays: overlays, stateDirectory: settings.stateDirectory,
+            keptLogBytes: shares.serverStream)
         overlays.observe { [weak servers] in servers?.dependenciesChanged() }
         processes = ProcessService(monitor: monitor, threads: threads, waiting: launcher.waiting)
         stats = StatsService(

@@ -99,9 +99,10 @@ struct CommandTests {
         try await SidekickPlace(options: ["--memory-limit", "\(64 << 20)"]).run { place in
             try await place.claim()
             let large = "head -c 5000000 /dev/zero | tr '\\0' x"
+            let shares = MemoryShares(memoryLimit: 64 << 20)
             for _ in 0..<2 {
                 let answer = try await place.command(large)
-                #expect(answer.stdout?.utf8.count == 2 << 20 + 32 << 10)
+                #expect(answer.stdout?.utf8.count == shares.foregroundOutput + shares.foregroundOwn)
                 #expect(answer.data["stdout_truncated"] == .bool(true))
                 #expect(answer.exitCode == 0)
             }
@@ -118,7 +119,8 @@ struct CommandTests {
                 _ = try await place.command("touch go")
                 return try await group.reduce(into: [CommandAnswer]()) { $0.append($1) }
             }
-            #expect(together.reduce(0) { $0 + ($1.stdout?.utf8.count ?? 0) } <= 2 << 20 + 4 * 32 << 10)
+            let most = shares.foregroundOutput + 4 * shares.foregroundOwn
+            #expect(together.reduce(0) { $0 + ($1.stdout?.utf8.count ?? 0) } <= most)
             #expect(together.allSatisfy { $0.exitCode == 0 })
         }
     }

@@ -17,6 +17,9 @@ package struct CommandLimits: Hashable, Sendable {
 
     package init() {}
 
+    /// Bytes of all outputs that there can be at once. Those past the point where they have to share get the least each.
+    package var mostBytes: Int { keptBytes + activeBytes + active * 2 * capacity.lowerBound }
+
     /// For the next command. One alone may keep much; the more is promised already, the less the next one gets.
     /// - Parameter committed: bytes that the active ones may keep.
     func capacity(committed: Int) -> Int {

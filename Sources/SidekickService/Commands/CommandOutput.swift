@@ -6,18 +6,18 @@ package final class CommandOutput: Sendable {
     private struct State {
         var stdout = OutputCapture()
         var stderr = OutputCapture()
-        var own = CommandOutput.own
+        var own: Int
         var borrowed = 0
         var isReleased = false
     }
 
-    /// What each command may have beside the budget: few words get through, also while others hold all of it.
-    private static let own = 32 << 10
-
     private let budget: OutputBudget
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    init(budget: OutputBudget) { self.budget = budget }
+    init(budget: OutputBudget) {
+        self.budget = budget
+        state = Mutex(State(own: budget.own))
+    }
 
     /// - Parameter stream: 0 is stdout, 1 stderr.
     func received(_ bytes: UnsafeRawBufferPointer, _ stream: Int) {

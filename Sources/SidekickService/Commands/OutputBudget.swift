@@ -6,11 +6,13 @@ import Synchronization
 /// buffer. So this is a small part of what the compute has; if it were not, the host would end the whole sandbox for the
 /// sake of a few answers.
 package final class OutputBudget: Sendable {
+    /// What each command may have beside it: few words get through, also while others hold all of it.
+    let own: Int
     private let left: Mutex<Int>
 
-    /// - Parameter memoryLimit: of the compute, in bytes; nil: it has none of its own.
-    package init(memoryLimit: Int?) {
-        left = Mutex(memoryLimit.map { max(2 << 20, $0 / 32) } ?? 64 << 20)
+    package init(_ shares: MemoryShares) {
+        own = shares.foregroundOwn
+        left = Mutex(shares.foregroundOutput)
     }
 
     /// - Returns: how much of it may be had, for as long as it is not given back.

@@ -3,14 +3,16 @@ import Synchronization
 /// Carries events from whoever makes them to the connections of `/ws`. The shell of `EventHub`.
 package final class EventBroker: Sendable {
     private struct State: ~Copyable {
-        var hub = EventHub()
+        var hub: EventHub
         /// Connections that wait for their next event.
         var waiting: [EventHub.ConnectionID: CheckedContinuation<Void, Never>] = [:]
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    package init() {}
+    package init(_ shares: MemoryShares = MemoryShares(memoryLimit: nil)) {
+        state = Mutex(State(hub: EventHub(maxLingeringBytes: shares.lingering)))
+    }
 
     // MARK: Whoever makes events
 

@@ -6,6 +6,7 @@ import ComputeCore
 /// room: the oldest goes first, and then they miss the rest, but are told how much, and of the end.
 extension EventHub {
     package static let maxLingering = 256
+    /// In a compute that has enough, see `MemoryShares`.
     package static let maxLingeringBytes = 16 << 20
 
     /// It has ended. From now on it is there for a while: whoever calls says when that is over, by `lingeringIsOver`.
@@ -17,7 +18,7 @@ extension EventHub {
         forgetIfRead(name)
         var woken: Set<ConnectionID> = []
         while lingering.count > Self.maxLingering
-            || lingering.reduce(0, { $0 + footprint($1) }) > Self.maxLingeringBytes
+            || lingering.reduce(0, { $0 + footprint($1) }) > maxLingeringBytes
         {
             if case .wake(let ids) = forgotten(lingering[0]) { woken.formUnion(ids) }
         }

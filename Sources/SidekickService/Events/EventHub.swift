@@ -80,11 +80,13 @@ package struct EventHub: ~Copyable {
     var channels: [String: Channel] = [:]
     /// Channels that go soon, the oldest first.
     var lingering: [String] = []
+    /// What those together may keep.
+    let maxLingeringBytes: Int
     private var isClosing = false
     /// Bytes of output that connections asked for and that were not kept any more.
     package private(set) var droppedBytes = 0
 
-    package init() {}
+    package init(maxLingeringBytes: Int = Self.maxLingeringBytes) { self.maxLingeringBytes = maxLingeringBytes }
 
     package var connectionCount: Int { connections.count }
 

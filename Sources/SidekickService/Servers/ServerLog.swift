@@ -6,21 +6,19 @@ import Synchronization
 final class ServerLog: Sendable {
     enum Stream: String, Sendable { case stdout, stderr, combined }
 
-    /// Of each stream; thousands of lines.
-    static let keptBytes = 256 << 10
-    static let keptCombinedBytes = 512 << 10
-
     private let broker: EventBroker
     private let channel: String
-    private let combined = Mutex(OutputRing(capacity: keptCombinedBytes))
+    private let combined: Mutex<OutputRing>
 
-    init(slug: String, broker: EventBroker) {
+    /// - Parameter keptBytes: of each stream, and of both together as much again.
+    init(slug: String, broker: EventBroker, keptBytes: Int) {
         self.broker = broker
+        combined = Mutex(OutputRing(capacity: 2 * keptBytes))
         channel = "server:\(slug)"
         broker.open(
             channel,
             OutputFormat(
-                types: ["server:stdout", "server:stderr"], fields: ["slug": .string(slug)], capacity: Self.keptBytes))
+                types: ["server:stdout", "server:stderr"], fields: ["slug": .string(slug)], capacity: keptBytes))
     }
 
     func append(_ bytes: UnsafeRawBufferPointer, isError: Bool) {

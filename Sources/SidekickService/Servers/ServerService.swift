@@ -5,7 +5,7 @@ import Synchronization
 
 /// The supervised servers of the compute (contract §1.10).
 final class ServerService: Sendable {
-    /// Each may keep a megabyte of output.
+    /// What they say is kept, see `MemoryShares`.
     static let maxServers = 32
     /// Mostly the process is there, or has failed to start, within milliseconds.
     private static let startWait: Duration = .seconds(1)
@@ -25,12 +25,14 @@ final class ServerService: Sendable {
     private let signals: SignalService
     private let monitor: PortMonitor
     private let overlays: any ServerOverlays
+    /// Of each stream of each.
+    private let keptLogBytes: Int
     private let store: Mutex<ServerStore>
     private let state = Mutex(State())
 
     init(
         launcher: ProcessLauncher, threads: ScanThreads, broker: EventBroker, signals: SignalService,
-        monitor: PortMonitor, overlays: any ServerOverlays, stateDirectory: String
+        monitor: PortMonitor, overlays: any ServerOverlays, stateDirectory: String, keptLogBytes: Int
     ) {
         self.launcher = launcher
         self.threads = threads
@@ -38,6 +40,7 @@ final class ServerService: Sendable {
         self.signals = signals
         self.monitor = monitor
         self.overlays = overlays
+        self.keptLogBytes = keptLogBytes
         store = Mutex(ServerStore(stateDirectory: stateDirectory))
         monitor.observe { [weak self] listeners in
             self?.all.map { $0.observed(listeners) }.max() ?? .none
@@ -169,7 +172,7 @@ final class ServerService: Sendable {
     ) -> ServerSupervisor {
         ServerSupervisor(
             definition, isInstalled: isInstalled, createdAt: createdAt,
-            log: ServerLog(slug: definition.slug, broker: broker),
+            log: ServerLog(slug: definition.slug, broker: broker, keptBytes: keptLogBytes),
             surroundings: ServerSupervisor.Surroundings(
                 launcher: launcher, threads: threads, signals: signals, compute: compute,
                 choosePort: { [weak self] in await self?.choosePort(for: $0) },

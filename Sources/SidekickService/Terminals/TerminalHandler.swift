@@ -75,7 +75,7 @@ package struct TerminalHandler: Sendable {
         let query = QueryReader(request.query)
         let text = try service.output(
             Self.id(request), since: query.integer("since", in: 0...Int.max) ?? 0,
-            upTo: query.integer("limit", in: 4...TerminalService.keptBytes) ?? TerminalService.keptBytes,
+            upTo: query.integer("limit", in: 4...(1 << 20)) ?? service.keptBytes,
             OutputEncoding.named(query.string("encoding")))
         return .success("terminal output", data: text.fields)
     }

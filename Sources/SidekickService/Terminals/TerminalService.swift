@@ -8,8 +8,6 @@ import Synchronization
 /// Their output goes to the broker, where it is kept by byte offset; who watches, and how fast, is no matter here.
 package final class TerminalService: Sendable {
     package static let maxTerminals = 64
-    /// Output that is kept of each: thousands of lines of scrollback. Grows with what is written.
-    package static let keptBytes = 1 << 20
     /// What is kept of input that the program in the terminal does not read.
     private static let maxPendingInput = 1 << 20
     private static let terminationGrace: Duration = .seconds(1)
@@ -29,13 +27,16 @@ package final class TerminalService: Sendable {
         var leaving: Set<TerminalID> = []
     }
 
+    /// Output that is kept of each. Grows with what is written.
+    package let keptBytes: Int
     private let launcher: ProcessLauncher
     private let broker: EventBroker
     private let state = Mutex(State())
 
-    package init(launcher: ProcessLauncher, broker: EventBroker) {
+    package init(launcher: ProcessLauncher, broker: EventBroker, shares: MemoryShares) {
         self.launcher = launcher
         self.broker = broker
+        keptBytes = shares.terminal
     }
 
     package func list() -> [TerminalInfo] {
@@ -62,7 +63,7 @@ package final class TerminalService: Sendable {
 
         broker.open(
             info.id.channel,
-            OutputFormat(types: ["terminal:output"], encoding: request.encoding, capacity: Self.keptBytes))
+            OutputFormat(types: ["terminal:output"], encoding: request.encoding, capacity: keptBytes))
         do {
             try await start(order, info, size: request.size, user: compute.user)
         } catch {
