@@ -91,4 +91,11 @@ struct PortTableTests {
         #expect(detect([listener(3000, session: nil), listener(4000, session: nil)]) == 3000)
         #expect(detect([listener(4000, session: nil)]) == nil)
     }
+
+    @Test func aServerIsLookedForEagerlyForHalfAMinute() {
+        #expect(ServerPorts.demand(isListening: false, age: .zero) == .eager)
+        #expect(ServerPorts.demand(isListening: false, age: .seconds(29)) == .eager)
+        #expect(ServerPorts.demand(isListening: false, age: .seconds(30)) == .calm)
+        #expect(ServerPorts.demand(isListening: true, age: .zero) == .calm)
+    }
 }

@@ -29,15 +29,9 @@ final class CommandDeadline: Sendable {
         // Who is done by now was in time.
         guard child.currentExitStatus == nil else { return }
         passed.withLock { $0 = true }
-        await Self.end(child)
+        Self.end(child)
     }
 
-    /// The whole group, and nothing of it outlives its leader.
-    static func end(_ child: ChildProcess) async {
-        child.terminate(SIGTERM)
-        // What is stopped acts on nothing else.
-        child.terminate(SIGCONT)
-        try? await Task.sleep(for: grace)
-        child.terminate(SIGKILL)
-    }
+    /// The command of a caller that is gone, or whose time is over.
+    static func end(_ child: ChildProcess) { child.end(SIGTERM, grace: grace) }
 }

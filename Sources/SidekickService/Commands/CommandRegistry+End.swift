@@ -75,7 +75,7 @@ extension CommandRegistry {
             let handle = state.withLock { $0.handles[id] }
             // Whoever waits learns that it is gone; a process that is being made is ended once it is there.
             handle?.gate.open()
-            if let child = handle?.child { Task { await CommandDeadline.end(child) } }
+            if let child = handle?.child { CommandDeadline.end(child) }
         case .forget:
             // One that has ended has told so.
             endOutput(of: id, exitCode: Self.notRunCode, .notStarted)

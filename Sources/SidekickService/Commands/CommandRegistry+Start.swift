@@ -148,7 +148,7 @@ extension CommandRegistry {
             return state.table.started(id, at: now)
         }
         let limit = CommandDeadline.start(request.timeLimit, of: command.child)
-        if order == .endIt { Task { await CommandDeadline.end(command.child) } }
+        if order == .endIt { CommandDeadline.end(command.child) }
         // The command's own life; it ends when the process does.
         Task {
             let status = await command.child.exitStatus()

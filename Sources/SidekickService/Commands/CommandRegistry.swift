@@ -111,7 +111,7 @@ package final class CommandRegistry: Sendable {
     package func waitForEnd(of id: CommandID, in terminal: TerminalID) async throws {
         guard let gate = state.withLock({ $0.handles[id]?.gate }) else { return }
         guard await !gate.wait() else { return }
-        if let child = state.withLock({ $0.handles[id]?.child }) { Task { await CommandDeadline.end(child) } }
+        if let child = state.withLock({ $0.handles[id]?.child }) { CommandDeadline.end(child) }
         throw CancellationError()
     }
 

@@ -95,8 +95,7 @@ package final class CommandService: Sendable {
         await withTaskCancellationHandler {
             await child.exitStatus()
         } onCancel: {
-            // Outlives the cancelled task by design; it ends with its one sleep.
-            Task.detached { await CommandDeadline.end(child) }
+            CommandDeadline.end(child)
         }
     }
 }

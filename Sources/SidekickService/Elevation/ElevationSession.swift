@@ -54,14 +54,7 @@ final class ElevationSession: Sendable {
         if let child { Self.end(child) }
     }
 
-    private static func end(_ child: ChildProcess) {
-        child.terminate(SIGHUP)
-        child.terminate(SIGCONT)
-        Task {
-            try? await Task.sleep(for: terminationGrace)
-            child.terminate(SIGKILL)
-        }
-    }
+    private static func end(_ child: ChildProcess) { child.end(SIGHUP, grace: terminationGrace) }
 }
 
 /// The standard streams that a client has handed over, in order; closed when nobody needs them.

@@ -25,4 +25,12 @@ package enum ServerPorts {
         return own.first { $0.port == assigned } ?? own.first { $0.port == current } ?? own.min { $0.port < $1.port }
             ?? unseen.first
     }
+
+    /// A server is looked for often while it is about to listen: most do within seconds, or never.
+    private static let awaited: Duration = .seconds(30)
+
+    /// How soon it has to be looked for again.
+    package static func demand(isListening: Bool, age: Duration) -> PortMonitor.Demand {
+        !isListening && age < awaited ? .eager : .calm
+    }
 }

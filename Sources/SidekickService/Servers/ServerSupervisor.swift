@@ -11,6 +11,7 @@ final class ServerSupervisor: Sendable {
         let threads: ScanThreads
         let signals: SignalService
         let compute: ComputeContext
+        let clocks: ServerClocks
         /// Reserves it; nil: the port that it has to have is taken, or none is free.
         let choosePort: @Sendable (ServerSupervisor) async -> Int?
         let dependencies: @Sendable (ServerDefinition) -> ServerMachine.Dependencies
@@ -95,7 +96,7 @@ final class ServerSupervisor: Sendable {
             let before = (state.machine.status, state.machine.port, state.machine.health?.isHealthy, state.machine.isUp)
             let orders = state.machine.step(fact)
             let after = (state.machine.status, state.machine.port, state.machine.health?.isHealthy, state.machine.isUp)
-            if before != after { state.updatedAt = SystemWallClock().now() }
+            if before != after { state.updatedAt = surroundings.clocks.wall.now() }
             var told: [OneShot<Bool>] = []
             if !state.waiters.isEmpty {
                 told = state.waiters.filter { $0.until(state.machine) }.map(\.told)
@@ -140,9 +141,8 @@ final class ServerSupervisor: Sendable {
             let found = ServerPorts.detect(
                 listeners, assigned: state.assignedPort, current: state.machine.port, session: process.child.pid)
             if let found { state.reach = found.reach }
-            // Most listen within seconds or never.
-            let isYoung = ContinuousClock.now - process.began < .seconds(30)
-            let demand: PortMonitor.Demand = found == nil && isYoung ? .eager : .calm
+            let demand = ServerPorts.demand(
+                isListening: found != nil, age: surroundings.clocks.now() - process.began)
             return (found?.port == state.machine.port ? nil : .listening(run, port: found?.port), demand)
         }
         if let fact { deliver(fact) }
@@ -232,7 +232,7 @@ final class ServerSupervisor: Sendable {
         let started = try await surroundings.launcher.start(order, input: .nothing) { [log] bytes, stream in
             log.append(bytes, isError: stream == 1)
         }
-        return Process(run: run, command: started, began: .now)
+        return Process(run: run, command: started, began: surroundings.clocks.now())
     }
 
     private func process(of run: ServerMachine.Run) -> Process? {
@@ -265,10 +265,10 @@ final class ServerSupervisor: Sendable {
             _ = try? await surroundings.threads.asOurselves { SessionMembers.signal(SIGTERM, after: leader) }
         }
         let deadline =
-            ContinuousClock.now + .milliseconds(definition.stopTimeoutMilliseconds) + Self.killGrace
+            surroundings.clocks.now() + .milliseconds(definition.stopTimeoutMilliseconds) + Self.killGrace
         var pause = Duration.milliseconds(5)
         while (try? await surroundings.threads.asOurselves({ !SessionMembers.alive(after: leader).isEmpty })) == true {
-            guard ContinuousClock.now < deadline else {
+            guard surroundings.clocks.now() < deadline else {
                 SidekickLog.write(.warning, "a server's processes could not be ended", ["session": "\(leader)"])
                 break
             }
@@ -287,7 +287,7 @@ final class ServerSupervisor: Sendable {
         let status = await HealthProbe.status(
             of: port, reach: state.withLock { $0.reach }, path: check.path,
             within: .milliseconds(check.timeoutMilliseconds))
-        state.withLock { $0.lastCheck = SystemWallClock().now() }
+        state.withLock { $0.lastCheck = surroundings.clocks.wall.now() }
         deliver(.probed(run, status: status))
     }
 }

@@ -109,14 +109,7 @@ package final class TerminalService: Sendable {
         Self.end(terminal.child)
     }
 
-    private static func end(_ child: ChildProcess) {
-        child.terminate(SIGHUP)
-        child.terminate(SIGCONT)
-        Task {
-            try? await Task.sleep(for: terminationGrace)
-            child.terminate(SIGKILL)
-        }
-    }
+    private static func end(_ child: ChildProcess) { child.end(SIGHUP, grace: terminationGrace) }
 
     /// Every terminal gets a hang-up.
     package func shutdown() {
