@@ -194,7 +194,8 @@ extension ComputeService {
             computeId: id, generation: .first,
             secret: SidekickSecret.derive(from: ports.sidekickKey, computeID: id, generation: .first),
             env: request.envs, directory: request.directory, url: settings.urls.url(of: id),
-            portURLTemplate: settings.urls.portURLTemplate(of: id), setup: request.setup)
+            portURLTemplate: settings.urls.portURLTemplate(of: id), setup: request.setup,
+            timeoutMs: (request.timeout ?? settings.defaultTimeout).wholeMilliseconds)
     }
 
     // MARK: - Parts

@@ -19,10 +19,12 @@ package struct ClaimOrder: Codable, Hashable, Sendable {
     package var portURLTemplate: String?
     /// What is done right after the claim: `{"overlays":[…],"servers":[…]}`, each as in a create of one.
     package var setup: JSONValue?
+    /// How long the compute was given to live, in milliseconds, for its clients to see. Nothing here ends it.
+    package var timeoutMs: Int64?
 
     package init(
         computeId: ComputeID, generation: Generation, secret: String, env: [String: String], directory: String?,
-        url: String, portURLTemplate: String?, setup: JSONValue? = nil
+        url: String, portURLTemplate: String?, setup: JSONValue? = nil, timeoutMs: Int64? = nil
     ) {
         self.computeId = computeId
         self.generation = generation
@@ -32,6 +34,7 @@ package struct ClaimOrder: Codable, Hashable, Sendable {
         self.url = url
         self.portURLTemplate = portURLTemplate
         self.setup = setup
+        self.timeoutMs = timeoutMs
     }
 }
 

@@ -73,6 +73,21 @@ package struct ComputeContext: Sendable {
     package let user: UserIdentity
     package let url: String
     package let portURLTemplate: String?
+    /// How long it was given to live, from its creation; nil: its creator did not say.
+    package let timeoutMs: Int64?
+
+    package init(
+        computeID: ComputeID, env: [String: String], directory: String, user: UserIdentity, url: String,
+        portURLTemplate: String?, timeoutMs: Int64? = nil
+    ) {
+        self.computeID = computeID
+        self.env = env
+        self.directory = directory
+        self.user = user
+        self.url = url
+        self.portURLTemplate = portURLTemplate
+        self.timeoutMs = timeoutMs
+    }
 }
 
 /// An account that a process is started as.

@@ -42,6 +42,7 @@ struct ChildTests {
             #expect(unknown.status == 404)
             let info = try await place.authorized(.GET, "/info")
             #expect(info.json["data"]?.members["sandbox_count"] == .int(2))
+            #expect(info.json["data"]?.members["timeout"] == .int(3_600_000), "as the claim said")
         }
         // Another process over the same directory still knows it.
         try await place.run { place in

@@ -178,7 +178,7 @@ final class SidekickPlace: Sendable {
         let id = id ?? computeID
         let order = ClaimOrder(
             computeId: id, generation: .first, secret: secret, env: ["GREETING": "hello"], directory: nil,
-            url: "http://localhost/s/\(id)", portURLTemplate: portURLTemplate)
+            url: "http://localhost/s/\(id)", portURLTemplate: portURLTemplate, timeoutMs: 3_600_000)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         let body = try encoder.encode(order)

@@ -35,6 +35,6 @@ extension ComputeContext {
     package func child(_ name: ChildName, in directory: String) -> ComputeContext {
         ComputeContext(
             computeID: computeID, env: env, directory: directory, user: user, url: name.url(of: self),
-            portURLTemplate: portURLTemplate)
+            portURLTemplate: portURLTemplate, timeoutMs: timeoutMs)
     }
 }

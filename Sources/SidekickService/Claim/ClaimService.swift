@@ -156,7 +156,7 @@ final class ClaimService: Sendable {
             compute: ComputeContext(
                 computeID: order.computeId, env: image.merging(order.env) { _, later in later }, directory: directory,
                 user: user, url: order.url,
-                portURLTemplate: order.portURLTemplate),
+                portURLTemplate: order.portURLTemplate, timeoutMs: order.timeoutMs),
             secretDigest: SHA256.hash(data: Array(order.secret.utf8)), setup: order.setup)
     }
 }

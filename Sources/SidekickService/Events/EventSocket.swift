@@ -9,15 +9,21 @@ package struct EventSocket: Sendable {
     /// Clients install their handlers right after the connection is open.
     private static let replayDelay: Duration = .milliseconds(30)
 
+    /// Proxies drop connections that are silent for half a minute.
+    package static let pingInterval: Duration = .seconds(25)
+
     private let broker: EventBroker
+    private let pingInterval: Duration
     private let messages: [String: SocketRoute]
     /// What a new connection is told of what was there before it.
     private let replay: @Sendable (EventHub.ConnectionID) -> Void
 
     package init(
-        broker: EventBroker, messages: [SocketRoute], replay: @escaping @Sendable (EventHub.ConnectionID) -> Void
+        broker: EventBroker, messages: [SocketRoute], pingInterval: Duration = Self.pingInterval,
+        replay: @escaping @Sendable (EventHub.ConnectionID) -> Void
     ) {
         self.broker = broker
+        self.pingInterval = pingInterval
         self.messages = Dictionary(messages.map { ($0.type, $0) }) { first, _ in first }
         self.replay = replay
     }
@@ -34,7 +40,7 @@ package struct EventSocket: Sendable {
             throw Problem.unavailable("\(EventHub.maxConnections) WebSockets are open")
         }
         defer { broker.disconnect(id) }
-        let connection = try await WebSocketConnection.accept(request.exchange)
+        let connection = try await WebSocketConnection.accept(request.exchange, pingInterval: pingInterval)
         let sender = SocketSender(connection: id, compute: request.compute)
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {

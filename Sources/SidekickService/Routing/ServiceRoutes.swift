@@ -28,13 +28,13 @@ enum ServiceRoutes {
     }
 
     private static func info(_ compute: ComputeContext, childCount: Int) -> SidekickAnswer {
-        .success(
-            "Compute information",
-            data: [
-                "auth_enabled": .bool(true), "main_subdomain": .string(compute.computeID.rawValue),
-                "sandbox_count": .int(Int64(1 + childCount)), "sandbox_url": .string(compute.url),
-                "version": .string(SidekickVersion.current), "status": .string("running"),
-            ])
+        var data: [String: JSONValue] = [
+            "auth_enabled": .bool(true), "main_subdomain": .string(compute.computeID.rawValue),
+            "sandbox_count": .int(Int64(1 + childCount)), "sandbox_url": .string(compute.url),
+            "version": .string(SidekickVersion.current), "status": .string("running"),
+        ]
+        data["timeout"] = compute.timeoutMs.map(JSONValue.int)
+        return .success("Compute information", data: data)
     }
 
     @Sendable private static func landing(_ request: SidekickRequest) async throws -> SidekickAnswer {
