@@ -37,6 +37,7 @@ final class BodyReader: Sendable {
     private struct State {
         var ended = false
         var wasRead = false
+        var bytesRead = 0
         var trailers: HTTPHeaders?
         var beforeFirstRead: (@Sendable () async throws -> Void)?
     }
@@ -56,6 +57,9 @@ final class BodyReader: Sendable {
     /// Somebody asked for the body already.
     var wasRead: Bool { state.withLock { $0.wasRead } }
 
+    /// Of the body, without its framing.
+    var bytesRead: Int { state.withLock { $0.bytesRead } }
+
     var trailers: HTTPHeaders? { state.withLock { $0.trailers } }
     var ended: Bool { state.withLock { $0.ended } }
 
@@ -73,7 +77,9 @@ final class BodyReader: Sendable {
             do { part = try await inbound.next() } catch { throw HTTPServingError.translating(error) }
             switch part {
             case .bytes(let bytes)?:
-                if bytes.readableBytes > 0 { return bytes }
+                guard bytes.readableBytes > 0 else { continue }
+                state.withLock { $0.bytesRead += bytes.readableBytes }
+                return bytes
             case .end(let trailers)?:
                 state.withLock {
                     $0.ended = true

@@ -69,15 +69,37 @@ package final class HTTPExchange: Sendable {
     package func respond(
         status: HTTPResponseStatus, headers: HTTPHeaders = [:], body: ByteBuffer? = nil
     ) async throws {
-        try await perform { try $0.respond(status: status, headers: headers, body: body) }
+        try await perform { [leftover = leftover(goesOnReading: false)] response in
+            if leftover == .tooMuch { response.closeBeforeStart() }
+            return try response.respond(status: status, headers: headers, body: body)
+        }
     }
 
     /// Sends the head; the body follows in chunks unless `headers` has Content-Length.
     package func startResponse(
         status: HTTPResponseStatus, headers: HTTPHeaders = [:]
     ) async throws -> HTTPResponseWriter {
-        try await perform { [try $0.start(status: status, headers: headers)] }
+        // Whoever streams an answer may well read meanwhile, unless it is a refusal.
+        try await perform { [leftover = leftover(goesOnReading: status.code < 400)] response in
+            if leftover == .tooMuch { response.closeBeforeStart() }
+            return [try response.start(status: status, headers: headers)]
+        }
         return HTTPResponseWriter(exchange: self)
+    }
+
+    private enum Leftover { case readAway, tooMuch }
+
+    /// What becomes of the part of the request's body that nobody has read yet. The head of the answer has to say when it
+    /// costs the connection: a client that is told so does not send its next request into it.
+    private func leftover(goesOnReading: Bool) -> Leftover {
+        let reader = body.reader
+        guard MessageRules.hasBody(head), !reader.ended else { return .readAway }
+        // Without our 100 the client may or may not send the body: nobody can tell what comes next.
+        if expectsContinue, !reader.wasRead { return .tooMuch }
+        guard let length = head.headers.first(name: "content-length").flatMap(MessageRules.length) else {
+            return goesOnReading ? .readAway : .tooMuch
+        }
+        return length - reader.bytesRead > connection.limits.maxDrainBytes ? .tooMuch : .readAway
     }
 
     /// One step of the response and its bytes on the wire.

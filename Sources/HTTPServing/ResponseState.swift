@@ -44,6 +44,9 @@ struct ResponseState {
 
     mutating func closeAfterwards() { keepsAlive = false }
 
+    /// Once its head is out it has said what becomes of the connection.
+    mutating func closeBeforeStart() { if !started { keepsAlive = false } }
+
     /// A whole response of known size.
     mutating func respond(
         status: HTTPResponseStatus, headers: HTTPHeaders, body: ByteBuffer?

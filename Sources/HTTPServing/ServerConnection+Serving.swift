@@ -70,9 +70,7 @@ extension ServerConnection {
         let response = exchange.response
         guard !failed || response.isFinished, response.isFinished, !Task.isCancelled else { return false }
         let reader = exchange.body.reader
-        // Without our 100 the client may or may not send the body: nobody can tell what comes next.
-        let bodyIsOpen = exchange.expectsContinue && !reader.wasRead
-        if response.keepsAlive, !bodyIsOpen, await reader.drain(upTo: limits.maxDrainBytes) { return true }
+        if response.keepsAlive, await reader.drain(upTo: limits.maxDrainBytes) { return true }
         if !reader.ended { await line.linger(for: TimeAmount(limits.lingerTimeout)) }
         return false
     }

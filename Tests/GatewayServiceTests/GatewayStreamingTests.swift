@@ -34,6 +34,33 @@ import Testing
         }
     }
 
+    @Test(arguments: [("Content-Length", "10000000"), ("Transfer-Encoding", "chunked")])
+    func aRefusalBeforeTheEndOfTheBodySaysThatTheConnectionCloses(framing: (name: String, value: String)) async throws {
+        try await GatewayWorld.run(app: { exchange in
+            var parts = exchange.body.makeAsyncIterator()
+            _ = try await parts.next()
+            try await exchange.respond(status: .payloadTooLarge)
+        }) { world in
+            // By who is behind the Gateway, by what is behind it for good, and by itself.
+            for (host, target, status) in [
+                (world.host("\(world.id)-\(world.appPort)"), "/", HTTPResponseStatus.payloadTooLarge),
+                (world.host("\(world.id)"), "/files", .unauthorized),
+                (world.host("\(ComputeID.random())"), "/", .notFound),
+            ] {
+                let connection = try await world.connect()
+                try await connection.sendHead(
+                    HTTPRequestHead(
+                        version: .http1_1, method: .POST, uri: target,
+                        headers: ["Host": host, framing.name: framing.value]))
+                try await connection.sendBody(ByteBuffer(string: "one"))
+                let head = try await connection.receiveHead()
+                #expect(head.status == status, "\(host)")
+                #expect(head.headers["Connection"] == ["close"], "\(host)")
+                await connection.close()
+            }
+        }
+    }
+
     @Test func slowReaderHoldsTheUpstreamBack() async throws {
         let written = Mutex(0)
         try await GatewayWorld.run(app: { exchange in

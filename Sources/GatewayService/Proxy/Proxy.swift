@@ -113,6 +113,12 @@ struct Proxy: Sendable {
             }
             var headers = HeaderRewriting.response(head.headers)
             upstream.polish(&headers)
+            // It will not read on, so there is nowhere to put the rest of the body.
+            if !upload.isComplete,
+                head.headers[canonicalForm: "connection"].contains(where: { $0.lowercased() == "close" })
+            {
+                headers.replaceOrAdd(name: "Connection", value: "close")
+            }
             let writer = try await exchange.startResponse(status: head.status, headers: headers)
             let body = connection.body
             for try await part in body { try await writer.write(part) }
