@@ -76,7 +76,6 @@ struct FullDiskTests {
             #expect(try await place.bytes(.PATCH, target, body: [4], headers: ["Upload-Offset": offset]).status == 200)
             #expect(try await place.authorized(.POST, target + "/complete").status == 201)
             #expect(try await place.bytes(.GET, "/files/content/disk/up").body == [1, 2, 3] + large[..<kept] + [4])
-            #expect(try await place.authorized(.DELETE, "/files/disk/up").status == 204)
 
             #expect(try await place.bytes(.PUT, "/files/content/src/big", body: large).status == 201)
             let archive = try await place.bytes(.GET, "/files/archive?path=src&format=tar")
