@@ -30,6 +30,8 @@ def main():
         executable = scratch / "sidekick"
         subprocess.run(["strip", "-o", executable, options.sidekick], check=True)
         executable.chmod(0o755)
+        # What shells load that wait for a command lies beside it, as in a compute.
+        shutil.copy(options.sidekick.with_name("libwaitingshell.so"), scratch)
         results = []
         if options.place in ("plain", "all"):
             here = scratch / "plain"

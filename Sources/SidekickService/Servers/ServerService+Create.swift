@@ -40,7 +40,7 @@ extension ServerService {
         } catch {
             let last = state.withLock { $0.pending.removeValue(forKey: slug) }
             replaced?.reinstate()
-            // What was there before is on the disk again, unless nothing else ever was.
+            // Else it never was on the disk.
             switch last {
             case .recorded?: try? await save()
             case .checked?, nil: break
