@@ -37,14 +37,15 @@ def descriptors(pid):
 
 
 def children(pid):
-    """(pid, state) of each process whose parent it is."""
+    """(pid, state) of each process whose parent it is, but of the shell that waits for the next command."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                waits = b": waits for the next command" in (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if int(fields[1]) == pid:
+            if int(fields[1]) == pid and not waits:
                 found.append((int(entry.name), fields[0]))
     return found
