@@ -44,8 +44,7 @@ package final class DescriptorStream: Sendable {
         self.pause = pause
         state = Mutex(State(descriptor: descriptor))
         // `deinit` runs after a throw as well, and closes it.
-        var on: CInt = 1
-        guard ioctl(descriptor, UInt(FIONBIO), &on) == 0 else { throw .last("ioctl") }
+        try makeNonBlocking(descriptor)
         try state.withLock { state throws(LinuxSystemError) in
             state.token = try poller.add(descriptor, .read) { [weak self] in self?.ready() }
         }

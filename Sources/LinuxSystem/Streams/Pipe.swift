@@ -22,5 +22,11 @@ package func openNullDevice() throws(LinuxSystemError) -> Int32 {
     return descriptor
 }
 
+/// A read or write that would wait fails with EAGAIN from now on, whoever makes it.
+func makeNonBlocking(_ descriptor: Int32) throws(LinuxSystemError) {
+    var on: CInt = 1
+    guard ioctl(descriptor, UInt(FIONBIO), &on) == 0 else { throw .last("ioctl") }
+}
+
 /// `close`, for descriptors that no owner type holds. Its error says nothing about the descriptor: it is gone.
 package func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }

@@ -36,8 +36,7 @@ package final class PipeWriter: Sendable {
         self.maxPending = maxPending
         state = Mutex(State(descriptor: descriptor))
         // `deinit` runs after a throw as well, and closes it.
-        var on: CInt = 1
-        guard ioctl(descriptor, UInt(FIONBIO), &on) == 0 else { throw .last("ioctl") }
+        try makeNonBlocking(descriptor)
         try state.withLock { state throws(LinuxSystemError) in
             // Nothing to write yet: only the other side's end would be told.
             state.token = try poller.add(descriptor, []) { [weak self] in self?.ready() }
