@@ -26,9 +26,9 @@ struct Supervision: Sendable {
             overlays: overlays, stateDirectory: settings.stateDirectory,
             keptLogBytes: shares.serverStream)
         overlays.observe { [weak servers] in servers?.dependenciesChanged() }
-        processes = ProcessService(monitor: monitor, threads: threads, waiting: launcher.waiting)
+        processes = ProcessService(monitor: monitor, threads: threads, reaper: reaper)
         stats = StatsService(
-            memoryLimit: settings.memoryLimit, threads: threads, waiting: launcher.waiting)
+            memoryLimit: settings.memoryLimit, threads: threads, reaper: reaper)
     }
 
     var routes: [SidekickRoute] {

@@ -155,6 +155,9 @@ package final class Reaper: Sendable {
         }
     }
 
+    /// Those that were set aside, and live.
+    package var aside: Set<Int32> { state.withLock { $0.aside } }
+
     /// It is told to.
     package func bringBack(_ child: ChildProcess) {
         let wasAtRest = state.withLock { state in

@@ -22,6 +22,11 @@ package final class WaitingShells: Sendable {
     private struct Key: Hashable {
         let program: String
         let identity: ProcessOrder.Identity?
+
+        init(_ order: ProcessOrder) {
+            program = order.program
+            identity = order.identity
+        }
     }
 
     private enum Place {
@@ -36,15 +41,14 @@ package final class WaitingShells: Sendable {
     private let library: String
     private let places = Mutex<[Key: Place]>([:])
 
-    /// - Parameter library: the shared object; nil: where whoever laid the Sidekick here has put it.
-    /// - Returns: nil when it is not there.
-    package init?(reaper: Reaper, library: String? = nil) {
-        guard let found = library ?? Self.find() else { return nil }
+    /// - Returns: nil when whoever laid the Sidekick here has put no library there.
+    package init?(reaper: Reaper) {
+        guard let library = Self.findLibrary() else { return nil }
         self.reaper = reaper
-        self.library = found
+        self.library = library
     }
 
-    private static func find() -> String? {
+    private static func findLibrary() -> String? {
         let name = "libwaitingshell.so"
         var own = [CChar](repeating: 0, count: Int(PATH_MAX))
         let length = readlink("/proc/self/exe", &own, own.count - 1)
@@ -57,7 +61,7 @@ package final class WaitingShells: Sendable {
     /// - Returns: nil when there is none.
     func take(_ order: ProcessOrder, input: Int32, output: Int32, error: Int32) async -> WaitingShell? {
         guard let bytes = Self.bytes(of: order) else { return nil }
-        let key = Key(program: order.program, identity: order.identity)
+        let key = Key(order)
         let place = places.withLock { places -> Place? in
             guard let place = places[key] else { return nil }
             if case .unable = place { return nil }
@@ -82,7 +86,7 @@ package final class WaitingShells: Sendable {
     /// One like the order's will wait, if there is room. **Blocks** as a start does.
     func prepare(like order: ProcessOrder) {
         guard Self.bytes(of: order) != nil else { return }
-        let key = Key(program: order.program, identity: order.identity)
+        let key = Key(order)
         let start = OneShot<WaitingShell?>()
         let isDue = places.withLock { places -> Bool in
             let count = places.count { if case .unable = $0.value { false } else { true } }
@@ -139,14 +143,7 @@ package final class WaitingShells: Sendable {
     func didNotRun(_ shell: WaitingShell, like order: ProcessOrder) {
         // One that has said that it waits was killed meanwhile; one that has not is no program for this.
         guard !shell.hasWaited else { return }
-        places.withLock { $0[Key(program: order.program, identity: order.identity)] = .unable }
-    }
-
-    /// Those that wait now, which are nobody's commands.
-    package var pids: Set<Int32> {
-        places.withLock { places in
-            Set(places.values.compactMap { if case .waiting(let shell) = $0 { shell.child.pid } else { nil } })
-        }
+        places.withLock { $0[Key(order)] = .unable }
     }
 
     /// nil: it is not `<path> -c <text>`, or too long, or has variables that are read before the library runs.

@@ -17,13 +17,13 @@ final class ProcessService: Sendable {
 
     private let monitor: PortMonitor
     private let threads: ScanThreads
-    private let waiting: WaitingShells?
+    private let reaper: Reaper
 
-    /// - Parameter waiting: nobody's commands yet, so they are left out.
-    init(monitor: PortMonitor, threads: ScanThreads, waiting: WaitingShells?) {
+    /// - Parameter reaper: what it has set aside is nobody's command yet, and left out.
+    init(monitor: PortMonitor, threads: ScanThreads, reaper: Reaper) {
         self.monitor = monitor
         self.threads = threads
-        self.waiting = waiting
+        self.reaper = reaper
     }
 
     func list() async throws -> [Entry] {
@@ -32,8 +32,8 @@ final class ProcessService: Sendable {
             if let owner = listener.owner { ports[owner.pid, default: []].append(listener.port) }
         }
         let now = SystemWallClock().now()
-        return try await threads.asOurselves { [ports, waiting] in
-            let hidden = waiting?.pids ?? []
+        return try await threads.asOurselves { [ports, reaper] in
+            let hidden = reaper.aside
             let accounts = try? AccountFiles.read()
             let bootTime = KernelFigures.bootTime()
             return Descendants.scan().compactMap { pid, line in

@@ -29,14 +29,14 @@ final class StatsService: Sendable {
     private let gauge = MemoryGauge.detect()
     private let began = ContinuousClock.now
     private let threads: ScanThreads
-    private let waiting: WaitingShells?
+    private let reaper: Reaper
     private let last = Mutex<Sample?>(nil)
 
     /// - Parameters:
     ///   - memoryLimit: nil: what the kernel has.
-    ///   - waiting: nobody's commands yet, so they do not count.
-    init(memoryLimit: Int?, threads: ScanThreads, waiting: WaitingShells?) {
-        self.waiting = waiting
+    ///   - reaper: what it has set aside is nobody's command yet, and does not count.
+    init(memoryLimit: Int?, threads: ScanThreads, reaper: Reaper) {
+        self.reaper = reaper
         self.memoryLimit = memoryLimit
         self.threads = threads
     }
@@ -46,7 +46,7 @@ final class StatsService: Sendable {
     }
 
     private func measure(_ compute: ComputeContext) -> Figures {
-        let hidden = waiting?.pids ?? []
+        let hidden = reaper.aside
         let processes = Descendants.scan().filter { !hidden.contains($0.pid) }
         // Those that have ended were collected by their parents or by us, and are in their parents' sums.
         let ticks = processes.reduce(0) { $0 &+ $1.line.ownTicks &+ $1.line.collectedTicks }
