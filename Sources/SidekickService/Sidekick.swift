@@ -80,15 +80,17 @@ package struct Sidekick: Sendable {
             workspace.routes,
             socket.routes,
         ]
+        let publicHandler = PublicHandler(
+            claimed: { [claims] in claims.current }, children: workspace.children,
+            routes: SidekickRoutes(routes.flatMap { $0 }), counters: supervision.counters)
         publicServer = HTTPServer(
-            listen: settings.listen, limits: Self.limits(settings.listen),
-            handler: PublicHandler(
-                claims: claims, children: workspace.children, routes: SidekickRoutes(routes.flatMap { $0 }),
-                counters: supervision.counters))
+            listen: settings.listen, limits: Self.limits(settings.listen), handler: publicHandler)
         internalServer = HTTPServer(
             listen: settings.internalListen, limits: Self.limits(settings.internalListen),
             handler: InternalHandler(
-                claims: claims, warmUp: WarmUp(claims: claims, commands: commands, user: user),
+                claims: claims,
+                warmUp: WarmUp(
+                    claims: claims, commands: commands, handler: publicHandler, stateDirectory: settings.stateDirectory),
                 setup: workspace.setup, clock: SystemWallClock(),
                 metrics: supervision.metrics(commands, registry, terminals)))
     }
@@ -112,8 +114,9 @@ package struct Sidekick: Sendable {
             await supervision.resume(in: claimed.compute)
         }
         announce(Ready(listen: listen, internal: internalListen))
+        commands.prepareFirst(in: claims.current?.compute ?? .unclaimed(of: user))
         // Not in a sandbox, where mapping it again is slow, and would fall into the first request.
-        if MemoryGauge.detect() == .descendants { try OwnLimits.releaseText() }
+        if MemoryGauge.here == .descendants { try OwnLimits.releaseText() }
         // What an earlier process was given and did not finish.
         if let claimed = claims.current { workspace.setup.start(claimed.setup, in: claimed.compute) }
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -90,6 +90,14 @@ package struct ComputeContext: Sendable {
     }
 }
 
+extension ComputeContext {
+    /// For what is done before anybody has claimed it.
+    static func unclaimed(of user: UserIdentity) -> ComputeContext {
+        ComputeContext(
+            computeID: .random(), env: [:], directory: user.home, user: user, url: "", portURLTemplate: nil)
+    }
+}
+
 /// An account that a process is started as.
 package struct UserIdentity: Hashable, Codable, Sendable {
     package let name: String

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import NIOHTTP1
 import SidekickService
+import Subprocess
 import Testing
 
 /// A file system that fills up under the real executable. Only who may mount one can run this.
@@ -33,6 +34,24 @@ struct FullDiskTests {
             #expect(try await place.command("echo fine").stdout == "fine\n")
             #expect(try await write("kept", "newer").status == 201)
             #expect(try await place.authorized(.GET, "/files/disk/kept?content=true").text("content") == "newer")
+        }
+        disk.unmount()
+    }
+
+    @Test func aClaimThatDoesNotFitIsRefusedAndLeavesTheMemberFree() async throws {
+        let place = try SidekickPlace()
+        let disk = try TinyDisk(at: place.path + "/state")
+        let killed = try await place.run(ending: .kill) { place in
+            let refused = try await place.claim(env: ["LARGE": String(repeating: "x", count: TinyDisk.bytes * 2)])
+            #expect(refused.status == 507)
+            #expect(refused.text("code") == "disk_full")
+            #expect(try await place.authorized(.GET, "/info").status == 503)
+            #expect(try await place.claim(env: [:]).status == 200)
+        }
+        #expect(killed == .signaled(SIGKILL))
+        try await place.run { place in
+            let answer = try await place.command("echo -n ${LARGE:-none}")
+            #expect(answer.stdout == "none")
         }
         disk.unmount()
     }

@@ -30,8 +30,11 @@ struct SidekickExecutableTests {
             #expect(try FileManager.default.contentsOfDirectory(atPath: place.home) == [])
             #expect(try await place.send(.POST, "/internal/warm-up").status == 503, "not for users")
             #expect(try await place.send(.GET, "/internal/warm-up", to: place.internalListen).status == 405)
+            #expect(try await place.send(.GET, "/info", bearer: String(repeating: "0", count: 64)).status == 503)
             #expect(try await place.claim().status == 200)
             #expect(try await place.send(.POST, "/internal/warm-up", to: place.internalListen).status == 200)
+            let counted = try await place.metric("http_requests_total{class=\"2xx\"}")
+            #expect(counted == 0, "the rehearsal is nobody's request")
             #expect(place.errors == [])
         }
     }

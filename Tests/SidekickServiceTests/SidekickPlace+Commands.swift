@@ -35,6 +35,14 @@ extension SidekickPlace {
         return CommandAnswer(try await authorized(.POST, "/run/command", body: Self.body(command, fields)))
     }
 
+    /// Of the sandbox, without the shells that wait for a command: the shell that counts is one, the Sidekick another, and
+    /// zombies would count as well.
+    func processCount() async throws -> Int32? {
+        try await command(
+            "set -- /proc/[0-9]*; n=$#; for p; do grep -q 'waits for the nex[t]' $p/cmdline && n=$((n-1)); done; echo $n"
+        ).number
+    }
+
     /// The process that is tested: the parent of what it runs.
     func sidekickPID() async throws -> Int32 {
         let answer = try await command("echo $PPID")

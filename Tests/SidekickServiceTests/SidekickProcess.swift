@@ -173,11 +173,11 @@ final class SidekickPlace: Sendable {
     @discardableResult
     func claim(
         _ id: ComputeID? = nil, member: MemberName? = nil, lifetime: Duration = ClaimCredential.lifetime,
-        otherBody: Bool = false, portURLTemplate: String? = nil
+        otherBody: Bool = false, portURLTemplate: String? = nil, env: [String: String] = ["GREETING": "hello"]
     ) async throws -> Answer {
         let id = id ?? computeID
         let order = ClaimOrder(
-            computeId: id, generation: .first, secret: secret, env: ["GREETING": "hello"], directory: nil,
+            computeId: id, generation: .first, secret: secret, env: env, directory: nil,
             url: "http://localhost/s/\(id)", portURLTemplate: portURLTemplate, timeoutMs: 3_600_000)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]

@@ -27,6 +27,16 @@ struct WaitingShellTests {
         }
     }
 
+    @Test func oneWaitsForTheFirstCommandFromTheStart() async throws {
+        try await SidekickPlace().run { place in
+            try await eventually("a shell waits") { place.waitingShells(of: "").count == 1 }
+            let waiting = try #require(place.waitingShells(of: "").first)
+            try await place.claim()
+            let answer = try await place.authorized(.POST, "/run/command", body: #"{"command":"echo -n $$"}"#)
+            #expect(answer.data("stdout") == "\(waiting)")
+        }
+    }
+
     @Test func itIsShownAsWhatItRuns() async throws {
         try await Self.waiting { place, pid in
             let shown = try await place.command("tr '\\0' '|' < /proc/$$/cmdline; : a mark")
@@ -101,15 +111,16 @@ extension SidekickPlace {
         return try #require(waitingShells().first)
     }
 
-    static func isWaitingShell(_ pid: Int32) -> Bool {
-        let line = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
-        return String(decoding: line, as: UTF8.self).contains(": waits for the next command")
+    static func isWaitingShell(_ pid: Int32, of program: String = "") -> Bool {
+        let line = String(
+            decoding: FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data(), as: UTF8.self)
+        return line.hasPrefix(program) && line.contains("\0-c\0: waits for the next command")
     }
 
     /// Those of this place: its processes name its folder, which nobody else's do.
-    func waitingShells() -> [Int32] {
+    func waitingShells(of program: String = "/bin/sh") -> [Int32] {
         ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { name in
-            guard let pid = Int32(name), Self.isWaitingShell(pid),
+            guard let pid = Int32(name), Self.isWaitingShell(pid, of: program),
                 let folder = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(name)/cwd"),
                 folder == home
             else { return nil }

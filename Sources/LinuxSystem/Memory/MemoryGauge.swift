@@ -9,12 +9,12 @@ package enum MemoryGauge: Sendable {
     case descendants
 
     /// Which one is true here: gVisor says its name in the kernel's log.
-    package static func detect() -> MemoryGauge {
+    package static let here: MemoryGauge = {
         var log = [CChar](repeating: 0, count: 1 << 14)
         let count = clinux_read_kernel_log(&log, Int32(log.count))
         let text = log[..<max(0, Int(count))].map { UInt8(bitPattern: $0) }
         return String(decoding: text, as: UTF8.self).contains("gVisor") ? .sandbox : .descendants
-    }
+    }()
 
     /// - Returns: bytes; nil when the kernel does not say.
     package func used() -> Int? {

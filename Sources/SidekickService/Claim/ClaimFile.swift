@@ -1,41 +1,55 @@
+package import ComputeCore
 import FoundationEssentials
 import Glibc
 import LinuxSystem
+package import SidekickProtocol
 
-/// The claim on disk: `claim.json` in the state directory, mode 0600. Blocking.
-struct ClaimFile: Sendable {
-    let path: String
+/// The claim on disk: `claim.json` in the state directory, mode 0600, open and empty from the start, so that a claim, which
+/// somebody waits for, only writes it. Blocking.
+struct ClaimFile: ~Copyable, Sendable {
+    private let file: FileDescriptor
+    private let path: String
 
-    init(stateDirectory: String) { path = "\(stateDirectory)/claim.json" }
-
-    /// Beside the real one, to be written and removed.
-    init(rehearsalIn stateDirectory: String) { path = "\(stateDirectory)/rehearsal.json" }
-
-    /// - Returns: nil when there is none. A file that cannot be read is an error, never "unclaimed": somebody's
-    ///   compute must not be given to somebody else.
-    func load() throws -> ClaimRecord? {
-        let bytes: [UInt8]
-        do throws(LinuxSystemError) {
-            (_, bytes) = try FileTree.read(path, limit: RequestBody.maxBytes * 2)
-        } catch  where error.code == .notFound {
-            return nil
-        }
-        return try JSONDecoder().decode(ClaimRecord.self, from: Data(bytes))
+    init(in stateDirectory: String, name: String = "claim.json") throws(LinuxSystemError) {
+        path = "\(stateDirectory)/\(name)"
+        let file = try FileDescriptor.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+        try FileDescriptor.open(stateDirectory, O_RDONLY | O_DIRECTORY).sync(stateDirectory)
+        self.file = file
     }
 
-    /// Returns when the record would survive a loss of power. On failure nothing of it is left.
+    /// - Returns: nil when nobody has claimed. What cannot be read is an error, never "unclaimed": somebody's compute must
+    ///   not be given to somebody else.
+    func load() throws -> ClaimRecord? {
+        let bytes = try file.readAll(upTo: RequestBody.maxBytes * 2, path)
+        return bytes.isEmpty ? nil : try JSONDecoder().decode(ClaimRecord.self, from: Data(bytes))
+    }
+
+    /// Into a file that is empty. Returns when the record would survive a loss of power. On failure nothing of it is left.
     func save(_ record: ClaimRecord) throws {
         let encoded = try JSONEncoder().encode(record)
         do {
-            try encoded.withUnsafeBytes { (bytes) throws -> Void in
-                _ = try FileTree.write(path, bytes, newFileMode: 0o600)
-            }
+            try encoded.withUnsafeBytes { (bytes) throws -> Void in try file.write(bytes, path) }
+            try file.sync(path)
         } catch {
-            // The rename may have happened before what failed (the directory's fsync).
-            remove()
+            ftruncate(file.raw, 0)
+            lseek(file.raw, 0, SEEK_SET)
             throw error
         }
     }
 
     func remove() { unlink(path) }
+}
+
+/// An accepted claim, as it is kept on disk.
+package struct ClaimRecord: Codable, Hashable, Sendable {
+    package var order: ClaimOrder
+    /// Of the body as it was sent: "the same claim again" means the same bytes.
+    package var bodySHA256: String
+
+    package init(order: ClaimOrder, bodySHA256: String) {
+        self.order = order
+        self.bodySHA256 = bodySHA256
+    }
+
+    package var computeID: ComputeID { order.computeId }
 }

@@ -3,21 +3,17 @@ import Crypto
 import FoundationEssentials
 import Glibc
 import LinuxSystem
-import NIOPosix
 import SidekickProtocol
 import Synchronization
 
-/// Takes the one claim of this member. Shell of `ClaimState`.
-///
-/// Claims run one after the other on a thread of their own, so that each finds the one before it either on the disk
-/// or failed.
+/// Takes the one claim of this member. There is no way back, in this process or the next one over the same directory.
 final class ClaimService: Sendable {
     private let settings: SidekickSettings
     private let user: UserIdentity
     private let image: [String: String]
     private let file: ClaimFile
-    private let state: Mutex<ClaimState>
-    private let thread = NIOThreadPool(numberOfThreads: 1)
+    /// Who has it. Held while a claim is written, so that the next one finds it either on the disk or failed.
+    private let record: Mutex<ClaimRecord?>
     /// Settled once at the claim, so that no request has to put it together.
     private let context: Mutex<ClaimedContext?>
 
@@ -33,33 +29,29 @@ final class ClaimService: Sendable {
         self.settings = settings
         self.user = user
         self.image = image
-        file = ClaimFile(stateDirectory: settings.stateDirectory)
+        file = try ClaimFile(in: settings.stateDirectory)
         let record = try file.load()
-        state = Mutex(record.map { .claimed($0) } ?? .unclaimed)
+        self.record = Mutex(record)
         context = Mutex(record.map { Self.context($0.order, user, image) })
-        thread.start()
     }
 
     var current: ClaimedContext? { context.withLock { $0 } }
 
     var protocolState: SidekickState {
-        let record = state.withLock { $0.claimed }
+        let record = record.withLock { $0 }
         return SidekickState(
             member: settings.member, computeId: record?.computeID, generation: record?.order.generation,
             version: SidekickVersion.current)
     }
 
-    func claim(credential: String?, body: [UInt8], now: WallTime) async throws {
-        let record = try verified(credential, body, now)
-        do {
-            try await thread.runIfActive { try self.take(record) }
-        } catch is CancellationError {
-            throw Problem.unavailable("the Sidekick is shutting down")
-        }
+    /// **Blocks** for as long as the disk takes, which nobody else waits for: before its claim a member serves nobody.
+    func claim(credential: String?, body: [UInt8], now: WallTime) throws {
+        try take(try verified(credential, body, now))
     }
 
     /// All that a claim does but the claiming; nothing of it stays.
-    func rehearse() async throws {
+    /// - Returns: what it would have left, with its secret.
+    func rehearse() throws -> (ClaimedContext, secret: String) {
         let order = ClaimOrder(
             computeId: .random(), generation: Generation(1), secret: String(repeating: "0", count: 64), env: [:],
             directory: nil, url: "http://localhost", portURLTemplate: nil)
@@ -71,12 +63,10 @@ final class ClaimService: Sendable {
         _ = try? verified(try credential.signed(with: Curve25519.Signing.PrivateKey()), body, WallTime(milliseconds: 0))
         let record = ClaimRecord(
             order: try ClaimOrder.read(try RequestBody.parse(body)), bodySHA256: SHA256.hash(data: body).hex)
-        let file = ClaimFile(rehearsalIn: settings.stateDirectory)
-        try await thread.runIfActive {
-            _ = Self.context(record.order, self.user, self.image)
-            try file.save(record)
-            file.remove()
-        }
+        let file = try ClaimFile(in: settings.stateDirectory, name: "rehearsal.json")
+        defer { file.remove() }
+        try file.save(record)
+        return (Self.context(record.order, user, image), order.secret)
     }
 
     private func verified(_ credential: String?, _ body: [UInt8], _ now: WallTime) throws(Problem) -> ClaimRecord {
@@ -106,24 +96,20 @@ final class ClaimService: Sendable {
         Problem(status: 403, code: .forbidden, message: message)
     }
 
-    /// Blocking, on the one claim thread.
     private func take(_ record: ClaimRecord) throws {
-        switch state.withLock({ $0.claimRequested(record) }) {
-        case .answerClaimed: return
-        case .answerAlreadyClaimed:
-            throw Problem(status: 409, code: "already_claimed", message: "this member belongs to another compute")
-        case .waitForRecording:
-            // Cannot come: this thread is the only one that records.
-            throw Problem.unavailable("another claim is being recorded")
-        case .record(let record):
+        try self.record.withLock { current in
+            // Again, because its answer was lost.
+            guard current != record else { return }
+            guard current == nil else {
+                throw Problem(status: 409, code: "already_claimed", message: "this member belongs to another compute")
+            }
             do {
                 let context = Self.context(record.order, user, image)
                 try makeDirectory(context.compute.directory)
                 try file.save(record)
                 self.context.withLock { $0 = context }
-                state.withLock { $0.recorded() }
+                current = record
             } catch {
-                state.withLock { $0.recordFailed() }
                 SidekickLog.write(.error, "claim failed", ["reason": "\(error)"])
                 guard let error = error as? LinuxSystemError else { throw error }
                 guard error.code.isDiskFull else {

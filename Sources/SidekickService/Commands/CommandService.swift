@@ -76,6 +76,11 @@ package final class CommandService: Sendable {
             stderr: texts.stderr, duration: duration, ranOutOfMemory: command.child.ranOutOfMemory, timedOut: timedOut)
     }
 
+    /// The shell of the first command starts now, while whoever sends it is still on the way.
+    func prepareFirst(in compute: ComputeContext) {
+        launcher.prepareNext(like: PreparedCommand(CommandRequest(command: ":"), in: compute).order)
+    }
+
     /// Returns when the next command's shell waits for it.
     func nextIsReady(within limit: Duration) async { await launcher.waiting?.settle(within: limit) }
 

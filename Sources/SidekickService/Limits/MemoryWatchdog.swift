@@ -5,7 +5,7 @@ import LinuxSystem
 enum MemoryWatchdog {
     /// Never ends; sleeps, without a timer, whenever nothing runs below this process.
     static func start(limit: Int, reaper: Reaper) throws(LinuxSystemError) {
-        let gauge = MemoryGauge.detect()
+        let gauge = MemoryGauge.here
         try OwnThread.start("memory") {
             var watch = MemoryWatch(limit: limit)
             while true {

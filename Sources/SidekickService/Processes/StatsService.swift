@@ -26,7 +26,7 @@ final class StatsService: Sendable {
     }
 
     private let memoryLimit: Int?
-    private let gauge = MemoryGauge.detect()
+    private let gauge = MemoryGauge.here
     private let began = ContinuousClock.now
     private let threads: ScanThreads
     private let reaper: Reaper

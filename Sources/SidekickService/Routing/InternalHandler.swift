@@ -49,7 +49,7 @@ struct InternalHandler: HTTPHandler {
             throw Problem(status: 413, code: .tooLarge, message: "the claim is too large")
         }
         let credentials = exchange.head.headers[ClaimCredential.header]
-        try await claims.claim(
+        try claims.claim(
             credential: credentials.count == 1 ? credentials[0] : nil, body: Array(body.readableBytesView),
             now: clock.now())
         // Not waited for: how it goes is told by `/ready`.

@@ -7,7 +7,7 @@ import NIOHTTP1
 /// In this order: an unclaimed member answers nothing but `/health`; then the credential; and only a caller who has
 /// shown one learns which paths exist.
 struct PublicHandler: HTTPHandler {
-    let claims: ClaimService
+    let claimed: @Sendable () -> ClaimService.ClaimedContext?
     let children: ChildService
     let routes: SidekickRoutes
     let counters: RequestCounters
@@ -30,7 +30,7 @@ struct PublicHandler: HTTPHandler {
             try await AnswerWriter.write(ServiceRoutes.health(), to: exchange, id)
             return 200
         }
-        guard let claimed = claims.current else {
+        guard let claimed = claimed() else {
             throw Problem.unavailable("this member has not been claimed yet")
         }
         let match = routes.find(head.method, target.path)
@@ -56,6 +56,11 @@ struct PublicHandler: HTTPHandler {
             try await AnswerWriter.write(answer, to: exchange, id)
             return answer.status
         }
+    }
+
+    /// As for a claim that is not there, and counted by nobody.
+    func rehearsing(_ claimed: ClaimService.ClaimedContext) -> PublicHandler {
+        PublicHandler(claimed: { claimed }, children: children, routes: routes, counters: RequestCounters())
     }
 
     private func authenticate(_ head: HTTPRequestHead, _ claimed: ClaimService.ClaimedContext) throws(Problem) {
