@@ -112,6 +112,11 @@ package final class HTTPExchange: Sendable {
         try await connection.line.write(parts: parts)
     }
 
+    fileprivate func send(_ region: FileRegion) async throws {
+        guard try state.withLock({ try $0.writeFile(region.readableBytes) }) else { return }
+        try await connection.line.write(region)
+    }
+
     var response: ResponseState { state.withLock { $0 } }
 }
 
@@ -121,6 +126,13 @@ package struct HTTPResponseWriter: Sendable {
 
     package func write(_ bytes: ByteBuffer) async throws {
         try await exchange.perform { try $0.write(bytes) }
+    }
+
+    /// Some of a file, from the kernel's cache to the socket without a way through us. Only for answers with a
+    /// Content-Length, and in parts of a size that a slow peer takes in reasonable time.
+    /// - Throws: also when the file becomes shorter; the connection is closed then.
+    package func write(_ region: FileRegion) async throws {
+        try await exchange.send(region)
     }
 
     package func finish(trailers: HTTPHeaders? = nil) async throws {

@@ -19,6 +19,10 @@ package final class HTTPServer: Sendable {
         var socketPath: String?
     }
 
+    /// Grow while bodies come, so that these cost few calls, and shrink again.
+    private static let receiveBuffers = AdaptiveRecvByteBufferAllocator(
+        minimum: 64, initial: 2048, maximum: 256 << 10)
+
     /// Enough for a burst while the event loops are busy; the kernel's own limit is usually higher.
     private static let backlog: CInt = 1024
 
@@ -67,6 +71,7 @@ package final class HTTPServer: Sendable {
         let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: Self.backlog)
             .childChannelOption(.autoRead, value: false)
+            .childChannelOption(.recvAllocator, value: Self.receiveBuffers)
         let initializer: @Sendable (any Channel) -> EventLoopFuture<ServerConnection> = { channel in
             channel.eventLoop.makeCompletedFuture {
                 var local = listen

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOWebSocket
@@ -32,11 +33,43 @@ final class Line: Sendable {
     func write(_ buffers: ByteBuffer...) async throws { try await write(parts: buffers) }
 
     func write<Part: Sendable>(parts: [Part]) async throws {
-        guard let last = parts.last else { return }
+        guard !parts.isEmpty else { return }
         let promise = channel.eventLoop.makePromise(of: Void.self)
+        send(parts, promise)
+        try await Self.translating {
+            try await withTaskCancellationHandler {
+                try await promise.futureResult.get()
+            } onCancel: {
+                // Completing a promise a second time does nothing, so the write may still end as it likes.
+                promise.fail(CancellationError())
+            }
+        }
+    }
+
+    /// Some of a file. Whoever owns the file may close it when this returns, so a cancelled caller waits too, for the
+    /// connection's end.
+    func write(_ region: FileRegion) async throws {
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        send([region], promise)
+        // What the file no longer has by then would be tried again for ever.
+        let watch = channel.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) {
+            [channel] _ in
+            if region.isCutOff { channel.close(promise: nil) }
+        }
+        defer { watch.cancel() }
+        try await Self.translating {
+            try await withTaskCancellationHandler {
+                try await promise.futureResult.get()
+            } onCancel: { [channel] in
+                channel.close(promise: nil)
+            }
+        }
+    }
+
+    private func send<Part: Sendable>(_ parts: [Part], _ promise: EventLoopPromise<Void>) {
         channel.eventLoop.execute { [channel, stallTimeout] in
             for part in parts.dropLast() { channel.write(part, promise: nil) }
-            channel.writeAndFlush(last, promise: promise)
+            channel.writeAndFlush(parts[parts.count - 1], promise: promise)
             // Nearly every write is taken at once and needs no timer.
             let outcome = promise.futureResult.assumeIsolated()
             var isTaken = false
@@ -47,13 +80,11 @@ final class Line: Sendable {
             }
             outcome.whenComplete { _ in timer.cancel() }
         }
+    }
+
+    private static func translating(_ writing: () async throws -> Void) async throws {
         do {
-            try await withTaskCancellationHandler {
-                try await promise.futureResult.get()
-            } onCancel: {
-                // Completing a promise a second time does nothing, so the write may still end as it likes.
-                promise.fail(CancellationError())
-            }
+            try await writing()
         } catch let error as CancellationError {
             throw error
         } catch {
@@ -79,5 +110,14 @@ final class Line: Sendable {
     func close() async {
         channel.close(promise: nil)
         try? await channel.closeFuture.get()
+    }
+}
+
+extension FileRegion {
+    /// The file ends before it.
+    fileprivate var isCutOff: Bool {
+        var info = stat()
+        let status = try? fileHandle.withUnsafeFileDescriptor { fstat($0, &info) }
+        return status != 0 || info.st_size < endIndex
     }
 }

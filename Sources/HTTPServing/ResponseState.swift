@@ -109,6 +109,18 @@ struct ResponseState {
         }
     }
 
+    /// Some of a file. Framing lies around the parts of a body in all answers but those with a length.
+    /// - Returns: false when the answer has no body.
+    mutating func writeFile(_ count: Int) throws -> Bool {
+        switch phase {
+        case .streaming(.none): return false
+        case .streaming(.length(let left)) where count <= left:
+            phase = .streaming(.length(left: left - count))
+            return true
+        default: throw HTTPServingError(.invalidState, "no response with a Content-Length is open for so many bytes")
+        }
+    }
+
     mutating func finish(trailers: HTTPHeaders?) throws -> [ByteBuffer] {
         guard case .streaming(let framing) = phase else {
             throw HTTPServingError(.invalidState, "no response is open")

@@ -57,11 +57,16 @@ package struct FileDescriptor: ~Copyable {
         }
     }
 
-    /// As `read`, without waiting for a disk.
-    /// - Returns: nil when it would have to, or nobody can say whether.
-    package func readCached(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) -> Int? {
-        let count = clinux_read_cached(raw, buffer.baseAddress, buffer.count, off_t(offset))
-        return count < 0 ? nil : count
+    package enum Presence: Sendable { case cached, notCached, unknown }
+
+    /// Whether reading a part waits for no disk, judged by its two ends.
+    package func presence(of part: Range<Int64>) -> Presence {
+        var byte: UInt8 = 0
+        for offset in [part.lowerBound, part.upperBound - 1] {
+            guard clinux_read_cached(raw, &byte, 1, off_t(offset)) < 0 else { continue }
+            return errno == EAGAIN ? .notCached : .unknown
+        }
+        return .cached
     }
 
     /// To the end, but no more than `limit` bytes.

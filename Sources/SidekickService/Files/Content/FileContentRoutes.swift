@@ -99,26 +99,27 @@ struct FileContentRoutes: Sendable {
         return item == tag || item == "W/\(tag)"
     }
 
-    /// The next piece is read while the last one is on its way; no more than two are in memory.
+    /// From the kernel's cache to the socket. What is not in the cache yet is fetched while the part before it is on its way.
     private func stream(
         _ file: OpenedFile, _ part: Range<Int64>, to writer: HTTPResponseWriter, as user: UserIdentity
     ) async throws {
-        var offset = part.lowerBound
-        var (current, spare) = (OpenedFile.Piece(), OpenedFile.Piece())
-        try await files.read(file, into: current, at: offset, upTo: part.upperBound - offset, as: user)
-        while offset < part.upperBound {
-            let bytes = current.bytes
-            // Shorter than it was: the length is announced, so only breaking off tells the truth.
-            guard bytes.readableBytes > 0 else {
-                throw HTTPServingError(.invalidState, "the file became shorter while it was read")
-            }
-            offset += Int64(bytes.readableBytes)
-            let (next, following) = (offset, spare)
-            async let isRead: Void = files.read(
-                file, into: following, at: next, upTo: part.upperBound - next, as: user)
-            try await writer.write(bytes)
-            try await isRead
-            (current, spare) = (spare, current)
+        // It borrows the descriptor: every write has ended when this returns, in whatever way.
+        let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: file.file.raw)
+        defer { _ = try? handle.takeDescriptorOwnership() }
+        let scratch = OpenedFile.Piece()
+        var pace = DownloadPace()
+        var current = pace.next(of: part, at: part.lowerBound)
+        try await files.fetch(file, current, through: scratch, as: user)
+        while !current.isEmpty {
+            let start = ContinuousClock.now
+            let (region, next) = (current, pace.next(of: part, at: current.upperBound))
+            async let isFetched: Void = files.fetch(file, next, through: scratch, as: user)
+            try await writer.write(
+                FileRegion(
+                    fileHandle: handle, readerIndex: Int(region.lowerBound), endIndex: Int(region.upperBound)))
+            pace.sent(in: ContinuousClock.now - start)
+            try await isFetched
+            current = next
         }
         try await writer.finish()
     }

@@ -1,5 +1,6 @@
 import ComputeCore
 import Glibc
+import HTTPServing
 import LinuxSystem
 import NIOCore
 import Synchronization
@@ -40,18 +41,6 @@ struct OpenedFile: Sendable {
         try piece.fill(upTo: limit) { (bytes) throws(LinuxSystemError) in
             try file.descriptor.read(into: bytes, at: offset, path)
         }
-    }
-
-    /// As `read`, on any thread: it does not wait for a disk.
-    /// - Returns: false when it would have to.
-    func readCached(into piece: Piece, at offset: Int64, upTo limit: Int64) -> Bool {
-        var isThere = false
-        try? piece.fill(upTo: limit) { (bytes) throws(LinuxSystemError) in
-            let count = file.descriptor.readCached(into: bytes, at: offset)
-            isThere = count != nil
-            return count ?? 0
-        }
-        return isThere
     }
 
     /// Room for a part of a file, used again and again: new memory for each would cost more than the reading, since the kernel
@@ -105,9 +94,28 @@ extension FileService {
     func read(
         _ file: OpenedFile, into piece: OpenedFile.Piece, at offset: Int64, upTo limit: Int64, as user: UserIdentity
     ) async throws {
-        if file.readCached(into: piece, at: offset, upTo: limit) { return }
         try await perform(file.path, user) { () throws(LinuxSystemError) in
             try file.read(into: piece, at: offset, upTo: limit)
+        }
+    }
+
+    /// Returns when the part is in the kernel's cache, so that sending it from an event loop holds nobody else up.
+    /// - Throws: when the file became shorter: its length is announced, so only breaking off tells the truth.
+    func fetch(
+        _ file: OpenedFile, _ part: Range<Int64>, through scratch: OpenedFile.Piece, as user: UserIdentity
+    ) async throws {
+        guard !part.isEmpty else { return }
+        switch file.file.descriptor.presence(of: part) {
+        case .cached: break
+        // gVisor reads from its host's cache or its host's disk, and does not tell which.
+        case .unknown where MemoryGauge.here == .sandbox: break
+        case .notCached, .unknown:
+            for offset in stride(from: part.lowerBound, to: part.upperBound, by: OpenedFile.pieceBytes) {
+                try await read(file, into: scratch, at: offset, upTo: part.upperBound - offset, as: user)
+            }
+        }
+        guard try file.file.descriptor.status(file.path).st_size >= part.upperBound else {
+            throw HTTPServingError(.invalidState, "the file became shorter while it was read")
         }
     }
 }
