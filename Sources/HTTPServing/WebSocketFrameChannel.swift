@@ -8,6 +8,8 @@ package struct WebSocketFrameChannel: Sendable {
     /// The peer's frames, still masked as they came. A frame above the size limit ends it with `NIOWebSocketError`.
     package var inbound: Frames { Frames(line: line) }
     package var eventLoop: any EventLoop { line.channel.eventLoop }
+    /// Of the connection's event loop, for tasks that are no children of the one that serves it.
+    package var executor: any TaskExecutor { LoopExecutor(line.channel.eventLoop) }
     /// The peer's frames wait for us rather than we for them.
     package var isInboundWaiting: Bool { !line.inbound.isEmpty }
 

@@ -96,8 +96,8 @@ package final class WebSocketConnection: Sendable {
             done.completeWithTask { await self.intervalPassed() }
             return done.futureResult
         }
-        Task {
-            await read(maxMessageBytes: maxMessageBytes)
+        Task(executorPreference: frames.executor) {
+            await self.read(maxMessageBytes: maxMessageBytes)
             pings.cancel()
         }
     }

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxSystem
+import Synchronization
 import Testing
 
 @Suite struct TerminalTests {
@@ -37,6 +38,55 @@ import Testing
 }
 
 @Suite struct DescriptorStreamTests {
+    /// The terminal itself shows what is typed here.
+    @Test func anEchoIsThereWhenTheWriteThatWaitsForItReturnsAndLaterOutputStillComes() async throws {
+        let terminal = try PseudoTerminal.open(.standard)
+        defer { closeDescriptor(terminal.slave) }
+        let received = Mutex("")
+        let stream = try DescriptorStream(
+            adopting: terminal.master, poller: try Poller.start(), maxPendingInput: 100
+        ) { event in
+            if case .bytes(let bytes) = event {
+                received.withLock { $0 += String(decoding: bytes, as: UTF8.self) }
+            }
+        }
+        for key in ["k", "l"] {
+            received.withLock { $0 = "" }
+            #expect(stream.write(key.utf8, awaitingEcho: .seconds(10)))
+            #expect(received.withLock { $0 } == key)
+        }
+        #expect(write(terminal.slave, "later", 5) == 5)
+        let deadline = ContinuousClock.now + .seconds(10)
+        while received.withLock({ $0 }) != "llater", ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        #expect(received.withLock { $0 } == "llater")
+    }
+
+    @Test func aWriteWithoutAnEchoWaitsNoLongerThanItMay() async throws {
+        let pipe = try SocketEnds()
+        let stream = try DescriptorStream(
+            adopting: pipe.ours, poller: try Poller.start(), maxPendingInput: 100
+        ) { _ in }
+        #expect(stream.write("k".utf8, awaitingEcho: .milliseconds(20)))
+        var byte: UInt8 = 0
+        #expect(read(pipe.theirs, &byte, 1) == 1 && byte == UInt8(ascii: "k"))
+        close(pipe.theirs)
+        // The end is no echo, and nothing to wait for.
+        #expect(stream.write("l".utf8, awaitingEcho: .seconds(100)))
+    }
+
+    private struct SocketEnds {
+        let ours: Int32
+        let theirs: Int32
+
+        init() throws {
+            var ends: [Int32] = [-1, -1]
+            try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+            (ours, theirs) = (ends[0], ends[1])
+        }
+    }
+
     @Test func finishDeliversWhatIsThereAlthoughTheWriterStaysOpen() async throws {
         let pipe = try Pipe.open()
         let received = AsyncStream.makeStream(of: Int.self)

@@ -55,16 +55,32 @@ package final class DescriptorStream: Sendable {
     /// When the last bytes came.
     package var lastBytes: ContinuousClock.Instant { state.withLock { $0.lastBytes } }
 
+    /// - Parameter echo: how long to wait for an answer, **blocking**: what a terminal shows of a key comes within
+    ///   microseconds, and read here it saves two switches between threads, which take longer than that.
     /// - Returns: false when the other side has not read for so long that there is no room; nothing was taken.
-    package func write(_ bytes: some Collection<UInt8>) -> Bool {
+    package func write(_ bytes: some Collection<UInt8>, awaitingEcho echo: Duration = .zero) -> Bool {
         state.withLock { state in
             guard state.descriptor >= 0 else { return true }
             guard state.pendingInput.count - state.pendingStart + bytes.count <= maxPendingInput else { return false }
             state.pendingInput += bytes
+            let waits = echo > .zero && !state.isPaused
+            // Else the poller's thread would be woken as well.
+            if waits, let token = state.token { poller.arm(state.descriptor, token, []) }
             flush(&state)
-            arm(&state)
+            goOn(after: waits ? readEcho(&state, within: echo) : 0, &state)
             return true
         }
+    }
+
+    private func readEcho(_ state: inout State, within limit: Duration) -> Int {
+        let deadline = ContinuousClock.now + limit
+        while state.descriptor >= 0 {
+            let count = read(&state, upTo: 1 << 16)
+            if count > 0 || ContinuousClock.now >= deadline { return count }
+            // Whoever answers may need this very core.
+            sched_yield()
+        }
+        return 0
     }
 
     /// Delivers what is there now, on the caller's thread.
@@ -97,10 +113,13 @@ package final class DescriptorStream: Sendable {
             guard state.descriptor >= 0 else { return }
             flush(&state)
             // A share, then the next descriptor's turn.
-            let count = read(&state, upTo: 1 << 18)
-            let pause = pause(count)
-            if pause > .zero { paused(for: pause, &state) } else { arm(&state) }
+            goOn(after: read(&state, upTo: 1 << 18), &state)
         }
+    }
+
+    private func goOn(after count: Int, _ state: inout State) {
+        let pause = count > 0 ? pause(count) : .zero
+        if pause > .zero { paused(for: pause, &state) } else { arm(&state) }
     }
 
     /// The descriptor is not armed meanwhile, so the kernel holds back whoever writes.

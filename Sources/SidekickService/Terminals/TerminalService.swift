@@ -131,9 +131,14 @@ package final class TerminalService: Sendable {
         return OutputText(kept.piece, encoding, isLast: kept.isLast)
     }
 
+    /// What one key or a few, pressed together, send.
+    private static let mostKeyBytes = 16
+    /// A program that shows what is typed does so within this, or is busy.
+    private static let echoTime: Duration = .microseconds(100)
+
     /// - Returns: false when the program has not read its input for so long that there is no room; nothing was taken.
     package func write(_ input: some Collection<UInt8>, to id: TerminalID) throws(Problem) -> Bool {
-        try running(id).stream.write(input)
+        try running(id).stream.write(input, awaitingEcho: input.count <= Self.mostKeyBytes ? Self.echoTime : .zero)
     }
 
     package func resize(_ id: TerminalID, to size: TerminalSize) throws(Problem) {
