@@ -59,7 +59,7 @@ package final class HTTPExchange: Sendable {
 
     /// The whole body, or `bodyTooLarge`.
     package func collectBody(upTo maxBytes: Int) async throws -> ByteBuffer {
-        if let length = head.headers.first(name: "content-length").flatMap(MessageRules.length), length > maxBytes {
+        if let bodyLength, bodyLength > maxBytes {
             throw HTTPServingError(.bodyTooLarge, "the body has more than \(maxBytes) bytes")
         }
         return try await body.collect(upTo: maxBytes)
@@ -69,8 +69,8 @@ package final class HTTPExchange: Sendable {
     package func respond(
         status: HTTPResponseStatus, headers: HTTPHeaders = [:], body: ByteBuffer? = nil
     ) async throws {
-        try await perform { [leftover = leftover(goesOnReading: false)] response in
-            if leftover == .tooMuch { response.closeBeforeStart() }
+        try await perform { [keeps = keepsConnection(goesOnReading: false)] response in
+            if !keeps { response.closeBeforeStart() }
             return try response.respond(status: status, headers: headers, body: body)
         }
     }
@@ -80,27 +80,26 @@ package final class HTTPExchange: Sendable {
         status: HTTPResponseStatus, headers: HTTPHeaders = [:]
     ) async throws -> HTTPResponseWriter {
         // Whoever streams an answer may well read meanwhile, unless it is a refusal.
-        try await perform { [leftover = leftover(goesOnReading: status.code < 400)] response in
-            if leftover == .tooMuch { response.closeBeforeStart() }
+        try await perform { [keeps = keepsConnection(goesOnReading: status.code < 400)] response in
+            if !keeps { response.closeBeforeStart() }
             return [try response.start(status: status, headers: headers)]
         }
         return HTTPResponseWriter(exchange: self)
     }
 
-    private enum Leftover { case readAway, tooMuch }
-
-    /// What becomes of the part of the request's body that nobody has read yet. The head of the answer has to say when it
-    /// costs the connection: a client that is told so does not send its next request into it.
-    private func leftover(goesOnReading: Bool) -> Leftover {
+    /// Whether the part of the request's body that nobody has read yet can be read away. The head of the answer has to say when
+    /// it costs the connection: a client that is told so does not send its next request into it.
+    private func keepsConnection(goesOnReading: Bool) -> Bool {
         let reader = body.reader
-        guard MessageRules.hasBody(head), !reader.ended else { return .readAway }
+        guard MessageRules.hasBody(head), !reader.ended else { return true }
         // Without our 100 the client may or may not send the body: nobody can tell what comes next.
-        if expectsContinue, !reader.wasRead { return .tooMuch }
-        guard let length = head.headers.first(name: "content-length").flatMap(MessageRules.length) else {
-            return goesOnReading ? .readAway : .tooMuch
-        }
-        return length - reader.bytesRead > connection.limits.maxDrainBytes ? .tooMuch : .readAway
+        if expectsContinue, !reader.wasRead { return false }
+        guard let bodyLength else { return goesOnReading }
+        return bodyLength - reader.bytesRead <= connection.limits.maxDrainBytes
     }
+
+    /// As announced.
+    private var bodyLength: Int? { head.headers.first(name: "content-length").flatMap(MessageRules.length) }
 
     /// One step of the response and its bytes on the wire.
     func perform(_ step: (inout ResponseState) throws -> [ByteBuffer]) async throws {

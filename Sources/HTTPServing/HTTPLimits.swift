@@ -20,8 +20,8 @@ package struct HTTPLimits: Sendable {
     /// What a cancelled handler gets for its last words, before the connection closes under it. Longer than writing a
     /// close frame takes, and short, because a shutdown waits for it after its deadline.
     package var goodbyeTimeout: Duration
-    /// How long one write may wait for a peer that does not read, in answers, tunnels and WebSockets alike. Writes are
-    /// small (a part of a stream, some 64 KiB at most), so this bounds standstill and not slowness.
+    /// How long one write may wait for a peer that takes neither all of it nor 64 KiB of it, in answers, tunnels and WebSockets
+    /// alike: this bounds standstill and not slowness.
     package var stallTimeout: Duration
 
     /// As long as the contract lets an answer take to begin. A download that somebody paused for minutes goes on.

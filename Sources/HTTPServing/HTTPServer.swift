@@ -72,6 +72,8 @@ package final class HTTPServer: Sendable {
             .serverChannelOption(.backlog, value: Self.backlog)
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.recvAllocator, value: Self.receiveBuffers)
+            // More than one of them before anybody is asked whether he wants it is memory that nobody counts.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
         let initializer: @Sendable (any Channel) -> EventLoopFuture<ServerConnection> = { channel in
             channel.eventLoop.makeCompletedFuture {
                 var local = listen

@@ -16,9 +16,10 @@ enum InboundPart: Sendable {
 final class Line: Sendable {
     let channel: any Channel
     let inbound: BoundedQueue<InboundPart>
-    /// A write that the kernel has not taken by then closes the connection: the peer has stopped reading, and would
-    /// otherwise hold both ends of a proxied stream for as long as it likes.
+    /// When the kernel takes neither the rest of a write nor `leastProgress` in that time, the connection is closed: the peer has
+    /// stopped reading, and would otherwise hold both ends of a proxied stream for as long as it likes.
     private let stallTimeout: TimeAmount
+    private static let leastProgress = 64 << 10
 
     init(channel: any Channel, inbound: BoundedQueue<InboundPart>, stallTimeout: Duration) {
         self.channel = channel
@@ -75,8 +76,11 @@ final class Line: Sendable {
             var isTaken = false
             outcome.whenComplete { _ in isTaken = true }
             guard !isTaken else { return }
-            let timer = channel.eventLoop.assumeIsolated().scheduleTask(in: stallTimeout) {
-                channel.close(promise: nil)
+            let left = NIOLoopBoundBox(channel.waitingBytes, eventLoop: channel.eventLoop)
+            let timer = channel.eventLoop.scheduleRepeatedTask(initialDelay: stallTimeout, delay: stallTimeout) { _ in
+                let now = channel.waitingBytes
+                if now > left.value - Self.leastProgress { channel.close(promise: nil) }
+                left.value = now
             }
             outcome.whenComplete { _ in timer.cancel() }
         }
@@ -111,6 +115,11 @@ final class Line: Sendable {
         channel.close(promise: nil)
         try? await channel.closeFuture.get()
     }
+}
+
+extension Channel {
+    /// What was written and the kernel has not taken.
+    fileprivate var waitingBytes: Int { (try? syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
 }
 
 extension FileRegion {

@@ -104,7 +104,7 @@ import Testing
 }
 
 /// A temporary file that is open for sending.
-private final class SentFile: Sendable {
+final class SentFile: Sendable {
     private let handle: NIOFileHandle
     private let path = "/tmp/sent-\(UUID().uuidString)"
 

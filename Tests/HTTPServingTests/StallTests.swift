@@ -27,6 +27,29 @@ import WebSockets
         }
     }
 
+    @Test func peerThatReadsSlowlyIsNotCut() async throws {
+        let bytes = 16 << 20
+        let file = try SentFile([UInt8](repeating: 7, count: bytes))
+        try await withServer(
+            limits: HTTPLimits(stallTimeout: .milliseconds(500)),
+            { exchange in
+                let writer = try await exchange.startResponse(status: .ok, headers: ["Content-Length": "\(bytes)"])
+                try await writer.write(file.region(0..<bytes))
+                try await writer.finish()
+            }
+        ) { endpoint, _ in
+            let peer = try await RawPeer.connect(endpoint)
+            try await peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            _ = try await peer.read(through: "\r\n\r\n")
+            // Far longer than a standstill may last, all in all.
+            for _ in 0..<16 {
+                #expect(try await peer.read(bytes: 1 << 20).readableBytes == 1 << 20)
+                try await Task.sleep(for: .milliseconds(150))
+            }
+            try await peer.close()
+        }
+    }
+
     @Test func closingAWebSocketDoesNotWaitForAPeerThatDoesNotRead() async throws {
         let closed = Expectation<Bool>()
         try await withServer({ exchange in

@@ -63,6 +63,8 @@ package struct PendingFile: ~Copyable {
         self.parent = parent
         self.file = file
         size = Int64(info.st_size)
+        // What is there was acknowledged, and so is on the disk.
+        writtenBack = size
         isKept = true
     }
 

@@ -24,17 +24,17 @@ struct ClaimFile: ~Copyable, Sendable {
         return bytes.isEmpty ? nil : try JSONDecoder().decode(ClaimRecord.self, from: Data(bytes))
     }
 
-    /// Into a file that is empty. Returns when the record would survive a loss of power. On failure nothing of it is left.
+    /// Into an empty file. Returns when the record would survive a loss of power; whoever gets an error clears the file.
     func save(_ record: ClaimRecord) throws {
         let encoded = try JSONEncoder().encode(record)
-        do {
-            try encoded.withUnsafeBytes { (bytes) throws -> Void in try file.write(bytes, path) }
-            try file.sync(path)
-        } catch {
-            ftruncate(file.raw, 0)
-            lseek(file.raw, 0, SEEK_SET)
-            throw error
-        }
+        try encoded.withUnsafeBytes { (bytes) throws -> Void in try file.write(bytes, path) }
+        try file.sync(path)
+    }
+
+    /// Returns when nothing of it would survive a loss of power.
+    func clear() throws(LinuxSystemError) {
+        guard ftruncate(file.raw, 0) == 0, lseek(file.raw, 0, SEEK_SET) == 0 else { throw .last("clear", path) }
+        try file.sync(path)
     }
 
     func remove() { unlink(path) }

@@ -12,13 +12,21 @@ final class ClaimService: Sendable {
     private let user: UserIdentity
     private let image: [String: String]
     private let file: ClaimFile
-    /// Who has it. Held while a claim is written, so that the next one finds it either on the disk or failed.
-    private let record: Mutex<ClaimRecord?>
+    /// Held while a claim is written, so that the next one finds it either on the disk or failed.
+    private let holder: Mutex<Holder>
     /// Settled once at the claim, so that no request has to put it together.
     private let context: Mutex<ClaimedContext?>
 
+    private enum Holder {
+        case nobody
+        case compute(ClaimRecord)
+        /// A claim failed, and may be on the disk for all that.
+        case unknown
+    }
+
     struct ClaimedContext: Sendable {
         let compute: ComputeContext
+        let generation: Generation
         let secretDigest: SHA256.Digest
         let setup: JSONValue?
     }
@@ -31,16 +39,16 @@ final class ClaimService: Sendable {
         self.image = image
         file = try ClaimFile(in: settings.stateDirectory)
         let record = try file.load()
-        self.record = Mutex(record)
+        holder = Mutex(record.map(Holder.compute) ?? .nobody)
         context = Mutex(record.map { Self.context($0.order, user, image) })
     }
 
     var current: ClaimedContext? { context.withLock { $0 } }
 
     var protocolState: SidekickState {
-        let record = record.withLock { $0 }
+        let claimed = current
         return SidekickState(
-            member: settings.member, computeId: record?.computeID, generation: record?.order.generation,
+            member: settings.member, computeId: claimed?.compute.computeID, generation: claimed?.generation,
             version: SidekickVersion.current)
     }
 
@@ -65,6 +73,8 @@ final class ClaimService: Sendable {
             order: try ClaimOrder.read(try RequestBody.parse(body)), bodySHA256: SHA256.hash(data: body).hex)
         let file = try ClaimFile(in: settings.stateDirectory, name: "rehearsal.json")
         defer { file.remove() }
+        // What a rehearsal that was cut off may have left.
+        try file.clear()
         try file.save(record)
         return (Self.context(record.order, user, image), order.secret)
     }
@@ -97,26 +107,41 @@ final class ClaimService: Sendable {
     }
 
     private func take(_ record: ClaimRecord) throws {
-        try self.record.withLock { current in
+        try holder.withLock { holder in
+            switch holder {
+            case .nobody: break
             // Again, because its answer was lost.
-            guard current != record else { return }
-            guard current == nil else {
+            case .compute(record): return
+            case .compute:
                 throw Problem(status: 409, code: "already_claimed", message: "this member belongs to another compute")
+            case .unknown: throw Self.notRecorded
             }
             do {
                 let context = Self.context(record.order, user, image)
                 try makeDirectory(context.compute.directory)
-                try file.save(record)
+                try save(record, &holder)
                 self.context.withLock { $0 = context }
-                current = record
             } catch {
                 SidekickLog.write(.error, "claim failed", ["reason": "\(error)"])
                 guard let error = error as? LinuxSystemError else { throw error }
-                guard error.code.isDiskFull else {
-                    throw Problem(status: 500, code: .internalError, message: "the claim could not be recorded")
-                }
+                guard error.code.isDiskFull else { throw Self.notRecorded }
                 throw Problem(status: 507, code: .diskFull, message: "the disk is full: the claim was not recorded")
             }
+        }
+    }
+
+    private static let notRecorded = Problem(
+        status: 500, code: .internalError, message: "the claim could not be recorded")
+
+    private func save(_ record: ClaimRecord, _ holder: inout Holder) throws {
+        do {
+            try file.save(record)
+            holder = .compute(record)
+        } catch {
+            holder = .unknown
+            try file.clear()
+            holder = .nobody
+            throw error
         }
     }
 
@@ -143,7 +168,7 @@ final class ClaimService: Sendable {
                 computeID: order.computeId, env: image.merging(order.env) { _, later in later }, directory: directory,
                 user: user, url: order.url,
                 portURLTemplate: order.portURLTemplate, timeoutMs: order.timeoutMs),
-            secretDigest: SHA256.hash(data: Array(order.secret.utf8)), setup: order.setup)
+            generation: order.generation, secretDigest: SHA256.hash(data: Array(order.secret.utf8)), setup: order.setup)
     }
 }
 

@@ -85,7 +85,7 @@ package final class WaitingShells: Sendable {
 
     /// One like the order's will wait, if there is room. **Blocks** as a start does.
     func prepare(like order: ProcessOrder) {
-        guard Self.bytes(of: order) != nil else { return }
+        guard Self.suits(order) else { return }
         let key = Key(order)
         let start = OneShot<WaitingShell?>()
         let isDue = places.withLock { places -> Bool in
@@ -146,14 +146,19 @@ package final class WaitingShells: Sendable {
         places.withLock { $0[Key(order)] = .unable }
     }
 
-    /// nil: it is not `<path> -c <text>`, or too long, or has variables that are read before the library runs.
-    private static func bytes(of order: ProcessOrder) -> [UInt8]? {
+    /// Whether it is `<path> -c <text>`, and has no variables that are read before the library runs.
+    private static func suits(_ order: ProcessOrder) -> Bool {
         guard order.arguments.count == 3, order.arguments[1] == "-c", order.program.contains("/"),
-            let directory = order.directory, case .newSession = order.group, order.firstNUL == nil,
-            !order.environment.keys.contains(where: { name in
-                ["LD_", "GLIBC_", "MALLOC_"].contains { name.hasPrefix($0) }
-            })
-        else { return nil }
+            order.directory != nil, case .newSession = order.group, order.firstNUL == nil
+        else { return false }
+        return !order.environment.keys.contains { name in
+            ["LD_", "GLIBC_", "MALLOC_"].contains { name.hasPrefix($0) }
+        }
+    }
+
+    /// nil: it does not suit, or is too long.
+    private static func bytes(of order: ProcessOrder) -> [UInt8]? {
+        guard suits(order), let directory = order.directory else { return nil }
         var bytes: [UInt8] = []
         for text in [order.arguments[2], directory] + order.environment.map({ "\($0.key)=\($0.value)" }) {
             bytes += text.utf8

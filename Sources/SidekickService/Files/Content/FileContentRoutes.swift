@@ -107,17 +107,14 @@ struct FileContentRoutes: Sendable {
         let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: file.file.raw)
         defer { _ = try? handle.takeDescriptorOwnership() }
         let scratch = OpenedFile.Piece()
-        var pace = DownloadPace()
-        var current = pace.next(of: part, at: part.lowerBound)
+        var current = OpenedFile.portion(of: part, at: part.lowerBound)
         try await files.fetch(file, current, through: scratch, as: user)
         while !current.isEmpty {
-            let start = ContinuousClock.now
-            let (region, next) = (current, pace.next(of: part, at: current.upperBound))
+            let (region, next) = (current, OpenedFile.portion(of: part, at: current.upperBound))
             async let isFetched: Void = files.fetch(file, next, through: scratch, as: user)
             try await writer.write(
                 FileRegion(
                     fileHandle: handle, readerIndex: Int(region.lowerBound), endIndex: Int(region.upperBound)))
-            pace.sent(in: ContinuousClock.now - start)
             try await isFetched
             current = next
         }

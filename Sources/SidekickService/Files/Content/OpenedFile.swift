@@ -36,6 +36,14 @@ struct OpenedFile: Sendable {
         lastModified = Self.httpDate(info.modifiedSeconds)
     }
 
+    /// What goes out at once: every portion costs some calls, which are dear in gVisor.
+    private static let portionBytes: Int64 = 4 << 20
+
+    /// The portion of `whole` that begins at `offset`; empty behind its end.
+    static func portion(of whole: Range<Int64>, at offset: Int64) -> Range<Int64> {
+        offset..<min(whole.upperBound, offset + portionBytes)
+    }
+
     /// Fills `piece` with what comes from there; empty at the end.
     func read(into piece: Piece, at offset: Int64, upTo limit: Int64) throws(LinuxSystemError) {
         try piece.fill(upTo: limit) { (bytes) throws(LinuxSystemError) in
