@@ -31,7 +31,7 @@ import WebSockets
         let bytes = 16 << 20
         let file = try SentFile([UInt8](repeating: 7, count: bytes))
         try await withServer(
-            limits: HTTPLimits(stallTimeout: .milliseconds(500)),
+            limits: HTTPLimits(stallTimeout: .milliseconds(1500)),
             { exchange in
                 let writer = try await exchange.startResponse(status: .ok, headers: ["Content-Length": "\(bytes)"])
                 try await writer.write(file.region(0..<bytes))
@@ -44,7 +44,7 @@ import WebSockets
             // Far longer than a standstill may last, all in all.
             for _ in 0..<16 {
                 #expect(try await peer.read(bytes: 1 << 20).readableBytes == 1 << 20)
-                try await Task.sleep(for: .milliseconds(150))
+                try await Task.sleep(for: .milliseconds(200))
             }
             try await peer.close()
         }
