@@ -128,7 +128,7 @@ package struct HTTPResponseWriter: Sendable {
     }
 
     /// Some of a file, from the kernel's cache to the socket without a way through us. Only for answers with a
-    /// Content-Length, and in parts of a size that a slow peer takes in reasonable time.
+    /// Content-Length.
     /// - Throws: also when the file becomes shorter; the connection is closed then.
     package func write(_ region: FileRegion) async throws {
         try await exchange.send(region)

@@ -24,7 +24,7 @@ struct WarmUp: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
             do {
-                // The second one is run by the shell that waits since the first.
+                // Twice: the first may come before the shell that was started ahead has begun to wait.
                 for _ in 0..<2 {
                     try await smallestCommand(at: endpoint, secret, as: claimed.compute.user)
                     // What is frozen from here on has it, too.

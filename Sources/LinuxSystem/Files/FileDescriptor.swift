@@ -59,7 +59,7 @@ package struct FileDescriptor: ~Copyable {
 
     package enum Presence: Sendable { case cached, notCached, unknown }
 
-    /// Whether reading a part waits for no disk, judged by a byte of every 128 KiB, which is what kernels read at least at once.
+    /// Whether reading a part waits for no disk, judged by a byte of every 128 KiB, the usual read-ahead.
     package func presence(of part: Range<Int64>) -> Presence {
         var byte: UInt8 = 0
         for offset in Array(stride(from: part.lowerBound, to: part.upperBound, by: 128 << 10)) + [part.upperBound - 1] {
