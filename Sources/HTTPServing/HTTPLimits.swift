@@ -30,7 +30,7 @@ package struct HTTPLimits: Sendable {
     package init(
         maxHeaderBytes: Int = 64 * 1024, maxHeaderFields: Int = 256, headerTimeout: Duration = .seconds(10),
         idleTimeout: Duration = .seconds(120), maxConnections: Int = 10_000, maxDrainBytes: Int = 256 * 1024,
-        lingerTimeout: Duration = .seconds(2), goodbyeTimeout: Duration = .milliseconds(250),
+        lingerTimeout: Duration = .seconds(5), goodbyeTimeout: Duration = .milliseconds(250),
         stallTimeout: Duration = HTTPLimits.defaultStallTimeout
     ) {
         self.maxHeaderBytes = maxHeaderBytes
