@@ -19,7 +19,7 @@ SOURCES  := Package.swift Sources Tests cmd Benchmarks/Package.swift Benchmarks/
 # Targets that start processes, containers or whole systems: slower, and not needed to see that a change is sound.
 # Each runs in a process of its own, one after the other, so that none starves another one's deadlines; those that put the
 # machine under stress (suites named so) run last, alone.
-SLOW_TESTS := LinuxHostTests GVisorTests OCIImagesTests SidekickServiceTests LocalRuntimeTests CompositionTests
+SLOW_TESTS := PostgresStoreTests LinuxHostTests GVisorTests OCIImagesTests SidekickServiceTests LocalRuntimeTests CompositionTests
 # So many tests of a process at once: more of them, with the processes they start, only starve each other's deadlines.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 8
 # The base image that tests run computes from, kept between runs.

@@ -80,7 +80,8 @@ let package = Package(
         library(
             "Composition",
             [
-                "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "ServiceHost",
+                "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "PostgresClient",
+                "ServiceHost",
                 "OCIImages", "LinuxHost", "HTTPServing", "ComputeRuntime", "ComputeDomain", "EventSourcing",
                 "APIContract", "SidekickProtocol",
                 "Auth", "ComputeCore", argumentParser, logging, lifecycle, unixSignals, asyncHTTPClient, crypto,
@@ -110,7 +111,7 @@ let package = Package(
             ]),
 
         // T3: adapters
-        library("SQLStore", ["ComputeDomain", "EventSourcing", "ComputeCore", grdb, logging]),
+        library("SQLStore", ["ComputeDomain", "EventSourcing", "PostgresClient", "ComputeCore", grdb, logging]),
         library(
             "LocalRuntime",
             [
@@ -133,6 +134,7 @@ let package = Package(
         library("LinuxHost", ["CLinux", "ComputeCore", crypto, subprocess, systemPackage]),
         library("GVisor", ["LinuxHost", "ComputeCore", subprocess, systemPackage]),
         library("OCIImages", ["LinuxHost", "ComputeCore", crypto]),
+        library("PostgresClient", ["CPostgres", logging]),
         library("ServiceHost", [logging, lifecycle, configuration]),
 
         // T1: vocabulary
@@ -147,12 +149,14 @@ let package = Package(
         library("ComputeCore", []),
         .target(name: "CLinux"),
         .systemLibrary(name: "CZlib"),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
 
         // Doubles and contract suites that several test targets share
         .target(
             name: "TestSupport",
             dependencies: [
-                "ComputeDomain", "EventSourcing", "ComputeRuntime", "SidekickProtocol", "ComputeCore", crypto,
+                "ComputeDomain", "EventSourcing", "ComputeRuntime", "SidekickProtocol", "PostgresClient", "ComputeCore",
+                crypto,
             ],
             path: "Tests/TestSupport", swiftSettings: strict),
 
@@ -178,6 +182,14 @@ let package = Package(
         tests(
             "SQLStoreTests",
             ["SQLStore", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", grdb, logging]),
+        tests("PostgresClientTests", ["PostgresClient"]),
+        tests(
+            "PostgresStoreTests",
+            [
+                "SQLStore", "PostgresClient", "APIService", "APIContract", "Auth", "ComputeDomain", "EventSourcing",
+                "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, crypto, logging,
+                nio("NIOCore"),
+            ]),
         tests(
             "LocalRuntimeTests",
             [

@@ -3,21 +3,22 @@ import Synchronization
 /// Wakes readers of a log when it grows: what `waitForEvents` of every store in one process stands on.
 ///
 /// It only says "look again". Whoever missed a signal reads one timeout later, so losing one loses nothing.
-package final class AppendSignal: Sendable {
+/// - Parameter Place: what a store counts its log by.
+package final class AppendSignal<Place: Comparable & Sendable>: Sendable {
     private struct State {
-        var latest: Int64
+        var latest: Place
         var nextWaiter = 0
-        var waiters: [Int: (after: Int64, wake: CheckedContinuation<Void, Never>)] = [:]
+        var waiters: [Int: (after: Place, wake: CheckedContinuation<Void, Never>)] = [:]
     }
     private let state: Mutex<State>
 
-    /// - Parameter latest: the last position of the log now.
-    package init(latest: Int64) { state = Mutex(State(latest: latest)) }
+    /// - Parameter latest: the last place of the log now.
+    package init(latest: Place) { state = Mutex(State(latest: latest)) }
 
     /// To be called after the commit is durable, never under a lock of the store.
-    package func advance(to position: Int64) {
+    package func advance(to place: Place) {
         let woken = state.withLock { state in
-            state.latest = max(state.latest, position)
+            state.latest = max(state.latest, place)
             let due = state.waiters.filter { $0.value.after < state.latest }
             for id in due.keys { state.waiters[id] = nil }
             return due.values.map(\.wake)
@@ -25,17 +26,17 @@ package final class AppendSignal: Sendable {
         for waiter in woken { waiter.resume() }
     }
 
-    /// Returns when the log has grown past `position`, `timeout` is over, or the task is cancelled.
-    package func wait(past position: Int64, timeout: Duration) async {
+    /// Returns when the log has grown past `place`, `timeout` is over, or the task is cancelled.
+    package func wait(past place: Place, timeout: Duration) async {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.suspend(past: position) }
+            group.addTask { await self.suspend(past: place) }
             group.addTask { try? await Task.sleep(for: timeout) }
             await group.next()
             group.cancelAll()
         }
     }
 
-    private func suspend(past position: Int64) async {
+    private func suspend(past place: Place) async {
         let id = state.withLock { state in
             state.nextWaiter += 1
             return state.nextWaiter
@@ -45,8 +46,8 @@ package final class AppendSignal: Sendable {
                 // A cancellation marks the task before its handler runs, and the handler needs the same lock: either
                 // it is seen here, or the handler finds the waiter.
                 let now = state.withLock { state in
-                    if Task.isCancelled || state.latest > position { return true }
-                    state.waiters[id] = (position, continuation)
+                    if Task.isCancelled || state.latest > place { return true }
+                    state.waiters[id] = (place, continuation)
                     return false
                 }
                 if now { continuation.resume() }

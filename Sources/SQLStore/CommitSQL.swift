@@ -1,12 +1,11 @@
 import ComputeCore
 import ComputeDomain
 import EventSourcing
-import GRDB
 
 /// One commit inside a transaction that someone else opened. On any other outcome than `.committed` the caller rolls
 /// back what it did so far.
 struct CommitSQL {
-    let db: Database
+    let db: any SQLConnection
 
     func apply(_ commit: Commit) throws -> CommitOutcome {
         var recorded: [RecordedEvent] = []
@@ -44,18 +43,20 @@ struct CommitSQL {
     private func insert(_ event: NewEvent, of append: StreamAppend, version: Int, commit: Commit, metadata: String)
         throws -> RecordedEvent
     {
-        try db.run(
+        let position = try db.readRows(
             sql: """
                 INSERT INTO events (stream_id, version, group_id, type, data, metadata, occurred_at)
                 VALUES (:stream, :version, :group, :type, :data, :metadata, :occurred_at)
+                RETURNING global_position
                 """,
             arguments: [
                 "stream": append.stream.rawValue, "version": version, "group": append.group.rawValue,
                 "type": event.type, "data": try jsonText(event.data), "metadata": metadata,
                 "occurred_at": commit.occurredAt.milliseconds,
-            ])
+            ]
+        ) { try $0.required("global_position") as Int64 }[0]
         return RecordedEvent(
-            position: db.lastInsertedRowID, stream: append.stream, version: version, group: append.group,
+            position: position, stream: append.stream, version: version, group: append.group,
             type: event.type, data: event.data, metadata: commit.metadata, occurredAt: commit.occurredAt)
     }
 
@@ -110,15 +111,18 @@ struct CommitSQL {
 
     /// - Returns: false when it would rise above its limit.
     private func move(_ move: CounterMove) throws -> Bool {
-        let value = try counter(move.counter) + move.delta
-        if move.delta > 0, let limit = move.limit, value > limit { return false }
-        try db.run(
+        // Added by the database, which lets nobody else at the row until this commit is through: what was read before
+        // could be out of date.
+        let value = try db.readRows(
             sql: """
-                INSERT INTO counters (group_id, name, value) VALUES (:group, :name, :value)
-                ON CONFLICT (group_id, name) DO UPDATE SET value = excluded.value
+                INSERT INTO counters (group_id, name, value) VALUES (:group, :name, :delta)
+                ON CONFLICT (group_id, name) DO UPDATE SET value = counters.value + excluded.value
+                RETURNING value
                 """,
-            arguments: ["group": move.counter.group.rawValue, "name": move.counter.name, "value": value])
-        return true
+            arguments: ["group": move.counter.group.rawValue, "name": move.counter.name, "delta": move.delta]
+        ) { try $0.required("value") as Int64 }[0]
+        guard move.delta > 0, let limit = move.limit else { return true }
+        return value <= limit
     }
 
     private func put(_ row: PrivateRow, at now: WallTime) throws {

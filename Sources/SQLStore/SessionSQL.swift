@@ -1,11 +1,10 @@
 import ComputeCore
 import ComputeDomain
 import EventSourcing
-import GRDB
 
 /// The read model of session tokens.
 struct SessionSQL {
-    let db: Database
+    let db: any SQLConnection
 
     /// What an event changes here.
     func update(_ event: RecordedEvent) throws {
@@ -40,16 +39,17 @@ struct SessionSQL {
     }
 
     func revokedCount(of id: ComputeID, at time: WallTime) throws -> Int {
-        try Int.fetchOne(
-            db,
+        try db.readRows(
             sql: """
-                SELECT count(*) FROM session_summaries
+                SELECT count(*) AS count FROM session_summaries
                 WHERE compute_id = :id AND expires_at > :time AND revoked_at IS NOT NULL
-                """, arguments: ["id": id.rawValue, "time": time.milliseconds]) ?? 0
+                """, arguments: ["id": id.rawValue, "time": time.milliseconds]
+        ) { try $0.required("count") as Int }[0]
     }
 
     func noteUses(_ uses: [SessionID: WallTime]) throws {
-        for (id, time) in uses {
+        // In one order, so that two who note the same tokens never wait for each other.
+        for (id, time) in uses.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             try db.run(
                 sql: """
                     UPDATE session_summaries SET last_used_at = :time
@@ -59,7 +59,7 @@ struct SessionSQL {
         }
     }
 
-    private func rows(_ conditions: String, _ arguments: StatementArguments) throws -> [SessionSummary] {
+    private func rows(_ conditions: String, _ arguments: SQLArguments) throws -> [SessionSummary] {
         try db.readRows(
             sql: "SELECT \(Self.columns.joined(separator: ", ")) FROM session_summaries WHERE \(conditions)",
             arguments: arguments, SessionSummary.init(row:))
@@ -82,7 +82,7 @@ struct SessionSQL {
 }
 
 extension SessionSummary {
-    fileprivate func arguments() throws -> StatementArguments {
+    fileprivate func arguments() throws -> SQLArguments {
         [
             "session_id": id.rawValue, "compute_id": grant.computeID.rawValue, "group_id": group.rawValue,
             // As JSON, because a text of SQLite is read up to its first NUL.
@@ -92,7 +92,7 @@ extension SessionSummary {
         ]
     }
 
-    fileprivate init(row: Row) throws {
+    fileprivate init(row: any SQLRow) throws {
         let createdAt = WallTime(milliseconds: try row.required("created_at"))
         self.init(
             id: try row.requiredParsed("session_id") { SessionID($0) }, group: GroupID(try row.required("group_id")),

@@ -1,11 +1,10 @@
 import ComputeCore
 import ComputeDomain
 import EventSourcing
-import GRDB
 
 /// The read model's table.
 struct SummarySQL {
-    let db: Database
+    let db: any SQLConnection
 
     func summary(_ id: ComputeID, in group: GroupID?) throws -> ComputeSummary? {
         try rows(
@@ -14,12 +13,12 @@ struct SummarySQL {
         .first
     }
 
-    func page(in group: GroupID, matching filter: SummaryFilter, after cursor: EventSourcing.Cursor?, limit: Int) throws
+    func page(in group: GroupID, matching filter: SummaryFilter, after cursor: Cursor?, limit: Int) throws
         -> SummaryPage
     {
         let limit = min(max(limit, 1), 1000)
         var conditions = "group_id = :group"
-        var arguments: StatementArguments = ["group": group.rawValue, "limit": limit + 1]
+        var arguments: SQLArguments = ["group": group.rawValue, "limit": limit + 1]
         if let cursor {
             let place = try SummaryCursor(cursor)
             conditions += " AND (created_at, compute_id) < (:created_at, :id)"
@@ -28,7 +27,8 @@ struct SummarySQL {
         if let states = filter.states {
             // The names are the enumeration's own, so they can stand in the text.
             let names = states.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")
-            conditions += " AND state IN (\(names))"
+            // An empty list is no SQL; nobody is in no state.
+            conditions += names.isEmpty ? " AND 1 = 0" : " AND state IN (\(names))"
         }
         if let namespace = filter.namespace {
             conditions += " AND namespace = :namespace"
@@ -59,7 +59,7 @@ struct SummarySQL {
             ["id": id?.rawValue ?? "", "limit": max(limit, 0)])
     }
 
-    private func rows(_ conditions: String, _ arguments: StatementArguments) throws -> [ComputeSummary] {
+    private func rows(_ conditions: String, _ arguments: SQLArguments) throws -> [ComputeSummary] {
         try db.readRows(
             sql: "SELECT \(Self.columns.joined(separator: ", ")) FROM compute_summaries WHERE \(conditions)",
             arguments: arguments, ComputeSummary.init(row:))
@@ -83,7 +83,7 @@ struct SummarySQL {
 }
 
 extension ComputeSummary {
-    fileprivate func arguments() throws -> StatementArguments {
+    fileprivate func arguments() throws -> SQLArguments {
         [
             "compute_id": id.rawValue, "group_id": group.rawValue, "name": name, "namespace": namespace,
             "metadata": try jsonText(metadata), "directory": directory, "timeout_ms": timeout.wholeMilliseconds,
@@ -95,7 +95,7 @@ extension ComputeSummary {
         ]
     }
 
-    fileprivate init(row: Row) throws {
+    fileprivate init(row: any SQLRow) throws {
         self.init(
             id: try row.requiredParsed("compute_id") { ComputeID($0) }, group: GroupID(try row.required("group_id")),
             name: try row.optional("name"), namespace: try row.optional("namespace"),

@@ -23,7 +23,7 @@ struct CursorTests {
     }
 
     @Test func aSignalWakesOnlyThoseItIsNewFor() async {
-        let signal = AppendSignal(latest: 5)
+        let signal = AppendSignal<Int64>(latest: 5)
         let clock = ContinuousClock()
         // Already past: returns at once, far before its timeout.
         #expect(await clock.measure { await signal.wait(past: 4, timeout: .seconds(30)) } < .seconds(10))
@@ -34,7 +34,7 @@ struct CursorTests {
     }
 
     @Test func aCancelledWaiterReturns() async {
-        let signal = AppendSignal(latest: 0)
+        let signal = AppendSignal<Int64>(latest: 0)
         let elapsed = await ContinuousClock().measure {
             let task = Task { await signal.wait(past: 0, timeout: .seconds(30)) }
             task.cancel()

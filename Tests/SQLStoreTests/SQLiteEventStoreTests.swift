@@ -175,9 +175,3 @@ struct SQLiteEventStoreTests {
         }
     }
 }
-
-extension CommitOutcome {
-    fileprivate var isCommitted: Bool {
-        if case .committed = self { true } else { false }
-    }
-}

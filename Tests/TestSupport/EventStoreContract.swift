@@ -65,7 +65,7 @@ extension EventStore {
 }
 
 extension CommitOutcome {
-    var isCommitted: Bool {
+    package var isCommitted: Bool {
         if case .committed = self { true } else { false }
     }
 }

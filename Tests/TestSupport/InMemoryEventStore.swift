@@ -6,7 +6,7 @@ import Synchronization
 /// The event store and its read model in memory: what services are tested on, and the contract suite's reference.
 package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSummaries {
     private let state = Mutex(State())
-    private let signal = AppendSignal(latest: 0)
+    private let signal = AppendSignal<Int64>(latest: 0)
 
     package init() {}
 

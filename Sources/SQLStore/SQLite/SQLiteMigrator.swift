@@ -2,17 +2,17 @@ import ComputeCore
 import EventSourcing
 import GRDB
 
-/// Brings a database to the schema of this version, or refuses it.
+/// Brings a database file to the schema of this version, or refuses it.
 ///
 /// Everything happens in one transaction that holds the write lock from its start, so that two processes that start
 /// at once do it once, and a crash in the middle leaves the database as it was.
-struct Migrator {
-    var migrations = Migration.all
+struct SQLiteMigrator {
+    var migrations = Migration.sqlite
 
     func migrate(_ db: Database, now: WallTime) throws {
         try db.inTransaction(.immediate) {
             let applied = try applied(db)
-            try check(applied)
+            try AppliedMigration.check(applied, against: migrations)
             for migration in migrations.dropFirst(applied.count) {
                 try db.execute(sql: migration.sql)
                 try db.execute(
@@ -29,14 +29,14 @@ struct Migrator {
         }
     }
 
-    private func applied(_ db: Database) throws -> [(number: Int64, checksum: String)] {
+    private func applied(_ db: Database) throws -> [AppliedMigration] {
         if try db.tableExists("schema_migrations") {
-            return try db.readRows(sql: "SELECT number, checksum FROM schema_migrations ORDER BY number") { row in
-                (try row.required("number"), try row.required("checksum"))
-            }
+            return try AppliedMigration.all(in: SQLiteConnection(db: db))
         }
         // A file of some other program is not ours to write into.
-        let tables = try db.readRows(sql: "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~'") {
+        let tables = try SQLiteConnection(db: db).readRows(
+            sql: "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+        ) {
             try $0.required("name") as String
         }
         guard tables.isEmpty else {
@@ -52,22 +52,5 @@ struct Migrator {
                 ) STRICT
                 """)
         return []
-    }
-
-    private func check(_ applied: [(number: Int64, checksum: String)]) throws(EventStoreError) {
-        if let newest = applied.last, newest.number > Int64(migrations.last?.number ?? 0) {
-            throw EventStoreError(
-                .corrupt,
-                """
-                the database has schema \(newest.number), this version knows up to \(migrations.last?.number ?? 0): \
-                it was written by a newer version, which is the one to start
-                """)
-        }
-        for (migration, found) in zip(migrations, applied) {
-            guard found.number == Int64(migration.number), found.checksum == migration.checksum else {
-                throw EventStoreError(
-                    .corrupt, "schema step \(found.number) of the database is not the one that this version knows")
-            }
-        }
     }
 }

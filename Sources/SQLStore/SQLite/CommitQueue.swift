@@ -71,7 +71,7 @@ final class CommitQueue: Sendable {
         var result: CommitResult = .failure(EventStoreError(.unavailable, "the commit was not carried out"))
         do {
             try db.inSavepoint {
-                let outcome = try CommitSQL(db: db).apply(commit)
+                let outcome = try CommitSQL(db: SQLiteConnection(db: db)).apply(commit)
                 result = .success(outcome)
                 if case .committed = outcome { return .commit }
                 return .rollback

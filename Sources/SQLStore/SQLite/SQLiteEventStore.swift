@@ -1,5 +1,5 @@
 package import ComputeCore
-package import ComputeDomain
+import ComputeDomain
 import Dispatch
 package import EventSourcing
 import GRDB
@@ -7,10 +7,10 @@ import GRDB
 /// The event store in one SQLite file: the default, where one process is enough.
 ///
 /// Nothing here blocks the threads that async code runs on: GRDB has a queue for writing and a pool for reading.
-package final class SQLiteEventStore: EventStore, ComputeSummaries, SessionSummaries {
+package final class SQLiteEventStore: SQLEventStore {
     private let pool: DatabasePool
     private let commits: CommitQueue
-    private let signal: AppendSignal
+    private let signal: AppendSignal<Int64>
 
     private init(pool: DatabasePool, lastPosition: Int64) {
         self.pool = pool
@@ -43,8 +43,9 @@ package final class SQLiteEventStore: EventStore, ComputeSummaries, SessionSumma
             guard try Int.fetchOne(db, sql: "PRAGMA synchronous") == 2 else {
                 throw EventStoreError(.unavailable, "the database does not offer durable commits")
             }
-            try Migrator().migrate(db, now: now)
-            return SQLiteEventStore(pool: pool, lastPosition: try EventSQL(db: db).lastPosition())
+            try SQLiteMigrator().migrate(db, now: now)
+            return SQLiteEventStore(
+                pool: pool, lastPosition: try SQLiteLog(db: SQLiteConnection(db: db)).lastPosition())
         }
     }
 
@@ -63,17 +64,15 @@ package final class SQLiteEventStore: EventStore, ComputeSummaries, SessionSumma
         }
     }
 
-    private func read<T: Sendable>(_ work: @escaping @Sendable (Database) throws -> T) async throws(EventStoreError)
-        -> T
+    package func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T)
+        async throws(EventStoreError) -> T
     {
         do {
-            return try await pool.read(work)
+            return try await pool.read { try work(SQLiteConnection(db: $0)) }
         } catch {
             throw EventStoreError(translating: error)
         }
     }
-
-    // MARK: - EventStore
 
     package func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
         let outcome = try await commits.commit(commit)
@@ -81,15 +80,10 @@ package final class SQLiteEventStore: EventStore, ComputeSummaries, SessionSumma
         return outcome
     }
 
-    package func events(of stream: StreamID) async throws(EventStoreError) -> [RecordedEvent] {
-        try await read { try EventSQL(db: $0).events(of: stream) }
-    }
-
     package func events(after cursor: EventSourcing.Cursor?, matching filter: EventFilter, limit: Int)
-        async throws(EventStoreError)
-        -> EventPage
+        async throws(EventStoreError) -> EventPage
     {
-        try await read { try EventSQL(db: $0).page(after: cursor, matching: filter, limit: limit) }
+        try await read { try SQLiteLog(db: $0).page(after: cursor, matching: filter, limit: limit) }
     }
 
     package func waitForEvents(after cursor: EventSourcing.Cursor?, timeout: Duration) async {
@@ -97,65 +91,9 @@ package final class SQLiteEventStore: EventStore, ComputeSummaries, SessionSumma
         await signal.wait(past: start.position, timeout: timeout)
     }
 
-    package func holder(of key: UniqueKey) async throws(EventStoreError) -> UniqueHold? {
-        try await read { try CommitSQL(db: $0).holder(of: key) }
-    }
-
-    package func counter(_ name: CounterName) async throws(EventStoreError) -> Int64 {
-        try await read { try CommitSQL(db: $0).counter(name) }
-    }
-
-    package func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow? {
-        try await read { try CommitSQL(db: $0).privateRow(kind: kind, key: key) }
-    }
-
-    // MARK: - ComputeSummaries
-
-    package func summary(_ id: ComputeID, in group: GroupID?) async throws(EventStoreError) -> ComputeSummary? {
-        try await read { try SummarySQL(db: $0).summary(id, in: group) }
-    }
-
-    package func summaries(
-        in group: GroupID, matching filter: SummaryFilter, after cursor: EventSourcing.Cursor?, limit: Int
-    )
-        async throws(EventStoreError) -> SummaryPage
-    {
-        try await read { try SummarySQL(db: $0).page(in: group, matching: filter, after: cursor, limit: limit) }
-    }
-
-    package func named(_ name: String, namespace: String, in group: GroupID) async throws(EventStoreError)
-        -> ComputeSummary?
-    {
-        try await read { try SummarySQL(db: $0).named(name, namespace: namespace, in: group) }
-    }
-
-    package func running(expiringBefore time: WallTime, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
-        try await read { try SummarySQL(db: $0).running(expiringBefore: time, limit: limit) }
-    }
-
-    package func unended(after id: ComputeID?, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
-        try await read { try SummarySQL(db: $0).unended(after: id, limit: limit) }
-    }
-
-    // MARK: - SessionSummaries
-
-    package func session(_ id: SessionID) async throws(EventStoreError) -> SessionSummary? {
-        try await read { try SessionSQL(db: $0).session(id) }
-    }
-
-    package func sessions(of id: ComputeID, goodAt time: WallTime, limit: Int) async throws(EventStoreError)
-        -> [SessionSummary]
-    {
-        try await read { try SessionSQL(db: $0).sessions(of: id, goodAt: time, limit: limit) }
-    }
-
-    package func revokedSessionCount(of id: ComputeID, at time: WallTime) async throws(EventStoreError) -> Int {
-        try await read { try SessionSQL(db: $0).revokedCount(of: id, at: time) }
-    }
-
     package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
         do {
-            try await pool.write { try SessionSQL(db: $0).noteUses(uses) }
+            try await pool.write { try SessionSQL(db: SQLiteConnection(db: $0)).noteUses(uses) }
         } catch {
             throw EventStoreError(translating: error)
         }

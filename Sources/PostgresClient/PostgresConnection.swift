@@ -1,0 +1,206 @@
+import CPostgres
+import Glibc
+
+/// One connection, used by one thread. Everything on it has a deadline; whoever misses one has lost the connection.
+///
+/// libpq is used without blocking, with `poll` in between: its blocking calls have no deadlines.
+package final class PostgresConnection {
+    private let handle: OpaquePointer
+    private var statements = StatementNames()
+    /// False once a deadline passed or the peer is gone: what is read next could be the answer to something else.
+    package private(set) var isUsable = true
+
+    private init(handle: OpaquePointer) { self.handle = handle }
+
+    deinit { PQfinish(handle) }
+
+    var cancellation: PostgresCancellation? { PostgresCancellation(of: handle) }
+
+    /// The server's version, such as 150018.
+    package var serverVersion: Int { Int(PQserverVersion(handle)) }
+    package var isEncrypted: Bool { PQsslInUse(handle) != 0 }
+
+    // MARK: - Connecting
+
+    /// Names are resolved by the C library, which is not bound by the deadline.
+    package static func open(_ configuration: PostgresConfiguration, until deadline: ContinuousClock.Instant)
+        throws(PostgresError) -> PostgresConnection
+    {
+        let keywords = configuration.connectKeywords
+        let names = keywords.map { strdup($0.name) } + [nil]
+        let values = keywords.map { strdup($0.value) } + [nil]
+        defer { for text in names + values { free(text) } }
+        let handle = PQconnectStartParams(
+            names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, configuration.isURL ? 1 : 0)
+        guard let handle else { throw PostgresError(.unreachable, "libpq has no memory") }
+        let connection = PostgresConnection(handle: handle)
+        var status = PGRES_POLLING_WRITING
+        while status != PGRES_POLLING_OK {
+            guard status != PGRES_POLLING_FAILED, PQstatus(handle) != CONNECTION_BAD else {
+                throw PostgresError(.unreachable, connection.message)
+            }
+            do {
+                try connection.wait(for: status == PGRES_POLLING_READING ? POLLIN : POLLOUT, until: deadline)
+            } catch {
+                throw PostgresError(.unreachable, "no connection in time")
+            }
+            status = PQconnectPoll(handle)
+        }
+        guard PQsetnonblocking(handle, 1) == 0 else { throw PostgresError(.unreachable, connection.message) }
+        do {
+            try connection.run(script: configuration.sessionScript(), until: deadline)
+        } catch {
+            throw PostgresError(.unreachable, error.message, sqlState: error.sqlState)
+        }
+        return connection
+    }
+
+    /// Whether the server has not hung up while nothing was asked of it.
+    package var isAlive: Bool {
+        guard isUsable else { return false }
+        var descriptor = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
+        if poll(&descriptor, 1, 0) > 0 { _ = PQconsumeInput(handle) }
+        return PQstatus(handle) == CONNECTION_OK
+    }
+
+    // MARK: - Statements
+
+    /// One statement with `$1`, `$2` …; prepared once per connection.
+    @discardableResult
+    package func execute(
+        _ sql: String, _ parameters: [PostgresParameter] = [], until deadline: ContinuousClock.Instant
+    ) throws(PostgresError) -> PostgresResult {
+        let name: String
+        switch statements.use(of: sql) {
+        case .known(let known): name = known
+        case .new(let new, let forget):
+            if let forget { _ = try answer(to: PQsendQuery(handle, "DEALLOCATE \(forget)"), until: deadline) }
+            let types = parameters.map(\.type)
+            _ = try answer(to: PQsendPrepare(handle, new, sql, Int32(types.count), types), until: deadline)
+            statements.prepared(sql, as: new)
+            name = new
+        }
+        let values = parameters.map { $0.string.flatMap { strdup($0) } }
+        defer { for value in values { free(value) } }
+        let sent = PQsendQueryPrepared(
+            handle, name, Int32(values.count), values.map { UnsafePointer($0) }, nil, nil, 0)
+        return try answer(to: sent, until: deadline)
+    }
+
+    /// Statements without parameters, separated by semicolons. Outside of a transaction they are one.
+    package func run(script: String, until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        _ = try answer(to: PQsendQuery(handle, script), until: deadline)
+    }
+
+    /// What `body` does is done as a whole when it returns true with its value, and else not at all.
+    ///
+    /// - Throws: what `body` throws, after undoing; `.outcomeUnknown` when the server did not answer to the commit.
+    package func transaction<T>(
+        until deadline: ContinuousClock.Instant, _ body: () throws -> (keep: Bool, value: T)
+    ) throws -> T {
+        try run(script: "BEGIN", until: deadline)
+        let result: (keep: Bool, value: T)
+        do {
+            result = try body()
+            if !result.keep { try run(script: "ROLLBACK", until: deadline) }
+        } catch {
+            // When this fails, too, the connection is not usable any more, and the server undoes it by itself.
+            if isUsable { try? run(script: "ROLLBACK", until: deadline) }
+            throw error
+        }
+        guard result.keep else { return result.value }
+        try commit(until: deadline)
+        return result.value
+    }
+
+    private func commit(until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        do {
+            try run(script: "COMMIT", until: deadline)
+        } catch {
+            switch error.code {
+            case .connectionLost, .deadlineExceeded, .cancelled:
+                isUsable = false
+                throw PostgresError(
+                    .outcomeUnknown, "no answer to a commit: \(error.message)", sqlState: error.sqlState)
+            default: throw error
+            }
+        }
+    }
+
+    private func answer(to sent: Int32, until deadline: ContinuousClock.Instant) throws(PostgresError)
+        -> PostgresResult
+    {
+        guard sent == 1 else { throw lost() }
+        while true {
+            let left = PQflush(handle)
+            guard left >= 0 else { throw lost() }
+            if left == 0 { break }
+            // The server may want to be read before it reads.
+            try wait(for: POLLIN | POLLOUT, until: deadline)
+            guard PQconsumeInput(handle) == 1 else { throw lost() }
+        }
+        var last: PostgresResult?
+        var failure: PostgresError?
+        while true {
+            while PQisBusy(handle) != 0 {
+                try wait(for: POLLIN, until: deadline)
+                guard PQconsumeInput(handle) == 1 else { throw lost() }
+            }
+            guard let next = PQgetResult(handle) else { break }
+            let result = PostgresResult(owning: next)
+            // Without a state it is libpq that speaks: the connection is gone.
+            if let error = result.error {
+                if error.sqlState?.isEmpty != false { throw lost() }
+                failure = failure ?? error
+            }
+            last = result
+        }
+        if let failure {
+            if failure.code == .connectionLost { isUsable = false }
+            throw failure
+        }
+        guard let last else { throw lost() }
+        return last
+    }
+
+    // MARK: - Notifications
+
+    /// Waits until the server notifies us, `descriptor` can be read, or the time is over.
+    package func waitForNotification(orInputOn descriptor: Int32, timeout: Duration) throws(PostgresError) {
+        var descriptors = [
+            pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0),
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        _ = poll(&descriptors, 2, Int32(clamping: timeout.milliseconds))
+        guard PQconsumeInput(handle) == 1 else { throw lost() }
+        while let notification = PQnotifies(handle) { PQfreemem(notification) }
+        guard PQstatus(handle) == CONNECTION_OK else { throw lost() }
+    }
+
+    // MARK: - Waiting
+
+    private func wait(for events: Int32, until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        while true {
+            let left = deadline - .now
+            guard left > .zero else {
+                isUsable = false
+                throw PostgresError(.deadlineExceeded, "the server did not answer in time")
+            }
+            var descriptor = pollfd(fd: PQsocket(handle), events: Int16(events), revents: 0)
+            let ready = poll(&descriptor, 1, Int32(clamping: left.milliseconds + 1))
+            if ready > 0 { return }
+            guard ready == 0 || errno == EINTR else { throw lost() }
+        }
+    }
+
+    private func lost() -> PostgresError {
+        isUsable = false
+        return PostgresError(.connectionLost, message)
+    }
+
+    private var message: String {
+        let text = String(cString: PQerrorMessage(handle))
+        let line = text.split(separator: "\n").map { $0.drop { $0 == "\t" } }.joined(separator: "; ")
+        return line.isEmpty ? "the connection is gone" : line
+    }
+}

@@ -1,0 +1,114 @@
+import Synchronization
+
+/// Work for a connection, from the queue to its end.
+final class PostgresJob: Sendable {
+    /// ```
+    ///   waiting ──▶ running ──▶ ended
+    ///      └── cancelled ──────────┘
+    /// ```
+    private enum State {
+        case waiting
+        case running(PostgresCancellation?, wasCancelled: Bool)
+        case ended
+    }
+    private let state = Mutex(State.waiting)
+    let deadline: ContinuousClock.Instant
+    /// Answers whoever waits; only the first answer counts.
+    let fail: @Sendable (PostgresError) -> Void
+    /// - Returns: nil when it was answered; the error when the connection broke without effect.
+    let perform: @Sendable (PostgresConnection) -> PostgresError?
+
+    init(
+        deadline: ContinuousClock.Instant, fail: @escaping @Sendable (PostgresError) -> Void,
+        perform: @escaping @Sendable (PostgresConnection) -> PostgresError?
+    ) {
+        self.deadline = deadline
+        self.fail = fail
+        self.perform = perform
+    }
+
+    /// - Returns: false when there is nothing to do any more.
+    func start(_ cancellation: PostgresCancellation?) -> Bool {
+        let isLate = deadline < .now
+        let begun = state.withLock { state in
+            switch state {
+            case .waiting where !isLate, .running(_, wasCancelled: false) where !isLate:
+                state = .running(cancellation, wasCancelled: false)
+                return true
+            case .waiting, .running, .ended:
+                state = .ended
+                return false
+            }
+        }
+        if !begun { fail(PostgresError(.deadlineExceeded, "no connection was free in time")) }
+        return begun
+    }
+
+    /// - Returns: whether a cancel was sent for it.
+    func end() -> Bool {
+        state.withLock { state in
+            switch state {
+            case .running(_, let wasCancelled): return wasCancelled
+            case .waiting, .ended: return false
+            }
+        }
+    }
+
+    /// - Returns: what to send to the server, when it is at work.
+    func cancel() -> PostgresCancellation? {
+        let order: PostgresCancellation? = state.withLock { state in
+            switch state {
+            case .waiting:
+                state = .ended
+                return nil
+            case .running(let cancellation, wasCancelled: false):
+                state = .running(cancellation, wasCancelled: true)
+                return cancellation
+            case .running, .ended: return nil
+            }
+        }
+        // Nobody has to wait for the server to agree.
+        fail(PostgresError(.cancelled, "the caller does not want it any more"))
+        return order
+    }
+}
+
+/// Who waits for a job, and that it is answered once.
+final class PostgresAnswer<T: Sendable>: Sendable {
+    private enum State {
+        case expected(CheckedContinuation<Result<T, any Error>, Never>?)
+        case early(Result<T, any Error>)
+        case given
+    }
+    private let state = Mutex(State.expected(nil))
+
+    func expect(_ continuation: CheckedContinuation<Result<T, any Error>, Never>) {
+        let early: Result<T, any Error>? = state.withLock { state in
+            switch state {
+            case .early(let result):
+                state = .given
+                return result
+            case .expected, .given:
+                state = .expected(continuation)
+                return nil
+            }
+        }
+        if let early { continuation.resume(returning: early) }
+    }
+
+    func give(_ result: Result<T, any Error>) {
+        let continuation: CheckedContinuation<Result<T, any Error>, Never>? = state.withLock { state in
+            switch state {
+            case .expected(let continuation?):
+                state = .given
+                return continuation
+            case .expected(nil):
+                // Cancelled before it began.
+                state = .early(result)
+                return nil
+            case .early, .given: return nil
+            }
+        }
+        continuation?.resume(returning: result)
+    }
+}

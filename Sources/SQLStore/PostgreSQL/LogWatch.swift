@@ -1,0 +1,101 @@
+import EventSourcing
+import Foundation
+import Glibc
+import Logging
+import PostgresClient
+import Synchronization
+
+/// Tells readers here and in other instances that the log has grown. A thread with a connection of its own.
+///
+/// ```
+///   commit here ──▶ wake ──▶ look ──▶ readers here
+///                             └─────▶ NOTIFY ──▶ look there ──▶ readers there
+/// ```
+/// The notice is sent after the commits and not with them: PostgreSQL lets only one transaction at a time commit that
+/// notifies. One that is lost with its process, or comes while nobody listens, is made good by looking once a second.
+final class LogWatch: Sendable {
+    private let configuration: PostgresConfiguration
+    private let signal: AppendSignal<LogPlace>
+    private let logger: Logger
+    /// A pair of sockets, because Swift sees no `pipe2`: what is in it says that there were commits.
+    private let (wakeUp, commits): (Int32, Int32)
+    private let isClosed = Mutex(false)
+
+    private static let channel = "computesdk_events"
+    /// How late a reader may be whom no notice reached.
+    private static let longestLook: Duration = .seconds(1)
+    /// While something is committed and cannot be read yet: whoever holds it up is usually through in a moment.
+    private static let shortestLook: Duration = .milliseconds(5)
+
+    init(_ configuration: PostgresConfiguration, signal: AppendSignal<LogPlace>, logger: Logger)
+        throws(EventStoreError)
+    {
+        self.configuration = configuration
+        self.signal = signal
+        self.logger = logger
+        var ends: [Int32] = [-1, -1]
+        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
+        guard socketpair(AF_UNIX, Int32(kind), 0, &ends) == 0 else {
+            throw EventStoreError(.unavailable, "no pair of sockets: \(String(cString: strerror(errno)))")
+        }
+        (wakeUp, commits) = (ends[0], ends[1])
+        let thread = Thread { self.run() }
+        thread.name = "postgres-log"
+        thread.start()
+    }
+
+    // The thread holds this value, so nobody waits on the sockets any more.
+    deinit {
+        Glibc.close(wakeUp)
+        Glibc.close(commits)
+    }
+
+    /// To be called after a commit. One that is full says the same.
+    func wake() { _ = write(commits, "!", 1) }
+
+    /// - Returns: whether it was woken since the last time.
+    private func wasWoken() -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        return Glibc.read(wakeUp, &bytes, bytes.count) > 0
+    }
+
+    func close() {
+        isClosed.withLock { $0 = true }
+        wake()
+    }
+
+    private func run() {
+        var pause = Duration.milliseconds(50)
+        while !isClosed.withLock({ $0 }) {
+            do {
+                let connection = try PostgresConnection.open(configuration, until: deadline)
+                try connection.run(script: "LISTEN \(Self.channel)", until: deadline)
+                pause = .milliseconds(50)
+                try follow(connection)
+            } catch {
+                logger.warning("the log is not watched", metadata: ["error": "\(error)"])
+                Thread.sleep(forTimeInterval: pause / .seconds(1))
+                pause = min(pause * 2, Self.longestLook)
+            }
+        }
+    }
+
+    private func follow(_ connection: PostgresConnection) throws {
+        var look = Self.longestLook
+        while !isClosed.withLock({ $0 }) {
+            let isOurs = wasWoken()
+            let log = PostgresLog(db: PostgresSQLConnection(connection: connection, deadline: deadline))
+            if let head = try log.head() { signal.advance(to: head) }
+            if isOurs { try connection.execute("SELECT pg_notify('\(Self.channel)', '')", until: deadline) }
+            // A stalled transaction may take long: then looking becomes rarer again.
+            let isHeldUp = try log.isHeldUp()
+            look =
+                !isHeldUp
+                ? Self.longestLook
+                : look == Self.longestLook ? Self.shortestLook : min(look * 2, Self.longestLook / 5)
+            try connection.waitForNotification(orInputOn: wakeUp, timeout: look)
+        }
+    }
+
+    private var deadline: ContinuousClock.Instant { .now + configuration.deadline }
+}

@@ -1,0 +1,164 @@
+package import ComputeCore
+import ComputeDomain
+package import EventSourcing
+package import Logging
+package import PostgresClient
+
+/// The event store in a PostgreSQL database, which any number of instances share.
+package final class PostgresEventStore: SQLEventStore {
+    private let pool: PostgresPool
+    private let signal: AppendSignal<LogPlace>
+    private let watch: LogWatch
+
+    private init(_ configuration: PostgresConfiguration, head: LogPlace, logger: Logger) throws(EventStoreError) {
+        signal = AppendSignal(latest: head)
+        watch = try LogWatch(configuration, signal: signal, logger: logger)
+        pool = PostgresPool(configuration, logger: logger)
+    }
+
+    /// Brings the schema up to date, or with `migrates: false` only looks whether it is.
+    /// - Throws: `.unavailable`, or `.corrupt` for a database that is not ours or of a newer version.
+    package static func open(
+        _ configuration: PostgresConfiguration, migrates: Bool = true, now: WallTime, logger: Logger
+    ) async throws(EventStoreError) -> PostgresEventStore {
+        let (_, head) = try await prepare(configuration, migrates: migrates, now: now, logger: logger)
+        return try PostgresEventStore(configuration, head: head, logger: logger)
+    }
+
+    /// - Returns: how many schema steps were taken.
+    package static func migrate(_ configuration: PostgresConfiguration, now: WallTime, logger: Logger)
+        async throws(EventStoreError) -> Int
+    {
+        try await prepare(configuration, migrates: true, now: now, logger: logger).steps
+    }
+
+    private static func prepare(
+        _ configuration: PostgresConfiguration, migrates: Bool, now: WallTime, logger: Logger
+    ) async throws(EventStoreError) -> (steps: Int, head: LogPlace) {
+        // A pool of its own, because this may take longer than any other work.
+        var patient = configuration
+        patient.deadline = PostgresMigrator.deadline
+        patient.connections = 1
+        let pool = PostgresPool(patient, logger: logger)
+        defer { pool.close() }
+        do {
+            return try await pool.run { connection, deadline in
+                let steps = try PostgresMigrator().migrate(connection, now: now, applies: migrates)
+                let log = PostgresLog(db: PostgresSQLConnection(connection: connection, deadline: deadline))
+                try log.requireOwnCluster()
+                return (steps, try log.head() ?? .start)
+            }
+        } catch {
+            throw EventStoreError(translatingPostgres: error)
+        }
+    }
+
+    /// Ends what is under way. Every later call throws `.unavailable`.
+    package func close() {
+        pool.close()
+        watch.close()
+    }
+
+    package func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T)
+        async throws(EventStoreError) -> T
+    {
+        do {
+            return try await pool.run { connection, deadline in
+                try work(PostgresSQLConnection(connection: connection, deadline: deadline))
+            }
+        } catch {
+            throw EventStoreError(translatingPostgres: error)
+        }
+    }
+
+    // MARK: - EventStore
+
+    package func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
+        let outcome: CommitOutcome
+        do {
+            // Carried out also when its caller was cancelled, as if the connection had broken a moment later.
+            outcome = try await pool.run(isCancellable: false) { connection, deadline in
+                try Self.repeating {
+                    try connection.transaction(until: deadline) {
+                        let db = PostgresSQLConnection(connection: connection, deadline: deadline)
+                        let outcome = try CommitSQL(db: db).apply(commit)
+                        if case .committed = outcome { return (keep: true, value: outcome) }
+                        return (keep: false, value: outcome)
+                    }
+                }
+            }
+        } catch {
+            throw EventStoreError(translatingPostgres: error)
+        }
+        if case .committed(let events) = outcome, !events.isEmpty { watch.wake() }
+        return outcome
+    }
+
+    package func events(after cursor: Cursor?, matching filter: EventFilter, limit: Int)
+        async throws(EventStoreError) -> EventPage
+    {
+        try await read { try PostgresLog(db: $0).page(after: cursor, matching: filter, limit: limit) }
+    }
+
+    package func waitForEvents(after cursor: Cursor?, timeout: Duration) async {
+        guard let start = try? LogPlace(cursor) else { return }
+        await signal.wait(past: start, timeout: timeout)
+    }
+
+    package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
+        try await read { try SessionSQL(db: $0).noteUses(uses) }
+    }
+
+    /// Decides again when another commit came in between: what it did can be seen then, and is the outcome. Each time
+    /// somebody else got on, so that a handful is enough.
+    private static func repeating<T>(_ work: () throws -> T) throws -> T {
+        for _ in 1..<8 {
+            do { return try work() } catch let error as PostgresError where error.isConflict {}
+        }
+        return try work()
+    }
+}
+
+extension PostgresLog {
+    /// Transactions are counted per server. In a copy of the database on another one, made from a dump, new events could
+    /// come before old ones.
+    func requireOwnCluster() throws {
+        let isAhead =
+            try db.readRows(
+                sql: """
+                    SELECT count(*) AS count FROM (
+                      SELECT 1 FROM events WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT 1
+                    ) AS ahead
+                    """
+            ) { try $0.required("count") as Int }[0] > 0
+        guard !isAhead else {
+            throw EventStoreError(
+                .corrupt,
+                """
+                the log was written on another server and restored here; see "Restoring a dump" in the documentation \
+                of settings
+                """)
+        }
+    }
+}
+
+extension EventStoreError {
+    /// What a failure of PostgreSQL's means to the callers of the port.
+    init(translatingPostgres error: any Error) {
+        switch error {
+        case let error as EventStoreError: self = error
+        case let error as PostgresError:
+            switch (error.code, error.sqlState) {
+            case (_, "53100"): self.init(.unavailable, "the database's disk is full", cause: error)
+            case (_, "XX001"), (_, "XX002"): self.init(.corrupt, "the database is damaged", cause: error)
+            case (.deadlineExceeded, _), (.cancelled, _):
+                self.init(.unavailable, "the database is too slow", cause: error)
+            case (.overloaded, _): self.init(.unavailable, "too much is waiting for the database", cause: error)
+            case (.outcomeUnknown, _):
+                self.init(.unavailable, "the database did not say whether it committed", cause: error)
+            default: self.init(.unavailable, "the database cannot do its work", cause: error)
+            }
+        default: self.init(.unavailable, "the database cannot do its work", cause: error)
+        }
+    }
+}

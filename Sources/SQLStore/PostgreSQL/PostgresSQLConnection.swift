@@ -1,0 +1,76 @@
+import EventSourcing
+import PostgresClient
+
+/// The port over a connection of PostgreSQL's, for one piece of work with a deadline.
+struct PostgresSQLConnection: SQLConnection {
+    let connection: PostgresConnection
+    let deadline: ContinuousClock.Instant
+
+    func readRows<T>(sql: String, arguments: SQLArguments, _ read: (any SQLRow) throws -> T) throws -> [T] {
+        let result = try execute(sql, arguments)
+        return try (0..<result.rowCount).map { try read(PostgresRow(result: result, index: $0)) }
+    }
+
+    func run(sql: String, arguments: SQLArguments) throws { _ = try execute(sql, arguments) }
+
+    private func execute(_ sql: String, _ arguments: SQLArguments) throws -> PostgresResult {
+        let statement = NumberedSQL.of(sql)
+        let parameters = try statement.names.map { name throws(EventStoreError) -> PostgresParameter in
+            switch arguments.values[name] {
+            case .text(let text): return .text(text.map(PostgresText.stored))
+            case .integer(let integer): return .integer(integer)
+            case nil: throw EventStoreError(.corrupt, "no value for the parameter \(name)")
+            }
+        }
+        return try connection.execute(statement.sql, parameters, until: deadline)
+    }
+}
+
+private struct PostgresRow: SQLRow {
+    let result: PostgresResult
+    let index: Int
+
+    func text(_ column: String) throws -> String? { try result.text(index, column).map(PostgresText.read) }
+
+    func integer(_ column: String) throws -> Int64? {
+        guard let text = try result.text(index, column) else { return nil }
+        guard let value = Int64(text) else {
+            throw EventStoreError(.corrupt, "the column \(column) holds what it should not")
+        }
+        return value
+    }
+}
+
+/// A text of PostgreSQL holds every character but NUL. So NUL is stored as two others, and the first of these twice; what
+/// is usual is stored as it is.
+enum PostgresText {
+    /// Of the private use area, so that hardly anything has to be doubled.
+    private static let mark: Unicode.Scalar = "\u{E000}"
+
+    static func stored(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: { $0 == "\0" || $0 == mark }) else { return text }
+        var stored = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\0": stored.append(contentsOf: [mark, "0"])
+            case mark: stored.append(contentsOf: [mark, mark])
+            default: stored.append(scalar)
+            }
+        }
+        return String(stored)
+    }
+
+    static func read(_ stored: String) -> String {
+        guard stored.unicodeScalars.contains(mark) else { return stored }
+        var text = String.UnicodeScalarView()
+        var scalars = stored.unicodeScalars.makeIterator()
+        while let scalar = scalars.next() {
+            guard scalar == mark, let second = scalars.next() else {
+                text.append(scalar)
+                continue
+            }
+            text.append(second == "0" ? "\0" : second)
+        }
+        return String(text)
+    }
+}

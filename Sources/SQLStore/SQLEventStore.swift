@@ -1,0 +1,72 @@
+package import ComputeCore
+package import ComputeDomain
+package import EventSourcing
+
+/// What the stores over SQL have in common: all that reads one thing.
+package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries {
+    /// Runs `work` on a connection, off the threads that async code runs on.
+    func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T) async throws(EventStoreError)
+        -> T
+}
+
+extension SQLEventStore {
+    // MARK: - EventStore
+
+    package func events(of stream: StreamID) async throws(EventStoreError) -> [RecordedEvent] {
+        try await read { try EventSQL(db: $0).events(of: stream) }
+    }
+
+    package func holder(of key: UniqueKey) async throws(EventStoreError) -> UniqueHold? {
+        try await read { try CommitSQL(db: $0).holder(of: key) }
+    }
+
+    package func counter(_ name: CounterName) async throws(EventStoreError) -> Int64 {
+        try await read { try CommitSQL(db: $0).counter(name) }
+    }
+
+    package func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow? {
+        try await read { try CommitSQL(db: $0).privateRow(kind: kind, key: key) }
+    }
+
+    // MARK: - ComputeSummaries
+
+    package func summary(_ id: ComputeID, in group: GroupID?) async throws(EventStoreError) -> ComputeSummary? {
+        try await read { try SummarySQL(db: $0).summary(id, in: group) }
+    }
+
+    package func summaries(in group: GroupID, matching filter: SummaryFilter, after cursor: Cursor?, limit: Int)
+        async throws(EventStoreError) -> SummaryPage
+    {
+        try await read { try SummarySQL(db: $0).page(in: group, matching: filter, after: cursor, limit: limit) }
+    }
+
+    package func named(_ name: String, namespace: String, in group: GroupID) async throws(EventStoreError)
+        -> ComputeSummary?
+    {
+        try await read { try SummarySQL(db: $0).named(name, namespace: namespace, in: group) }
+    }
+
+    package func running(expiringBefore time: WallTime, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
+        try await read { try SummarySQL(db: $0).running(expiringBefore: time, limit: limit) }
+    }
+
+    package func unended(after id: ComputeID?, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
+        try await read { try SummarySQL(db: $0).unended(after: id, limit: limit) }
+    }
+
+    // MARK: - SessionSummaries
+
+    package func session(_ id: SessionID) async throws(EventStoreError) -> SessionSummary? {
+        try await read { try SessionSQL(db: $0).session(id) }
+    }
+
+    package func sessions(of id: ComputeID, goodAt time: WallTime, limit: Int) async throws(EventStoreError)
+        -> [SessionSummary]
+    {
+        try await read { try SessionSQL(db: $0).sessions(of: id, goodAt: time, limit: limit) }
+    }
+
+    package func revokedSessionCount(of id: ComputeID, at time: WallTime) async throws(EventStoreError) -> Int {
+        try await read { try SessionSQL(db: $0).revokedCount(of: id, at: time) }
+    }
+}

@@ -1,0 +1,225 @@
+import ComputeCore
+import ComputeDomain
+import EventSourcing
+import Logging
+import PostgresClient
+import SQLStore
+import TestSupport
+import Testing
+
+let moment = WallTime(milliseconds: 1_800_000_000_000)
+let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+func withPostgresStore(
+    _ configuration: PostgresConfiguration, _ run: (PostgresEventStore) async throws -> Void
+) async throws {
+    let store = try await PostgresEventStore.open(configuration, now: moment, logger: silent)
+    defer { store.close() }
+    try await run(store)
+}
+
+func note(_ id: String, from version: Int = 0) -> Commit {
+    Commit(
+        appends: [
+            StreamAppend(
+                stream: StreamID(category: "note", id: id), group: .default, expectedVersion: version,
+                events: [NewEvent(type: "Noted", data: .object(["n": .int(Int64(version))]))])
+        ], metadata: .system, occurredAt: moment)
+}
+
+struct PostgresEventStoreTests {
+    /// One after the other on a server of their own: what a transaction of one clause holds up would look late to another.
+    @Test func keepsTheContract() async throws {
+        try await PostgresServer.with { server in
+            for clause in EventStoreContract.all {
+                try await withPostgresStore(try await server.freshDatabase()) { store async throws in
+                    do { try await clause.run(store) } catch { Issue.record("\(clause): \(error)") }
+                }
+            }
+        }
+    }
+
+    @Test func aCommitThatIsLateIsReadBeforeWhatCameAfterIt() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            try await withPostgresStore(database) { store async throws in
+                #expect(try await store.commit(note("before")).isCommitted)
+                let stalled = try await StalledTransaction.open(in: database)
+                for n in 0..<5 { #expect(try await store.commit(note("after\(n)")).isCommitted) }
+                let first = try await store.events(after: nil, matching: EventFilter(), limit: 100)
+                #expect(first.events.map(\.stream.id) == ["before"])
+                #expect(!first.hasMore)
+                #expect(try await store.events(of: StreamID(category: "note", id: "after0")).count == 1)
+                let reader = Task { await store.waitForEvents(after: first.next, timeout: .seconds(30)) }
+                try await stalled.commit()
+                let clock = ContinuousClock()
+                let elapsed = await clock.measure { await reader.value }
+                #expect(elapsed < .seconds(10), "whoever waits is woken when the way is free")
+                let rest = try await store.events(after: first.next, matching: EventFilter(), limit: 100)
+                #expect(rest.events.map(\.stream.id) == ["stalled"] + (0..<5).map { "after\($0)" })
+            }
+        }
+    }
+
+    @Test func aStalledTransactionThatRollsBackLeavesNoHole() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            try await withPostgresStore(database) { store async throws in
+                let stalled = try await StalledTransaction.open(in: database)
+                #expect(try await store.commit(note("after")).isCommitted)
+                #expect(try await store.events(after: nil, matching: EventFilter(), limit: 9).events.isEmpty)
+                try await stalled.rollBack()
+                #expect(
+                    await eventually {
+                        try await store.events(after: nil, matching: EventFilter(), limit: 9).events.count == 1
+                    })
+            }
+        }
+    }
+
+    @Test func aReaderOfAnotherInstanceIsWoken() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            try await withPostgresStore(database) { writer in
+                try await withPostgresStore(database) { reader in
+                    for n in 0..<5 {
+                        let cursor = try await reader.events(after: nil, matching: EventFilter(), limit: 100).next
+                        let waiting = Task { await reader.waitForEvents(after: cursor, timeout: .seconds(30)) }
+                        _ = try await writer.commit(note("n\(n)"))
+                        let clock = ContinuousClock()
+                        #expect(await clock.measure { await waiting.value } < .seconds(10))
+                        #expect(
+                            try await reader.events(after: cursor, matching: EventFilter(), limit: 9).events.count == 1)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func severalStartsAtOnceMigrateOnce() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            let steps = try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<4 {
+                    group.addTask { try await PostgresEventStore.migrate(database, now: moment, logger: silent) }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(steps.sorted() == [0, 0, 0, 2])
+            try await withPostgresStore(database) { store async throws in
+                #expect(try await store.commit(note("a")).isCommitted)
+            }
+        }
+    }
+
+    @Test func aStartThatMayNotMigrateSaysWhatToDo() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            let error = await #expect(throws: EventStoreError.self) {
+                _ = try await PostgresEventStore.open(database, migrates: false, now: moment, logger: silent)
+            }
+            #expect(error?.message.contains("api migrate") == true)
+            _ = try await PostgresEventStore.migrate(database, now: moment, logger: silent)
+            try await PostgresEventStore.open(database, migrates: false, now: moment, logger: silent).close()
+        }
+    }
+
+    @Test(arguments: [
+        ("INSERT INTO schema_migrations VALUES (999, 'future', 'x', 0)", "newer version"),
+        ("UPDATE schema_migrations SET checksum = 'x'", "schema step 1"),
+        ("DROP TABLE schema_migrations", "another program"),
+    ])
+    func aDatabaseThatIsNotOfThisVersionIsRefused(_ sql: String, _ words: String) async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            _ = try await PostgresEventStore.migrate(database, now: moment, logger: silent)
+            try await server.run(sql, in: database)
+            let error = await #expect(throws: EventStoreError.self) {
+                _ = try await PostgresEventStore.open(database, now: moment, logger: silent)
+            }
+            #expect(error?.code == .corrupt)
+            #expect(error?.message.contains(words) == true, "\(String(describing: error))")
+        }
+    }
+
+    @Test func aLogThatWasRestoredOnAnotherServerIsRefused() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            try await withPostgresStore(database) { _ = try await $0.commit(note("a")) }
+            try await server.run("UPDATE events SET transaction_id = '1000000000'", in: database)
+            let error = await #expect(throws: EventStoreError.self) {
+                _ = try await PostgresEventStore.open(database, now: moment, logger: silent)
+            }
+            #expect(error?.code == .corrupt)
+        }
+    }
+
+    @Test func aCommitGoesThroughAlthoughItsCallerWasCancelled() async throws {
+        try await PostgresServer.with { server in
+            try await withPostgresStore(try await server.freshDatabase()) { store async throws in
+                let task = Task { try await store.commit(note("a")) }
+                task.cancel()
+                #expect(try await task.value.isCommitted)
+            }
+        }
+    }
+
+    @Test func aClosedStoreIsUnavailable() async throws {
+        try await PostgresServer.with { server in
+            try await withPostgresStore(try await server.freshDatabase()) { store async throws in
+                store.close()
+                let error = await #expect(throws: EventStoreError.self) { try await store.commit(note("a")) }
+                #expect(error?.code == .unavailable)
+            }
+        }
+    }
+
+    @Test func bothDatabasesHaveTheSameTablesAndColumns() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            try await withPostgresStore(database) { postgres in
+                let columns = try await postgres.read { db in
+                    try db.readRows(
+                        sql: """
+                            SELECT table_name || '.' || column_name AS name FROM information_schema.columns
+                            WHERE table_schema = current_schema() ORDER BY 1
+                            """, arguments: [:]
+                    ) { try $0.text("name") ?? "" }
+                }
+                let theirs = try await sqliteColumns()
+                #expect(columns.filter { $0 != "events.transaction_id" } == theirs)
+            }
+        }
+    }
+}
+
+/// A transaction that has inserted an event and does nothing more for the moment.
+private final class StalledTransaction: Sendable {
+    private let pool: PostgresPool
+
+    private init(_ pool: PostgresPool) { self.pool = pool }
+
+    static func open(in database: PostgresConfiguration) async throws -> StalledTransaction {
+        var alone = database
+        alone.connections = 1
+        alone.deadline = .seconds(60)
+        let pool = PostgresPool(alone, logger: silent)
+        try await pool.run { connection, deadline in
+            try connection.run(script: "BEGIN", until: deadline)
+            try connection.run(
+                script: """
+                    INSERT INTO events (stream_id, version, group_id, type, data, metadata, occurred_at)
+                    VALUES ('note-stalled', 1, 'default', 'Noted', '{}', '{"actor":"system"}', 0)
+                    """, until: deadline)
+        }
+        return StalledTransaction(pool)
+    }
+
+    func commit() async throws { try await end("COMMIT") }
+    func rollBack() async throws { try await end("ROLLBACK") }
+
+    private func end(_ sql: String) async throws {
+        try await pool.run { try $0.run(script: sql, until: $1) }
+        pool.close()
+    }
+}

@@ -1,0 +1,164 @@
+import Glibc
+import Logging
+import PostgresClient
+import TestSupport
+import Testing
+
+struct PostgresPoolTests {
+    private func withPool(
+        _ configuration: PostgresConfiguration, connections: Int = 2, deadline: Duration = .seconds(5),
+        _ run: (PostgresPool) async throws -> Void
+    ) async throws {
+        var configuration = configuration
+        configuration.connections = connections
+        configuration.deadline = deadline
+        let pool = PostgresPool(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        defer { pool.close() }
+        try await run(pool)
+    }
+
+    private func text(_ sql: String, _ pool: PostgresPool, _ parameters: [PostgresParameter] = []) async throws
+        -> String?
+    {
+        try await pool.run { connection, deadline in
+            try connection.execute(sql, parameters, until: deadline).text(0, "v")
+        }
+    }
+
+    private func code(_ run: () async throws -> Void) async -> PostgresError.Code? {
+        do {
+            try await run()
+            return nil
+        } catch { return (error as? PostgresError)?.code }
+    }
+
+    @Test func valuesComeBackAsTheyWere() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration()) { pool async throws in
+                for value in ["", "x'; DROP TABLE x; --", "é\u{1F600}\n\\", String(repeating: "a", count: 300_000)] {
+                    #expect(try await text("SELECT $1 AS v", pool, [.text(value)]) == value)
+                }
+                #expect(try await text("SELECT $1 AS v", pool, [.text(nil)]) == nil)
+                #expect(try await text("SELECT $1 + 1 AS v", pool, [.integer(.max - 1)]) == "\(Int64.max)")
+                #expect(await code { _ = try await text("SELECT nothing AS v", pool) } == .refused)
+                #expect(try await text("SELECT 1 AS v", pool) == "1", "a refused statement costs no connection")
+            }
+        }
+    }
+
+    @Test func aStatementThatTakesTooLongIsEndedByTheServer() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), connections: 1, deadline: .milliseconds(600)) {
+                pool async throws in
+                let clock = ContinuousClock()
+                let elapsed = await clock.measure {
+                    #expect(await code { _ = try await text("SELECT pg_sleep(30) AS v", pool) } == .cancelled)
+                }
+                #expect(elapsed < .seconds(5))
+                #expect(try await text("SELECT 1 AS v", pool) == "1")
+            }
+        }
+    }
+
+    @Test func aCancelledTaskEndsItsStatementOnTheServer() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), connections: 1, deadline: .seconds(60)) { pool async throws in
+                let task = Task { try await text("SELECT pg_sleep(50) AS v", pool) }
+                try await withPool(server.configuration()) { other in
+                    let sleeping =
+                        "SELECT count(*) AS v FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' "
+                        + "AND state = 'active'"
+                    #expect(await eventually { try await text(sleeping, other) == "1" })
+                    task.cancel()
+                    #expect(await code { _ = try await task.value } == .cancelled)
+                    #expect(await eventually { try await text(sleeping, other) == "0" })
+                }
+                #expect(try await text("SELECT 1 AS v", pool) == "1")
+            }
+        }
+    }
+
+    @Test func aFrozenServerIsFoundOutWithinTheDeadline() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), deadline: .seconds(1)) { pool async throws in
+                #expect(try await text("SELECT 1 AS v", pool) == "1")
+                server.signalAll(SIGSTOP)
+                let clock = ContinuousClock()
+                let elapsed = await clock.measure {
+                    await withTaskGroup(of: PostgresError.Code?.self) { group in
+                        for _ in 0..<20 {
+                            group.addTask { await code { _ = try await text("SELECT 1 AS v", pool) } }
+                        }
+                        for await code in group { #expect(code != nil) }
+                    }
+                }
+                server.signalAll(SIGCONT)
+                #expect(elapsed < .seconds(8))
+                #expect(await eventually { try await text("SELECT 1 AS v", pool) == "1" })
+            }
+        }
+    }
+
+    @Test func aServerThatIsDownIsSaidToBeDownAndUsedAgainWhenItIsUp() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration()) { pool async throws in
+                #expect(try await text("SELECT 1 AS v", pool) == "1")
+                await server.kill()
+                #expect(await eventually { await code { _ = try await text("SELECT 1 AS v", pool) } == .unreachable })
+                let clock = ContinuousClock()
+                let elapsed = await clock.measure {
+                    #expect(await code { _ = try await text("SELECT 1 AS v", pool) } == .unreachable)
+                }
+                #expect(elapsed < .seconds(2), "nobody waits for a server that is known to be down")
+                try await server.start()
+                #expect(await eventually { try await text("SELECT 1 AS v", pool) == "1" })
+            }
+        }
+    }
+
+    @Test func aConnectionThatWasEndedWhileIdleIsReplaced() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), connections: 1) { pool async throws in
+                let first = try await text("SELECT pg_backend_pid() AS v", pool)
+                try await server.run("SELECT pg_terminate_backend(\(first ?? "0"))")
+                let second = try await text("SELECT pg_backend_pid() AS v", pool)
+                #expect(first != second)
+            }
+        }
+    }
+
+    @Test func theSettingsOfAConnectionKeepWhatIsAcknowledged() async throws {
+        try await PostgresServer.with { server in
+            try await server.run("ALTER ROLE computesdk SET synchronous_commit = off")
+            try await withPool(server.configuration()) { pool async throws in
+                #expect(try await text("SELECT current_setting('synchronous_commit') AS v", pool) == "on")
+                #expect(
+                    try await text("SELECT current_setting('idle_in_transaction_session_timeout') AS v", pool) == "5s")
+            }
+        }
+    }
+
+    @Test func moreThanCanWaitIsRefused() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), connections: 1, deadline: .seconds(2)) { pool async throws in
+                let codes = await withTaskGroup(of: PostgresError.Code?.self) { group in
+                    for _ in 0..<2100 {
+                        group.addTask { await code { _ = try await text("SELECT pg_sleep(5) AS v", pool) } }
+                    }
+                    return await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect((90...100).contains(codes.count { $0 == .overloaded }))
+                #expect(codes.allSatisfy { $0 != nil })
+            }
+        }
+    }
+
+    @Test func aClosedPoolRefusesWhatComes() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration()) { pool async throws in
+                pool.close()
+                #expect(await code { _ = try await text("SELECT 1 AS v", pool) } == .closed)
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import HTTPTypes
+import TestSupport
+import Testing
+
+struct ReplicaTests {
+    @Test func whatOneMakesAllSee() async throws {
+        try await PostgresServer.with { server in
+            try await Replicas.with(try await server.freshDatabase()) { replicas in
+                for maker in 0..<3 {
+                    let (status, id) = try await replicas.create(maker)
+                    #expect(status == 201 || status == 200, "\(status)")
+                    for reader in 0..<3 {
+                        let answer = try await replicas.send(reader, .get, "/v1/sandboxes/\(id)")
+                        #expect(answer.status == 200)
+                        #expect(answer.json["data"]?["sandboxId"]?.text == id)
+                    }
+                }
+                for reader in 0..<3 {
+                    let list = try await replicas.send(reader, .get, "/v1/sandboxes")
+                    #expect(list.json["data"]?.count == 3)
+                    // Each compute was requested and started. A commit that is being made elsewhere delays the log.
+                    let isComplete = await eventually {
+                        try await replicas.send(reader, .get, "/v1/events").json["data"]?.count == 6
+                    }
+                    #expect(isComplete)
+                }
+            }
+        }
+    }
+
+    @Test func whatOneDeletesIsGoneForAll() async throws {
+        try await PostgresServer.with { server in
+            try await Replicas.with(try await server.freshDatabase()) { replicas in
+                let (_, id) = try await replicas.create(0)
+                let before = try await replicas.send(1, .get, "/v1/sandboxes/\(id)")
+                let deleted = try await replicas.send(1, .delete, "/v1/sandboxes/\(id)")
+                #expect(before.status == 200 && (200..<300).contains(deleted.status))
+                for reader in 0..<3 {
+                    let after = try await replicas.send(reader, .get, "/v1/sandboxes/\(id)")
+                    #expect(after.status == 404 || after.json["data"]?["status"] != before.json["data"]?["status"])
+                }
+            }
+        }
+    }
+
+    @Test func racingRequestsForANameGiveOneComputeWhereverTheyArrive() async throws {
+        try await PostgresServer.with { server in
+            try await Replicas.with(try await server.freshDatabase()) { replicas in
+                let answers = try await withThrowingTaskGroup(of: (Int, String).self) { group in
+                    for n in 0..<30 {
+                        group.addTask {
+                            try await replicas.create(
+                                n, "/v1/sandboxes/find-or-create", #"{"name":"dev","namespace":"default"}"#)
+                        }
+                    }
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(Set(answers.map(\.1)).count == 1)
+                #expect(answers.allSatisfy { (200..<300).contains($0.0) }, "\(answers.map(\.0))")
+            }
+        }
+    }
+
+    @Test func racingCreatesKeepTheQuotaOfAllTogether() async throws {
+        try await PostgresServer.with { server in
+            try await Replicas.with(try await server.freshDatabase(), computesPerGroup: 4) { replicas in
+                let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                    for n in 0..<15 { group.addTask { try await replicas.create(n).0 } }
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(statuses.count { (200..<300).contains($0) } == 4, "\(statuses)")
+                #expect(statuses.count { $0 == 429 } == 11, "\(statuses)")
+            }
+        }
+    }
+
+    @Test func withoutTheDatabaseAllAnswer503AndAreBackByThemselves() async throws {
+        try await PostgresServer.with { server in
+            try await Replicas.with(try await server.freshDatabase()) { replicas in
+                let (_, id) = try await replicas.create(0)
+                await server.kill()
+                for replica in 0..<3 {
+                    let down = try await replicas.send(replica, .get, "/v1/sandboxes/\(id)")
+                    #expect(down.status == 503)
+                    #expect(down.retryAfter.flatMap { Int($0) } != nil)
+                    #expect(try await replicas.create(replica).0 == 503)
+                }
+                try await server.start()
+                let clock = ContinuousClock()
+                let elapsed = await clock.measure {
+                    for replica in 0..<3 {
+                        #expect(
+                            await eventually {
+                                try await replicas.send(replica, .get, "/v1/sandboxes/\(id)").status == 200
+                            })
+                    }
+                }
+                #expect(elapsed < .seconds(5))
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import APIContract
+import APIService
+import Auth
+import ComputeCore
+import Crypto
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import NIOCore
+import PostgresClient
+import SQLStore
+import TestSupport
+
+/// Three instances of the API over one database and one runtime, as in a cluster, with the same keys.
+struct Replicas: Sendable {
+    let key: String
+    let clients: [any TestClientProtocol]
+
+    static func with(
+        _ database: PostgresConfiguration, computesPerGroup: Int64 = 100,
+        _ run: @escaping @Sendable (Replicas) async throws -> Void
+    ) async throws {
+        let runtime = InMemoryRuntime(poolSize: 6)
+        let sidekicks = InMemorySidekicks(of: runtime)
+        let (signing, secret) = (Curve25519.Signing.PrivateKey(), SymmetricKey(size: .bits256))
+        var stores: [PostgresEventStore] = []
+        defer { for store in stores { store.close() } }
+        var servers: [APIServer] = []
+        for _ in 0..<3 {
+            let store = try await PostgresEventStore.open(database, now: moment, logger: silent)
+            stores.append(store)
+            var settings = APISettings(
+                listen: .tcp(host: "127.0.0.1", port: 0), internalListen: .tcp(host: "127.0.0.1", port: 0),
+                urls: PublicURLs(style: .host, scheme: "http", domain: "localhost", port: 8080))
+            settings.computesPerGroup = computesPerGroup
+            servers.append(
+                APIServer(
+                    ports: APIPorts(
+                        store: store, summaries: store, sessions: store, runtime: runtime, sidekicks: sidekicks,
+                        clock: SystemWallClock(), tokens: TokenSigner(signing), sidekickKey: secret),
+                    settings: settings, startedAt: moment, logger: silent))
+        }
+        let (first, second, third) = (servers[0], servers[1], servers[2])
+        let key = try await first.keys.bootstrap(preset: nil) ?? ""
+        try await first.publicApplication.test(.router) { one async throws in
+            try await second.publicApplication.test(.router) { two async throws in
+                try await third.publicApplication.test(.router) { three async throws in
+                    try await run(Replicas(key: key, clients: [one, two, three]))
+                }
+            }
+        }
+    }
+
+    func send(_ replica: Int, _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil) async throws
+        -> (status: Int, retryAfter: String?, json: JSONValue)
+    {
+        try await clients[replica % 3].execute(
+            uri: path, method: method, headers: [HTTPField.Name("X-ComputeSDK-API-Key")!: key],
+            body: body.map { ByteBuffer(string: $0) }
+        ) { response in
+            let json = (try? JSONDocument.parse(Array(response.body.readableBytesView))) ?? .null
+            return (response.status.code, response.headers[.retryAfter], json)
+        }
+    }
+
+    func create(_ replica: Int, _ path: String = "/v1/sandboxes", _ body: String = "{}") async throws -> (Int, String) {
+        let answer = try await send(replica, .post, path, body)
+        return (answer.status, answer.json["data"]?["sandboxId"]?.text ?? "")
+    }
+}
+
+extension JSONValue {
+    subscript(_ key: String) -> JSONValue? { if case .object(let fields) = self { fields[key] } else { nil } }
+    var text: String? { if case .string(let text) = self { text } else { nil } }
+    var count: Int { if case .array(let values) = self { values.count } else { 0 } }
+}
