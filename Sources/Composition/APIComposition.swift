@@ -24,6 +24,7 @@ struct APIComposition {
     /// What the banner says about the API key.
     let key: Banner.Key
     private let http: HTTPClient
+    private let closeStore: @Sendable () async -> Void
     private let keepOnShutdown: Bool
     private let logger: Logger
 
@@ -45,7 +46,9 @@ struct APIComposition {
         let sidekicks = HTTPSidekickAgent(http: http, key: keys.claimSigning)
         do {
             runtime = try await MachineRuntime.chosen(by: settings, keys, sidekicks, logger: logger)
-            let store = try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: startedAt)
+            let opened = try await OpenedStore.open(settings, in: directory, now: startedAt, logger: logger)
+            let store = opened.store
+            closeStore = opened.close
             let keyFile = "api-key"
             let fresh = try await APIKeys(store: store, clock: clock).bootstrap(preset: settings.apiKey) {
                 try directory.write(Data(($0 + "\n").utf8), to: keyFile)
@@ -91,6 +94,7 @@ struct APIComposition {
     private func finish() async {
         if !keepOnShutdown { await server.compute.endAll(.shutdown) }
         await runtime.shutdown(keep: keepOnShutdown)
+        await closeStore()
         try? await http.shutdown()
         logger.notice("stopped")
     }

@@ -22,11 +22,23 @@ struct ServeCommand: AsyncParsableCommand {
 /// `api`: the API alone, with its runtime.
 package struct APICommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "api", abstract: "The API and the runtime it owns.", version: Version.current)
+        commandName: "api", abstract: "The API and the runtime it owns.", version: Version.current,
+        subcommands: [MigrateCommand.self])
     @OptionGroup var flags: SettingFlags
     package init() {}
 
     package func run() async throws { try await start(flags) { try await runAPI($0, until: $1) } }
+}
+
+struct MigrateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "migrate", abstract: "Brings the database's schema up to date and ends.")
+    @OptionGroup var flags: SettingFlags
+
+    func run() async throws {
+        try await start(flags) { settings, _ in print(try await migrate(settings, logger: makeLogger("api", settings)))
+        }
+    }
 }
 
 /// `gateway`: the Gateway alone, beside an API.
@@ -69,6 +81,14 @@ struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.sidekick)) var sidekick: String?
     @Option(help: help(Settings.apiEndpoint)) var apiEndpoint: String?
     @Option(help: help(Settings.internalEndpoint)) var internalEndpoint: String?
+    @Option(help: help(Settings.databaseType)) var databaseType: String?
+    @Option(help: help(Settings.databaseURL)) var databaseUrl: String?
+    @Option(help: help(Settings.postgresHost)) var postgresHost: String?
+    @Option(help: help(Settings.postgresPort)) var postgresPort: String?
+    @Option(help: help(Settings.postgresUser)) var postgresUser: String?
+    @Option(help: help(Settings.postgresPassword)) var postgresPassword: String?
+    @Option(help: help(Settings.postgresDatabase)) var postgresDatabase: String?
+    @Option(help: help(Settings.migrateOnStart)) var migrateOnStart: String?
 
     var values: [String: String] {
         let pairs: [(Setting, String?)] = [
@@ -82,14 +102,19 @@ struct SettingFlags: ParsableArguments {
             (Settings.dns, dns), (Settings.subnet, subnet), (Settings.logLevel, logLevel),
             (Settings.maxComputes, maxComputes), (Settings.keepOnShutdown, keepOnShutdown),
             (Settings.sidekick, sidekick), (Settings.apiEndpoint, apiEndpoint),
-            (Settings.internalEndpoint, internalEndpoint),
+            (Settings.internalEndpoint, internalEndpoint), (Settings.databaseType, databaseType),
+            (Settings.databaseURL, databaseUrl), (Settings.postgresHost, postgresHost),
+            (Settings.postgresPort, postgresPort), (Settings.postgresUser, postgresUser),
+            (Settings.postgresPassword, postgresPassword), (Settings.postgresDatabase, postgresDatabase),
+            (Settings.migrateOnStart, migrateOnStart),
         ]
         return pairs.reduce(into: [:]) { values, pair in values[pair.0.name] = pair.1 }
     }
 
     private static func help(_ setting: Setting) -> ArgumentHelp {
         let fallback = setting.fallback.map { " Default: \($0)." } ?? ""
-        return ArgumentHelp("\(setting.help)\(fallback) [$\(setting.variable(prefix: Settings.prefix))]")
+        let alias = setting.alias.map { " or $\($0)" } ?? ""
+        return ArgumentHelp("\(setting.help)\(fallback) [$\(setting.variable(prefix: Settings.prefix))\(alias)]")
     }
 }
 

@@ -60,7 +60,7 @@ private func run(_ services: [any Service], until signals: UnixSignalsSequence, 
     }
 }
 
-private func makeLogger(_ label: String, _ settings: ServiceSettings) -> Logger {
+func makeLogger(_ label: String, _ settings: ServiceSettings) -> Logger {
     let level = settings.logLevel
     LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
     return Logger(label: label)

@@ -67,11 +67,12 @@ package enum Settings {
         "internal-endpoint", fallback: "unix:<data-dir>/internal.sock",
         "Where the API's internal listener is, for the Gateway only: unix:/path.")
 
-    package static let all = [
-        listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
-        memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
-        maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
-    ]
+    package static let all =
+        [
+            listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
+            memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
+            maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
+        ] + database
 }
 
 package enum URLStyle: String, CaseIterable, Sendable { case auto, host, path }
@@ -94,6 +95,8 @@ package struct ServiceSettings: Sendable {
     package var apiEndpoint: Endpoint
     package var internalEndpoint: Endpoint
     package var gvisor: GVisorSettings
+    package var database: DatabaseSettings
+    package var migratesOnStart: Bool
     /// What a create may ask for.
     package var maximumResources: ComputeResources
 
@@ -131,6 +134,8 @@ package struct ServiceSettings: Sendable {
         keepOnShutdown = try reader.flag(Settings.keepOnShutdown) ?? false
         sidekick = reader.string(Settings.sidekick) ?? "\(executableDirectory)/sidekick"
         gvisor = try Self.gvisor(reader, dataDirectory: directory)
+        database = try DatabaseSettings(reader)
+        migratesOnStart = try reader.flag(Settings.migrateOnStart) ?? true
         maximumResources = ComputeResources(
             cpus: try reader.number(Settings.maxCPUs, in: 0.1...1024) ?? Self.processors,
             memoryBytes: try reader.mebibytes(Settings.maxMemoryMiB) ?? Self.memoryBytes,

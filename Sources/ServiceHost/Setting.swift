@@ -7,9 +7,14 @@ package struct Setting: Hashable, Sendable {
     package let help: String
     /// Its value must not appear in logs or messages.
     package let isSecret: Bool
+    /// A variable without the prefix that is read when the prefixed one is not set: a name that others gave it.
+    package let alias: String?
 
-    package init(_ name: String, fallback: String? = nil, isSecret: Bool = false, _ help: String) {
+    package init(
+        _ name: String, fallback: String? = nil, isSecret: Bool = false, alias: String? = nil, _ help: String
+    ) {
         self.name = name
+        self.alias = alias
         self.fallback = fallback
         self.isSecret = isSecret
         self.help = help
@@ -32,7 +37,7 @@ package struct SettingError: Error, Hashable, Sendable, CustomStringConvertible 
     package init(_ setting: Setting, prefix: String, _ reason: String) {
         self.setting = setting
         self.reason = reason
-        self.variable = setting.variable(prefix: prefix)
+        self.variable = setting.variable(prefix: prefix) + (setting.alias.map { " or \($0)" } ?? "")
     }
 
     package var description: String { "\(variable) (\(setting.flag)): \(reason)" }

@@ -1,15 +1,17 @@
 import Configuration
 
-/// Reads settings: a flag wins over a variable, a variable over the default. An empty value counts as not set.
+/// Reads settings: a flag wins over a variable, a variable over its alias, that over the default. An empty value counts as not set.
 package struct SettingsReader: Sendable {
     private let prefix: String
     private let reader: ConfigReader
+    private let environment: [String: String]
 
     /// - Parameters:
     ///   - flags: by the setting's name.
     ///   - environment: by the variable's name.
     package init(prefix: String, flags: [String: String], environment: [String: String]) {
         self.prefix = prefix
+        self.environment = environment
         var values: [AbsoluteConfigKey: ConfigValue] = [:]
         for (name, value) in flags {
             values[AbsoluteConfigKey(Self.components(prefix, name))] = ConfigValue(.string(value), isSecret: true)
@@ -22,7 +24,8 @@ package struct SettingsReader: Sendable {
 
     package func string(_ setting: Setting) -> String? {
         let key = ConfigKey(Self.components(prefix, setting.name))
-        guard let value = reader.string(forKey: key, isSecret: setting.isSecret), !value.isEmpty else { return nil }
+        if let value = reader.string(forKey: key, isSecret: setting.isSecret), !value.isEmpty { return value }
+        guard let value = setting.alias.flatMap({ environment[$0] }), !value.isEmpty else { return nil }
         return value
     }
 

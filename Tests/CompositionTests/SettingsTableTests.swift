@@ -42,6 +42,7 @@ import Testing
         ("COMPUTESDK_IMAGE", "docker://x"), ("COMPUTESDK_IMAGE_DIR", "images"), ("COMPUTESDK_DNS", "dns.example"),
         ("COMPUTESDK_SUBNET", "10.0.0.0/8"), ("COMPUTESDK_SUBNET", "fd00::/64"), ("COMPUTESDK_INTERNET", "maybe"),
         ("COMPUTESDK_RUNSC_PLATFORM", "xen"), ("COMPUTESDK_MAX_CPUS", "many"),
+        ("COMPUTESDK_MIGRATE_ON_START", "maybe"),
     ])
     func aBadValueNamesItsSetting(_ variable: String, _ value: String) {
         let error = #expect(throws: SettingError.self) { try settings([variable: value]) }

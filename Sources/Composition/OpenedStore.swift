@@ -1,0 +1,41 @@
+import ComputeCore
+import EventSourcing
+import Logging
+import SQLStore
+import ServiceHost
+
+/// The event store that the settings ask for.
+struct OpenedStore {
+    let store: any SQLEventStore
+    /// Once nothing uses it any more.
+    let close: @Sendable () async -> Void
+
+    static func open(_ settings: ServiceSettings, in directory: DataDirectory, now: WallTime, logger: Logger)
+        async throws -> OpenedStore
+    {
+        switch settings.database {
+        case .sqlite:
+            let store = try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: now)
+            return OpenedStore(store: store) { try? await store.close() }
+        case .postgres(let configuration):
+            let store = try await PostgresEventStore.open(
+                configuration, migrates: settings.migratesOnStart, now: now, logger: logger)
+            return OpenedStore(store: store) { store.close() }
+        }
+    }
+}
+
+/// `api migrate`: brings the schema up to date and ends.
+/// - Returns: what to tell who asked for it.
+func migrate(_ settings: ServiceSettings, logger: Logger) async throws -> String {
+    let now = SystemWallClock().now()
+    switch settings.database {
+    case .sqlite:
+        let directory = try DataDirectory(path: settings.dataDirectory)
+        try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: now).close()
+        return "the schema is up to date"
+    case .postgres(let configuration):
+        let steps = try await PostgresEventStore.migrate(configuration, now: now, logger: logger)
+        return "the schema is up to date; \(steps) steps were taken"
+    }
+}
