@@ -221,8 +221,8 @@ let package = Package(
         tests(
             "CompositionTests",
             [
-                "Composition", "LocalRuntime", "ServiceHost", "SidekickProtocol", "APIContract", "ComputeCore",
-                asyncHTTPClient,
+                "Composition", "LocalRuntime", "ServiceHost", "SidekickProtocol", "APIContract", "TestSupport",
+                "ComputeCore", asyncHTTPClient,
                 logging,
                 subprocess, systemPackage, crypto, nio("NIOCore"), nio("NIOHTTP1"),
             ]),

@@ -89,6 +89,35 @@ struct PostgresFaultTests {
         }
     }
 
+    @Test func aCommitWhoseAnswerIsLostIsFoundOutAfterTheCrash() async throws {
+        try await PostgresServer.with { server in
+            var database = try await server.freshDatabase()
+            database.deadline = .seconds(20)
+            try await withPostgresStore(database) { store in
+                // A standby that never comes: commits are on disk, and nobody is told.
+                try await server.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+                try await server.run("SELECT pg_reload_conf()")
+                let waiting = {
+                    try await store.read { db in
+                        try db.readRows(
+                            sql: "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'", arguments: [:]
+                        ) { try $0.integer("pid") }
+                    }
+                }
+                let commit = Task { try await store.commit(note("a")) }
+                let isWaiting = await eventually { try await !waiting().isEmpty }
+                #expect(isWaiting)
+                await server.kill()
+                try await server.start(with: ["synchronous_standby_names="])
+                guard case .committed(let events) = try await commit.value else {
+                    Issue.record("not committed")
+                    return
+                }
+                #expect(try await store.events(of: StreamID(category: "note", id: "a")) == events)
+            }
+        }
+    }
+
     @Test func aFrozenServerIsUnavailableWithinTheDeadlineAndThenGoesOn() async throws {
         try await PostgresServer.with { server in
             var database = try await server.freshDatabase()

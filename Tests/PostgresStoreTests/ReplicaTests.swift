@@ -1,4 +1,6 @@
+import Glibc
 import HTTPTypes
+import PostgresClient
 import TestSupport
 import Testing
 
@@ -70,6 +72,29 @@ struct ReplicaTests {
                 }
                 #expect(statuses.count { (200..<300).contains($0) } == 4, "\(statuses)")
                 #expect(statuses.count { $0 == 429 } == 11, "\(statuses)")
+            }
+        }
+    }
+
+    @Test func aFrozenDatabaseIsA503WithinTheDeadline() async throws {
+        try await PostgresServer.with { server in
+            var database = try await server.freshDatabase()
+            database.deadline = .seconds(1)
+            try await Replicas.with(database) { replicas in
+                let (_, id) = try await replicas.create(0)
+                server.signalAll(SIGSTOP)
+                let clock = ContinuousClock()
+                let elapsed = try await clock.measure {
+                    let read = try await replicas.send(1, .get, "/v1/sandboxes/\(id)")
+                    let create = try await replicas.send(2, .post, "/v1/sandboxes", "{}")
+                    #expect(read.status == 503 && create.status == 503)
+                }
+                server.signalAll(SIGCONT)
+                #expect(elapsed < .seconds(6))
+                let isBack = await eventually {
+                    try await replicas.send(1, .get, "/v1/sandboxes/\(id)").status == 200
+                }
+                #expect(isBack)
             }
         }
     }

@@ -3,14 +3,17 @@ import ComputeDomain
 package import EventSourcing
 package import Logging
 package import PostgresClient
+import Synchronization
 
 /// The event store in a PostgreSQL database, which any number of instances share.
 package final class PostgresEventStore: SQLEventStore {
     private let pool: PostgresPool
     private let signal: AppendSignal<LogPlace>
     private let watch: LogWatch
+    private let deadline: Duration
 
     private init(_ configuration: PostgresConfiguration, head: LogPlace, logger: Logger) throws(EventStoreError) {
+        deadline = configuration.deadline
         signal = AppendSignal(latest: head)
         watch = try LogWatch(configuration, signal: signal, logger: logger)
         pool = PostgresPool(configuration, logger: logger)
@@ -75,6 +78,8 @@ package final class PostgresEventStore: SQLEventStore {
 
     package func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
         let outcome: CommitOutcome
+        let appended = Mutex<[RecordedEvent]>([])
+        let start = ContinuousClock.now
         do {
             // Carried out also when its caller was cancelled, as if the connection had broken a moment later.
             outcome = try await pool.run(isCancellable: false) { connection, deadline in
@@ -82,11 +87,14 @@ package final class PostgresEventStore: SQLEventStore {
                     try connection.transaction(until: deadline) {
                         let db = PostgresSQLConnection(connection: connection, deadline: deadline)
                         let outcome = try CommitSQL(db: db).apply(commit)
-                        if case .committed = outcome { return (keep: true, value: outcome) }
-                        return (keep: false, value: outcome)
+                        guard case .committed(let events) = outcome else { return (keep: false, value: outcome) }
+                        appended.withLock { $0 = events }
+                        return (keep: true, value: outcome)
                     }
                 }
             }
+        } catch let error as PostgresError where error.code == .outcomeUnknown {
+            outcome = try await foundOut(appended.withLock { $0 }, until: start + deadline, error)
         } catch {
             throw EventStoreError(translatingPostgres: error)
         }
@@ -107,6 +115,37 @@ package final class PostgresEventStore: SQLEventStore {
 
     package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
         try await read { try SessionSQL(db: $0).noteUses(uses) }
+    }
+
+    /// Looks whether a commit that the server did not answer to took effect: its caller would else have to think that it
+    /// may or may not have made a compute.
+    /// - Throws: `.unavailable` when that cannot be found out in time, or it did not (yet).
+    private func foundOut(
+        _ events: [RecordedEvent], until deadline: ContinuousClock.Instant, _ reason: PostgresError
+    ) async throws(EventStoreError) -> CommitOutcome {
+        var noes = 0
+        while let first = events.first, ContinuousClock.now < deadline, noes < 10 {
+            // A position may be given again after a crash, when nothing of the first transaction is left.
+            let found = try? await read { db in
+                try db.readRows(
+                    sql: """
+                        SELECT count(*) AS count FROM events
+                        WHERE stream_id = :stream AND version = :version AND global_position = :position
+                        AND data = :data AND metadata = :metadata
+                        """,
+                    arguments: [
+                        "stream": first.stream.rawValue, "version": first.version, "position": first.position,
+                        "data": try jsonText(first.data), "metadata": try jsonText(first.metadata),
+                    ]
+                ) { try $0.required("count") as Int }[0]
+            }
+            if found == 1 { return .committed(events) }
+            if found == 0 { noes += 1 }
+            // A server that was started again has ended what its predecessor left; where only the connection broke, the
+            // transaction may be at work for another moment.
+            guard (try? await Task.sleep(for: .milliseconds(50))) != nil else { break }
+        }
+        throw EventStoreError(translatingPostgres: reason)
     }
 
     /// Decides again when another commit came in between: what it did can be seen then, and is the outcome. Each time
