@@ -18,8 +18,9 @@ struct OpenedStore {
             let store = try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: now)
             return OpenedStore(store: store) { try? await store.close() }
         case .postgres(let configuration):
+            // Alone, because the computes of the local runtime are those of this machine.
             let store = try await PostgresEventStore.open(
-                configuration, migrates: settings.migratesOnStart, now: now, logger: logger)
+                configuration, migrates: settings.migratesOnStart, isAlone: true, now: now, logger: logger)
             return OpenedStore(store: store) { store.close() }
         }
     }

@@ -142,6 +142,22 @@ struct PostgresEventStoreTests {
         }
     }
 
+    @Test func anInstanceThatMustBeAloneRefusesAnotherUntilItIsGone() async throws {
+        try await PostgresServer.with { server in
+            var database = try await server.freshDatabase()
+            let first = try await PostgresEventStore.open(database, isAlone: true, now: moment, logger: silent)
+            try await withPostgresStore(database) { _ = try await $0.commit(note("others may")) }
+            database.deadline = .seconds(1)
+            let error = await #expect(throws: EventStoreError.self) {
+                _ = try await PostgresEventStore.open(database, isAlone: true, now: moment, logger: silent)
+            }
+            #expect(error?.message.contains("another instance") == true)
+            first.close()
+            database.deadline = .seconds(20)
+            try await PostgresEventStore.open(database, isAlone: true, now: moment, logger: silent).close()
+        }
+    }
+
     @Test func aLogThatWasRestoredOnAnotherServerIsRefused() async throws {
         try await PostgresServer.with { server in
             let database = try await server.freshDatabase()

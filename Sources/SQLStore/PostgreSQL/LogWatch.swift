@@ -20,6 +20,18 @@ final class LogWatch: Sendable {
     /// A pair of sockets, because Swift sees no `pipe2`: what is in it says that there were commits.
     private let (wakeUp, commits): (Int32, Int32)
     private let isClosed = Mutex(false)
+    private let isAlone: Bool
+    private let claim = Mutex(Claim.open)
+
+    /// Whether the database is this instance's alone, which a lock of the server says while the connection lasts.
+    enum Claim: Sendable {
+        /// Not asked for, or not asked yet.
+        case open
+        case held
+        /// Another instance has it.
+        case refused
+    }
+    var claimed: Claim { claim.withLock { $0 } }
 
     private static let channel = "computesdk_events"
     /// How late a reader may be whom no notice reached.
@@ -27,9 +39,11 @@ final class LogWatch: Sendable {
     /// While something is committed and cannot be read yet: whoever holds it up is usually through in a moment.
     private static let shortestLook: Duration = .milliseconds(5)
 
-    init(_ configuration: PostgresConfiguration, signal: AppendSignal<LogPlace>, logger: Logger)
-        throws(EventStoreError)
-    {
+    /// - Parameter isAlone: whether no other instance with this set may use the database.
+    init(
+        _ configuration: PostgresConfiguration, isAlone: Bool, signal: AppendSignal<LogPlace>, logger: Logger
+    ) throws(EventStoreError) {
+        self.isAlone = isAlone
         self.configuration = configuration
         self.signal = signal
         self.logger = logger
@@ -69,6 +83,7 @@ final class LogWatch: Sendable {
         while !isClosed.withLock({ $0 }) {
             do {
                 let connection = try PostgresConnection.open(configuration, until: deadline)
+                if isAlone { try claimDatabase(connection) }
                 try connection.run(script: "LISTEN \(Self.channel)", until: deadline)
                 pause = .milliseconds(50)
                 try follow(connection)
@@ -79,6 +94,17 @@ final class LogWatch: Sendable {
             }
         }
     }
+
+    private func claimDatabase(_ connection: PostgresConnection) throws {
+        let answer = try connection.execute(
+            "SELECT CAST(pg_try_advisory_lock($1) AS TEXT) AS held", [.integer(Self.claimLock)], until: deadline)
+        let isHeld = try answer.text(0, "held") == "true"
+        claim.withLock { $0 = isHeld ? .held : .refused }
+        guard isHeld else { throw PostgresError(.refused, "another instance uses the database alone") }
+    }
+
+    /// Any number that nobody else has: "csdk" and one more than the lock of migrations.
+    private static let claimLock: Int64 = 0x6373_646c
 
     private func follow(_ connection: PostgresConnection) throws {
         var look = Self.longestLook
