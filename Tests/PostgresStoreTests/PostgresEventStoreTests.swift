@@ -77,6 +77,51 @@ struct PostgresEventStoreTests {
         }
     }
 
+    @Test func aReaderBesideWritersOfSeveralInstancesSkipsAndRepeatsNothing() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            try await withPostgresStore(database) { one async throws in
+                try await withPostgresStore(database) { two async throws in
+                    let (writers, commits, stalls) = (12, 20, 6)
+                    async let written: Void = withThrowingTaskGroup(of: Void.self) { group in
+                        for writer in 0..<writers {
+                            let store = writer % 2 == 0 ? one : two
+                            group.addTask {
+                                for version in 0..<commits {
+                                    _ = try await store.commit(note("w\(writer)", from: version))
+                                }
+                            }
+                        }
+                        // Meanwhile some stall, and end either way.
+                        for stall in 0..<stalls {
+                            group.addTask {
+                                let stalled = try await StalledTransaction.open(
+                                    in: database, stream: "note-stalled\(stall)")
+                                try await Task.sleep(for: .milliseconds(Int.random(in: 0...200)))
+                                try await (stall % 2 == 0 ? stalled.commit() : stalled.rollBack())
+                            }
+                        }
+                        try await group.waitForAll()
+                    }
+                    let expected = writers * commits + stalls / 2
+                    let deadline = ContinuousClock.now + .seconds(60)
+                    var (seen, cursor) = ([RecordedEvent](), Cursor?.none)
+                    while seen.count < expected, ContinuousClock.now < deadline {
+                        await two.waitForEvents(after: cursor, timeout: .seconds(5))
+                        let page = try await two.events(after: cursor, matching: EventFilter(), limit: 7)
+                        seen += page.events
+                        cursor = page.next
+                    }
+                    try await written
+                    #expect(seen.count == expected)
+                    #expect(Set(seen.map(\.position)).count == expected)
+                    let whole = try await one.events(after: nil, matching: EventFilter(), limit: 1000).events
+                    #expect(seen == whole, "what was read beside the writers is the log")
+                }
+            }
+        }
+    }
+
     @Test func aReaderOfAnotherInstanceIsWoken() async throws {
         try await PostgresServer.with { server in
             let database = try await server.freshDatabase()
@@ -215,7 +260,9 @@ private final class StalledTransaction: Sendable {
 
     private init(_ pool: PostgresPool) { self.pool = pool }
 
-    static func open(in database: PostgresConfiguration) async throws -> StalledTransaction {
+    static func open(in database: PostgresConfiguration, stream: String = "note-stalled")
+        async throws -> StalledTransaction
+    {
         var alone = database
         alone.connections = 1
         alone.deadline = .seconds(60)
@@ -225,7 +272,7 @@ private final class StalledTransaction: Sendable {
             try connection.run(
                 script: """
                     INSERT INTO events (stream_id, version, group_id, type, data, metadata, occurred_at)
-                    VALUES ('note-stalled', 1, 'default', 'Noted', '{}', '{"actor":"system"}', 0)
+                    VALUES ('\(stream)', 1, 'default', 'Noted', '{}', '{"actor":"system"}', 0)
                     """, until: deadline)
         }
         return StalledTransaction(pool)
