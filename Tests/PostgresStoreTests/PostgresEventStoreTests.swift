@@ -122,6 +122,29 @@ struct PostgresEventStoreTests {
         }
     }
 
+    @Test func aCommitIsNotifiedToWhoeverListens() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            try await withPostgresStore(database) { store async throws in
+                var patient = database
+                patient.connections = 1
+                patient.deadline = .seconds(60)
+                let pool = PostgresPool(patient, logger: silent)
+                defer { pool.close() }
+                try await pool.run { try $0.run(script: "LISTEN computesdk_events", until: $1) }
+                let heard = Task {
+                    try await pool.run { connection, _ in
+                        try connection.waitForNotification(orInputOn: -1, timeout: .seconds(50))
+                    }
+                }
+                _ = try await store.commit(note("a"))
+                let clock = ContinuousClock()
+                let elapsed = try await clock.measure { try await heard.value }
+                #expect(elapsed < .seconds(25))
+            }
+        }
+    }
+
     @Test func aReaderOfAnotherInstanceIsWoken() async throws {
         try await PostgresServer.with { server in
             let database = try await server.freshDatabase()
