@@ -26,9 +26,11 @@ extension Cursor {
 }
 
 /// The place after one position of the log, for stores whose positions are handed out in the order of commit.
-package struct PositionCursor: Hashable, Sendable {
+package struct PositionCursor: Hashable, Comparable, Sendable {
     package var position: Int64
     package init(position: Int64) { self.position = position }
+
+    package static func < (one: PositionCursor, other: PositionCursor) -> Bool { one.position < other.position }
 
     private static let version: UInt8 = 1
 

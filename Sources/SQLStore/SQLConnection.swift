@@ -8,6 +8,8 @@ import FoundationEssentials
 package protocol SQLConnection {
     func readRows<T>(sql: String, arguments: SQLArguments, _ read: (any SQLRow) throws -> T) throws -> [T]
     func run(sql: String, arguments: SQLArguments) throws
+    /// Statements without parameters, separated by semicolons.
+    func run(script: String) throws
 }
 
 extension SQLConnection {

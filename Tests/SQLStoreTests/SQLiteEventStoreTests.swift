@@ -96,6 +96,19 @@ struct SQLiteEventStoreTests {
         }
     }
 
+    @Test func releasedStepsOfTheSchemaAreNeverEdited() async throws {
+        try await withFolder { folder in
+            let store = try await open(folder + "/db")
+            let checksums = try await store.read { db in
+                try db.readRows(sql: "SELECT checksum FROM schema_migrations ORDER BY number", arguments: [:]) {
+                    try $0.text("checksum") ?? ""
+                }
+            }
+            #expect(checksums.prefix(2) == ["6c73c725ac60cd7c", "d80ad626385f2343"])
+            try await store.close()
+        }
+    }
+
     @Test func aDatabaseOfANewerVersionIsRefused() async throws {
         try await refuses(
             after: "INSERT INTO schema_migrations VALUES (999, 'future', 'x', 0)", saying: "newer version")

@@ -15,7 +15,7 @@ import Synchronization
 /// notifies. One that is lost with its process, or comes while nobody listens, is made good by looking once a second.
 final class LogWatch: Sendable {
     private let configuration: PostgresConfiguration
-    private let signal: AppendSignal<LogPlace>
+    private let signal: AppendSignal<TransactionPlace>
     private let logger: Logger
     /// A pair of sockets, because Swift sees no `pipe2`: what is in it says that there were commits.
     private let (wakeUp, commits): (Int32, Int32)
@@ -41,7 +41,7 @@ final class LogWatch: Sendable {
 
     /// - Parameter isAlone: whether no other instance with this set may use the database.
     init(
-        _ configuration: PostgresConfiguration, isAlone: Bool, signal: AppendSignal<LogPlace>, logger: Logger
+        _ configuration: PostgresConfiguration, isAlone: Bool, signal: AppendSignal<TransactionPlace>, logger: Logger
     ) throws(EventStoreError) {
         self.isAlone = isAlone
         self.configuration = configuration

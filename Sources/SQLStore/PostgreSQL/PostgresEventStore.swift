@@ -8,11 +8,11 @@ import Synchronization
 /// The event store in a PostgreSQL database, which any number of instances share.
 package final class PostgresEventStore: SQLEventStore {
     private let pool: PostgresPool
-    private let signal: AppendSignal<LogPlace>
+    private let signal: AppendSignal<TransactionPlace>
     private let watch: LogWatch
     private let deadline: Duration
 
-    private init(_ configuration: PostgresConfiguration, isAlone: Bool, head: LogPlace, logger: Logger)
+    private init(_ configuration: PostgresConfiguration, isAlone: Bool, head: TransactionPlace, logger: Logger)
         throws(EventStoreError)
     {
         deadline = configuration.deadline
@@ -57,7 +57,7 @@ package final class PostgresEventStore: SQLEventStore {
 
     private static func prepare(
         _ configuration: PostgresConfiguration, migrates: Bool, now: WallTime, logger: Logger
-    ) async throws(EventStoreError) -> (steps: Int, head: LogPlace) {
+    ) async throws(EventStoreError) -> (steps: Int, head: TransactionPlace) {
         // A pool of its own, because this may take longer than any other work.
         var patient = configuration
         patient.deadline = PostgresMigrator.deadline
@@ -129,7 +129,7 @@ package final class PostgresEventStore: SQLEventStore {
     }
 
     package func waitForEvents(after cursor: Cursor?, timeout: Duration) async {
-        guard let start = try? LogPlace(cursor) else { return }
+        guard let start = try? TransactionPlace(cursor) else { return }
         await signal.wait(past: start, timeout: timeout)
     }
 

@@ -11,19 +11,36 @@ import EventSourcing
 /// ```
 /// Events have the number of their transaction. All transactions below `pg_snapshot_xmin` of a snapshot have ended, so
 /// what it shows of them is all there will ever be. The order is that of (transaction, position).
-struct PostgresLog {
+struct PostgresLog: SQLLog {
     let db: any SQLConnection
 
+    static let columns = "\(EventSQL.columns), CAST(transaction_id AS TEXT) AS transaction_id"
+    /// With the table's name, because a column of the answer has the other one.
+    static let order = "events.transaction_id, global_position"
     private static let place = "CAST(transaction_id AS TEXT) AS transaction_id, global_position"
 
-    /// The last place that can be read; nil when there is none.
-    func head() throws -> LogPlace? {
+    static func range(after start: TransactionPlace, to head: TransactionPlace)
+        -> (condition: String, arguments: SQLArguments)
+    {
+        (
+            """
+            (events.transaction_id, global_position) > (\(transaction("start")), :start_position)
+            AND (events.transaction_id, global_position) <= (\(transaction("head")), :head_position)
+            """,
+            [
+                "start_transaction": start.transaction, "start_position": start.position,
+                "head_transaction": head.transaction, "head_position": head.position,
+            ]
+        )
+    }
+
+    func head() throws -> TransactionPlace? {
         try db.readRows(
             sql: """
                 SELECT \(Self.place) FROM events
                 WHERE transaction_id < pg_snapshot_xmin(pg_current_snapshot())
                 ORDER BY events.transaction_id DESC, global_position DESC LIMIT 1
-                """, LogPlace.init(row:)
+                """, TransactionPlace.init(row:)
         ).first
     }
 
@@ -38,41 +55,6 @@ struct PostgresLog {
         ) { try $0.required("count") as Int }[0] > 0
     }
 
-    func page(after cursor: Cursor?, matching filter: EventFilter, limit: Int) throws -> EventPage {
-        let start = try LogPlace(cursor)
-        let head = try head() ?? LogPlace.start
-        guard start <= head else { throw EventStoreError(.badCursor, "the cursor is ahead of the log") }
-        let limit = min(max(limit, 1), 1000)
-        // Up to the head only: it was read with an older snapshot, and the log up to there does not change.
-        var arguments: SQLArguments = [
-            "start_transaction": start.transaction, "start_position": start.position,
-            "head_transaction": head.transaction, "head_position": head.position, "limit": limit + 1,
-        ]
-        var conditions = """
-            (events.transaction_id, global_position) > (\(Self.transaction("start")), :start_position)
-            AND (events.transaction_id, global_position) <= (\(Self.transaction("head")), :head_position)
-            """
-        if let group = filter.group {
-            conditions += " AND group_id = :group"
-            arguments += ["group": group.rawValue]
-        }
-        if let stream = filter.stream {
-            conditions += " AND stream_id = :stream"
-            arguments += ["stream": stream.rawValue]
-        }
-        var rows = try db.readRows(
-            sql: """
-                SELECT \(EventSQL.columns), CAST(transaction_id AS TEXT) AS transaction_id FROM events
-                WHERE \(conditions) ORDER BY events.transaction_id, global_position LIMIT :limit
-                """, arguments: arguments
-        ) { (event: try EventSQL.event($0), place: try LogPlace(row: $0)) }
-        let hasMore = rows.count > limit
-        if hasMore { rows.removeLast() }
-        let last = hasMore ? rows.last?.place ?? head : head
-        return EventPage(
-            events: rows.map(\.event), next: last > .start ? last.cursor : cursor, hasMore: hasMore)
-    }
-
     /// There is no way from a number to a transaction's id but through text.
     private static func transaction(_ name: String) -> String {
         "CAST(CAST(:\(name)_transaction AS TEXT) AS XID8)"
@@ -80,13 +62,13 @@ struct PostgresLog {
 }
 
 /// A place in the log: after the event of that transaction and position.
-struct LogPlace: Comparable, Sendable {
+struct TransactionPlace: LogPlace {
     var transaction: Int64
     var position: Int64
 
-    static let start = LogPlace(transaction: 0, position: 0)
+    static let start = TransactionPlace(transaction: 0, position: 0)
 
-    static func < (one: LogPlace, other: LogPlace) -> Bool {
+    static func < (one: TransactionPlace, other: TransactionPlace) -> Bool {
         (one.transaction, one.position) < (other.transaction, other.position)
     }
 

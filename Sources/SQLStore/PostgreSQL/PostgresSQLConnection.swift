@@ -13,6 +13,8 @@ struct PostgresSQLConnection: SQLConnection {
 
     func run(sql: String, arguments: SQLArguments) throws { _ = try execute(sql, arguments) }
 
+    func run(script: String) throws { try connection.run(script: script, until: deadline) }
+
     private func execute(_ sql: String, _ arguments: SQLArguments) throws -> PostgresResult {
         let statement = NumberedSQL.of(sql)
         let parameters = try statement.names.map { name throws(EventStoreError) -> PostgresParameter in

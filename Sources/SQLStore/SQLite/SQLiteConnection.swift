@@ -16,6 +16,8 @@ struct SQLiteConnection: SQLConnection {
         try db.cachedStatement(sql: sql).execute(arguments: Self.bound(arguments))
     }
 
+    func run(script: String) throws { try db.execute(sql: script) }
+
     private static func bound(_ arguments: SQLArguments) -> StatementArguments {
         StatementArguments(
             arguments.values.mapValues { value -> (any DatabaseValueConvertible)? in

@@ -10,12 +10,12 @@ import GRDB
 package final class SQLiteEventStore: SQLEventStore {
     private let pool: DatabasePool
     private let commits: CommitQueue
-    private let signal: AppendSignal<Int64>
+    private let signal: AppendSignal<PositionCursor>
 
-    private init(pool: DatabasePool, lastPosition: Int64) {
+    private init(pool: DatabasePool, head: PositionCursor) {
         self.pool = pool
         self.commits = CommitQueue(pool: pool)
-        self.signal = AppendSignal(latest: lastPosition)
+        self.signal = AppendSignal(latest: head)
     }
 
     /// Opens the database, makes it if there is none, and brings its schema up to date.
@@ -43,9 +43,13 @@ package final class SQLiteEventStore: SQLEventStore {
             guard try Int.fetchOne(db, sql: "PRAGMA synchronous") == 2 else {
                 throw EventStoreError(.unavailable, "the database does not offer durable commits")
             }
-            try SQLiteMigrator().migrate(db, now: now)
-            return SQLiteEventStore(
-                pool: pool, lastPosition: try SQLiteLog(db: SQLiteConnection(db: db)).lastPosition())
+            let connection = SQLiteConnection(db: db)
+            // With the write lock from its start: a second process that starts now waits for it.
+            try db.inTransaction(.immediate) {
+                try Migrator(db: connection, dialect: .sqlite).migrate(now: now)
+                return .commit
+            }
+            return SQLiteEventStore(pool: pool, head: try SQLiteLog(db: connection).head() ?? .start)
         }
     }
 
@@ -76,7 +80,9 @@ package final class SQLiteEventStore: SQLEventStore {
 
     package func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
         let outcome = try await commits.commit(commit)
-        if case .committed(let events) = outcome, let last = events.last { signal.advance(to: last.position) }
+        if case .committed(let events) = outcome, let last = events.last {
+            signal.advance(to: PositionCursor(position: last.position))
+        }
         return outcome
     }
 
@@ -88,7 +94,7 @@ package final class SQLiteEventStore: SQLEventStore {
 
     package func waitForEvents(after cursor: EventSourcing.Cursor?, timeout: Duration) async {
         guard let start = try? PositionCursor(cursor) else { return }
-        await signal.wait(past: start.position, timeout: timeout)
+        await signal.wait(past: start, timeout: timeout)
     }
 
     package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {

@@ -1,0 +1,99 @@
+extension Migration {
+    /// The steps of the schema. Times are milliseconds since 1970. SQLite's text is what files were made with: a test
+    /// keeps it as it is.
+    static func all(in dialect: SQLDialect) -> [Migration] {
+        // Short, because they stand in every line.
+        let (integer, key, end, keyed) = (dialect.integer, dialect.key, dialect.table, dialect.keyedTable)
+        return [
+            Migration(
+                number: 1, name: "events, summaries, holds, counters, private rows",
+                sql: """
+                    CREATE TABLE events (
+                      \(dialect.logPlace)
+                      stream_id \(key) NOT NULL,
+                      version \(integer) NOT NULL,
+                      group_id \(key) NOT NULL,
+                      type \(key) NOT NULL,
+                      data TEXT NOT NULL,
+                      metadata TEXT NOT NULL,
+                      occurred_at \(integer) NOT NULL,
+                      UNIQUE (stream_id, version)
+                    )\(end);
+                    CREATE INDEX events_by_group ON events (group_id, \(dialect.logOrder));
+
+                    CREATE TABLE compute_summaries (
+                      compute_id \(key) NOT NULL PRIMARY KEY,
+                      group_id \(key) NOT NULL,
+                      name \(key),
+                      namespace \(key),
+                      metadata TEXT NOT NULL,
+                      directory TEXT,
+                      timeout_ms \(integer) NOT NULL,
+                      state \(key) NOT NULL,
+                      created_at \(integer) NOT NULL,
+                      started_at \(integer),
+                      expires_at \(integer),
+                      ended_at \(integer),
+                      end_reason TEXT,
+                      generation \(integer),
+                      member TEXT,
+                      sidekick TEXT,
+                      sidekick_internal TEXT,
+                      port_host TEXT,
+                      version \(integer) NOT NULL
+                    )\(end);
+                    CREATE INDEX compute_summaries_newest ON compute_summaries (group_id, created_at, compute_id);
+                    CREATE INDEX compute_summaries_expiring ON compute_summaries (expires_at, compute_id)
+                      WHERE state = 'running';
+                    CREATE INDEX compute_summaries_unended ON compute_summaries (compute_id) WHERE state <> 'ended';
+                    CREATE INDEX compute_summaries_named ON compute_summaries (group_id, namespace, name)
+                      WHERE state <> 'ended' AND name IS NOT NULL;
+
+                    CREATE TABLE unique_holds (
+                      group_id \(key) NOT NULL,
+                      scope \(key) NOT NULL,
+                      key \(key) NOT NULL,
+                      owner \(key) NOT NULL,
+                      fingerprint TEXT,
+                      PRIMARY KEY (group_id, scope, key)
+                    )\(keyed);
+
+                    CREATE TABLE counters (
+                      group_id \(key) NOT NULL,
+                      name \(key) NOT NULL,
+                      value \(integer) NOT NULL,
+                      PRIMARY KEY (group_id, name)
+                    )\(keyed);
+
+                    CREATE TABLE private_rows (
+                      kind \(key) NOT NULL,
+                      key \(key) NOT NULL,
+                      group_id \(key) NOT NULL,
+                      value TEXT NOT NULL,
+                      PRIMARY KEY (kind, key)
+                    )\(keyed);
+                    """),
+            Migration(
+                number: 2, name: "session tokens, private rows that expire",
+                sql: """
+                    ALTER TABLE private_rows ADD COLUMN expires_at \(integer);
+                    CREATE INDEX private_rows_expiring ON private_rows (expires_at) WHERE expires_at IS NOT NULL;
+
+                    CREATE TABLE session_summaries (
+                      session_id \(key) NOT NULL PRIMARY KEY,
+                      compute_id \(key) NOT NULL,
+                      group_id \(key) NOT NULL,
+                      description TEXT NOT NULL,
+                      magic_link_id TEXT,
+                      created_at \(integer) NOT NULL,
+                      expires_at \(integer) NOT NULL,
+                      revoked_at \(integer),
+                      last_used_at \(integer),
+                      version \(integer) NOT NULL
+                    )\(end);
+                    CREATE INDEX session_summaries_of_compute ON session_summaries (compute_id, created_at, session_id);
+                    CREATE INDEX session_summaries_expiring ON session_summaries (expires_at);
+                    """),
+        ]
+    }
+}
