@@ -9,11 +9,12 @@ package struct PostgresConfiguration: Sendable {
     package var applicationName = "computesdk"
     /// How long one piece of work may take in all: waiting for a connection, making it, every statement.
     package var deadline: Duration = .seconds(5)
-    /// How long making a connection may take, the resolver aside.
+    /// How long making a connection may take, with asking for the host's addresses.
     package var connectDeadline: Duration = .seconds(4)
     /// How many connections there are at most, each with a thread of its own. Commits wait for the server's disk
     /// rather than for a processor, so there are more of them than processors.
     package var connections = 10
+    package var lookup = HostLookup.system
 
     /// - Parameter url: `postgres://user:password@host:port/database?sslmode=…`, as libpq understands it.
     /// - Returns: nil for what libpq cannot read. It does not say why, because the reason may quote a password.

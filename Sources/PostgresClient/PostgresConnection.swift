@@ -22,11 +22,13 @@ package final class PostgresConnection {
 
     // MARK: - Connecting
 
-    /// Names are resolved by the C library, which is not bound by the deadline.
     package static func open(_ configuration: PostgresConfiguration, until deadline: ContinuousClock.Instant)
         throws(PostgresError) -> PostgresConnection
     {
-        let keywords = configuration.connectKeywords
+        var keywords = configuration.connectKeywords
+        if let hosts = HostList(configuration) {
+            keywords += try hosts.resolved(by: configuration.lookup, until: deadline)
+        }
         let names = keywords.map { strdup($0.name) } + [nil]
         let values = keywords.map { strdup($0.value) } + [nil]
         defer { for text in names + values { free(text) } }

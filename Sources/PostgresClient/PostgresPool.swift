@@ -160,7 +160,7 @@ package final class PostgresPool: Sendable {
         }
     }
 
-    /// Answers for threads that did not keep a deadline by themselves, such as one that waits for a resolver.
+    /// Answers for threads that did not keep a deadline by themselves, such as one whose work waits for something else.
     private func watch() {
         while !state.withLock({ $0.isClosed && $0.running.isEmpty }) {
             let late = state.withLock { state in

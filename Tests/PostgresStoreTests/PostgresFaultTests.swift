@@ -158,7 +158,7 @@ struct PostgresFaultTests {
                         url: "postgres://computesdk:\(password)@localhost:\(port)/postgres?\(options)"))
             }
             let checked = try url(
-                "hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert=\(server.folder)/cert.pem")
+                "sslmode=verify-full&sslrootcert=\(server.folder)/cert.pem")
             try await withPostgresStore(checked) { store async throws in
                 #expect(try await store.commit(note("a")).isCommitted)
                 let ciphers = try await store.read { db in
