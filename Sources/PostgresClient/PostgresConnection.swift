@@ -167,16 +167,28 @@ package final class PostgresConnection {
 
     // MARK: - Notifications
 
-    /// Waits until the server notifies us, `descriptor` can be read, or the time is over.
+    /// Waits until another connection's notice is here, `descriptor` can be read, or the time is over.
     package func waitForNotification(orInputOn descriptor: Int32, timeout: Duration) throws(PostgresError) {
+        // It may have come with the answer to a statement; then the socket is silent.
+        if tookNotifications() { return }
         var descriptors = [
             pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0),
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
         ]
         _ = poll(&descriptors, 2, Int32(clamping: timeout.milliseconds))
         guard PQconsumeInput(handle) == 1 else { throw lost() }
-        while let notification = PQnotifies(handle) { PQfreemem(notification) }
+        _ = tookNotifications()
         guard PQstatus(handle) == CONNECTION_OK else { throw lost() }
+    }
+
+    /// - Returns: whether there was one that is not our own.
+    private func tookNotifications() -> Bool {
+        var isNew = false
+        while let notification = PQnotifies(handle) {
+            if notification.pointee.be_pid != PQbackendPID(handle) { isNew = true }
+            PQfreemem(notification)
+        }
+        return isNew
     }
 
     // MARK: - Waiting

@@ -129,6 +129,22 @@ struct PostgresPoolTests {
         }
     }
 
+    @Test func aNoticeThatCameWithAnAnswerIsNotWaitedFor() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), connections: 1, deadline: .seconds(60)) { pool async throws in
+                try await pool.run { try $0.run(script: "LISTEN here", until: $1) }
+                try await server.run("NOTIFY here")
+                let elapsed = try await ContinuousClock().measure {
+                    try await pool.run { connection, deadline in
+                        try connection.execute("SELECT pg_sleep(0.1)", until: deadline)
+                        try connection.waitForNotification(orInputOn: -1, timeout: .seconds(30))
+                    }
+                }
+                #expect(elapsed < .seconds(15))
+            }
+        }
+    }
+
     @Test func theSettingsOfAConnectionKeepWhatIsAcknowledged() async throws {
         try await PostgresServer.with { server in
             try await server.run("ALTER ROLE computesdk SET synchronous_commit = off")
