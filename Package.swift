@@ -160,6 +160,14 @@ let package = Package(
             ],
             path: "Tests/TestSupport", swiftSettings: strict),
 
+        // Measured from inside, so of this package; it starts a server as tests do
+        .executableTarget(
+            name: "store-bench",
+            dependencies: [
+                "SQLStore", "PostgresClient", "EventSourcing", "TestSupport", "ComputeCore", logging,
+            ],
+            path: "Tests/StoreBenchmark", swiftSettings: strict),
+
         tests("ComputeCoreTests", ["ComputeCore"]),
         tests("EventSourcingTests", ["EventSourcing", "ComputeDomain", "TestSupport", "ComputeCore"]),
         tests("ComputeDomainTests", ["ComputeDomain", "EventSourcing", "ComputeCore"]),

@@ -19,12 +19,13 @@ package final class PostgresServer: Sendable {
 
     private init(folder: String) { self.folder = folder }
 
-    package static func with(_ run: (PostgresServer) async throws -> Void) async throws {
+    /// - Parameter options: as `start` takes them.
+    package static func with(_ options: [String] = [], _ run: (PostgresServer) async throws -> Void) async throws {
         let folder = try await ServerFiles.copyOfTemplate()
         let server = PostgresServer(folder: folder)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         do {
-            try await server.start()
+            try await server.start(with: options)
             try await run(server)
             await server.stop()
         } catch {
@@ -32,6 +33,9 @@ package final class PostgresServer: Sendable {
             throw error
         }
     }
+
+    /// The path of a program that comes with the server.
+    package static func binary(_ name: String) throws -> String { try "\(ServerFiles.binaries())/\(name)" }
 
     /// The superuser, over the socket.
     package func configuration(database: String = "postgres", port: Int = 5432) -> PostgresConfiguration {
@@ -188,7 +192,7 @@ private enum ServerFiles {
         return process
     }
 
-    private static func binaries() throws -> String {
+    static func binaries() throws -> String {
         let root = "/usr/lib/postgresql"
         let versions = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).compactMap { Int($0) }
         guard let newest = versions.max() else {
