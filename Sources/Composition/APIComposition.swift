@@ -24,7 +24,7 @@ struct APIComposition {
     /// What the banner says about the API key.
     let key: Banner.Key
     private let http: HTTPClient
-    private let closeStore: @Sendable () async -> Void
+    private let opened: OpenedStore
     private let keepOnShutdown: Bool
     private let logger: Logger
 
@@ -46,9 +46,8 @@ struct APIComposition {
         let sidekicks = HTTPSidekickAgent(http: http, key: keys.claimSigning)
         do {
             runtime = try await MachineRuntime.chosen(by: settings, keys, sidekicks, logger: logger)
-            let opened = try await OpenedStore.open(settings, in: directory, now: startedAt, logger: logger)
+            opened = try await OpenedStore.open(settings, in: directory, now: startedAt, logger: logger)
             let store = opened.store
-            closeStore = opened.close
             let keyFile = "api-key"
             let fresh = try await APIKeys(store: store, clock: clock).bootstrap(preset: settings.apiKey) {
                 try directory.write(Data(($0 + "\n").utf8), to: keyFile)
@@ -77,7 +76,9 @@ struct APIComposition {
     }
 
     /// In the order in which they start; they stop in the reverse order.
-    var services: [any Service] { [RuntimeService(runtime: runtime)] + server.services }
+    var services: [any Service] {
+        [ClaimService(requireClaim: opened.requireClaim), RuntimeService(runtime: runtime)] + server.services
+    }
 
     /// Runs the services and cleans up behind them, however they ended: a service that failed leaves as little
     /// behind as a stop.
@@ -94,7 +95,7 @@ struct APIComposition {
     private func finish() async {
         if !keepOnShutdown { await server.compute.endAll(.shutdown) }
         await runtime.shutdown(keep: keepOnShutdown)
-        await closeStore()
+        await opened.close()
         try? await http.shutdown()
         logger.notice("stopped")
     }
@@ -103,6 +104,16 @@ struct APIComposition {
 private struct RuntimeService: Service {
     let runtime: any ComputeRuntime
     func run() async throws { try await cancelWhenGracefulShutdown { try await runtime.run() } }
+}
+
+/// Ends all services when the database is not ours any more.
+private struct ClaimService: Service {
+    let requireClaim: @Sendable () async throws -> Void
+    func run() async throws {
+        try await cancelWhenGracefulShutdown { try await requireClaim() }
+        // A service that returns ends the others as well.
+        try? await gracefulShutdown()
+    }
 }
 
 extension PublicURLs {

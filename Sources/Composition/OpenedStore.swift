@@ -9,6 +9,8 @@ struct OpenedStore {
     let store: any SQLEventStore
     /// Once nothing uses it any more.
     let close: @Sendable () async -> Void
+    /// Throws when another instance has taken the database over, which this one must not outlive.
+    let requireClaim: @Sendable () async throws -> Void
 
     static func open(_ settings: ServiceSettings, in directory: DataDirectory, now: WallTime, logger: Logger)
         async throws -> OpenedStore
@@ -16,12 +18,13 @@ struct OpenedStore {
         switch settings.database {
         case .sqlite:
             let store = try await SQLiteEventStore.open(at: directory.file("computesdk.db"), now: now)
-            return OpenedStore(store: store) { try? await store.close() }
+            // The data folder is locked.
+            return OpenedStore(store: store, close: { try? await store.close() }, requireClaim: {})
         case .postgres(let configuration):
             // Alone, because the computes of the local runtime are those of this machine.
             let store = try await PostgresEventStore.open(
                 configuration, migrates: settings.migratesOnStart, isAlone: true, now: now, logger: logger)
-            return OpenedStore(store: store) { store.close() }
+            return OpenedStore(store: store, close: { store.close() }, requireClaim: { try await store.requireClaim() })
         }
     }
 }

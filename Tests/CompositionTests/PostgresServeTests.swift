@@ -52,6 +52,36 @@ struct PostgresServeTests {
         }
     }
 
+    @Test(.timeLimit(.minutes(3))) func aServiceWhoseDatabaseAnotherInstanceTookEndsWithAnError() async throws {
+        try await PostgresServer.with { server in
+            try await server.run("CREATE DATABASE sandboxes")
+            let system = ServedSystem(settings: settings(server, "sandboxes"))
+            let lock = 0x6373_646c
+            let status = try await system.run { running in
+                _ = try await running.url()
+                // Waits for the lock, and has it as soon as the service's connection was ended.
+                let taking = Task {
+                    try await server.run(
+                        "SELECT pg_advisory_lock(\(lock)); SELECT pg_sleep(20)",
+                        in: server.configuration(database: "sandboxes"))
+                }
+                defer { taking.cancel() }
+                try await server.run(
+                    """
+                    DO $$ BEGIN
+                      WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted) LOOP
+                        PERFORM pg_sleep(0.01);
+                      END LOOP;
+                      PERFORM pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted;
+                    END $$
+                    """, in: server.configuration(database: "sandboxes"))
+            }
+            #expect(status == .exited(1), "\(system.said)")
+            #expect(system.said.contains("taken the database over"), "\(system.said)")
+            #expect(await Leftovers(of: system.dataDirectory).isEmpty)
+        }
+    }
+
     @Test func migratingTwiceTakesTheStepsOnceAndABadAddressIsSaidPlainly() async throws {
         try await PostgresServer.with { server in
             try await server.run("CREATE DATABASE sandboxes")

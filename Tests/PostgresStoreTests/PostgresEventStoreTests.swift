@@ -10,6 +10,9 @@ import Testing
 let moment = WallTime(milliseconds: 1_800_000_000_000)
 let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
+/// What an instance that must be alone locks.
+private let claimLock: Int64 = 0x6373_646c
+
 func withPostgresStore(
     _ configuration: PostgresConfiguration, _ run: (PostgresEventStore) async throws -> Void
 ) async throws {
@@ -223,6 +226,72 @@ struct PostgresEventStoreTests {
             first.close()
             database.deadline = .seconds(20)
             try await PostgresEventStore.open(database, isAlone: true, now: moment, logger: silent).close()
+        }
+    }
+
+    /// Asks for the lock and has it as soon as the process of the server that holds it was ended.
+    private func takeOver(_ database: PostgresConfiguration) async throws -> PostgresPool {
+        var alone = database
+        alone.connections = 1
+        alone.deadline = .seconds(60)
+        let pool = PostgresPool(alone, logger: silent)
+        let taken = Task {
+            try await pool.run { try $0.run(script: "SELECT pg_advisory_lock(\(claimLock))", until: $1) }
+        }
+        try await withPostgresStore(database) { other in
+            let isWaiting = await eventually {
+                try await other.read { db in
+                    try db.readRows(
+                        sql: "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted", arguments: [:]
+                    ) { try $0.integer("pid") }
+                }.count == 1
+            }
+            #expect(isWaiting)
+            try await endHolder(other)
+        }
+        try await taken.value
+        return pool
+    }
+
+    private func endHolder(_ store: PostgresEventStore) async throws {
+        _ = try await store.read { db in
+            try db.readRows(
+                sql: """
+                    SELECT CAST(pg_terminate_backend(pid) AS INT) AS ended FROM pg_locks
+                    WHERE locktype = 'advisory' AND granted AND objid = CAST(:lock AS OID)
+                    """, arguments: ["lock": claimLock]
+            ) { try $0.integer("ended") }
+        }
+    }
+
+    @Test func anInstanceWhoseDatabaseAnotherTookWritesNothingMoreAndIsToldToEnd() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            let first = try await PostgresEventStore.open(database, isAlone: true, now: moment, logger: silent)
+            defer { first.close() }
+            #expect(try await first.commit(note("before")).isCommitted)
+            let end = Task { try await first.requireClaim() }
+            let second = try await takeOver(database)
+            defer { second.close() }
+            let error = await #expect(throws: EventStoreError.self) { try await end.value }
+            #expect(error?.code == .unavailable)
+            let commit = await #expect(throws: EventStoreError.self) { try await first.commit(note("after")) }
+            #expect(commit?.message.contains("another instance") == true)
+            await #expect(throws: EventStoreError.self) {
+                _ = try await first.events(of: StreamID(category: "note", id: "before"))
+            }
+            await #expect(throws: EventStoreError.self) { try await first.noteUses([.random(): moment]) }
+        }
+    }
+
+    @Test func anInstanceThatLostOnlyItsConnectionHasItsDatabaseAgain() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            let store = try await PostgresEventStore.open(database, isAlone: true, now: moment, logger: silent)
+            defer { store.close() }
+            try await endHolder(store)
+            #expect(await eventually { try await store.commit(note("a")).isCommitted })
+            #expect(try await store.events(of: StreamID(category: "note", id: "a")).count == 1)
         }
     }
 

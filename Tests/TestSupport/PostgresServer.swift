@@ -54,8 +54,9 @@ package final class PostgresServer: Sendable {
     }
 
     package func run(_ sql: String, in configuration: PostgresConfiguration? = nil) async throws {
-        let configuration = configuration ?? self.configuration()
-        try await offThread {
+        var configured = configuration ?? self.configuration()
+        configured.deadline = .seconds(30)
+        try await offThread { [configuration = configured] in
             let deadline = ContinuousClock.now + .seconds(30)
             try PostgresConnection.open(configuration, until: deadline).run(script: sql, until: deadline)
         }

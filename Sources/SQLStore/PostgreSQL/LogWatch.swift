@@ -20,18 +20,12 @@ final class LogWatch: Sendable {
     /// A pair of sockets, because Swift sees no `pipe2`: what is in it says that there were commits.
     private let (wakeUp, commits): (Int32, Int32)
     private let isClosed = Mutex(false)
-    private let isAlone: Bool
-    private let claim = Mutex(Claim.open)
+    private let claim: Mutex<DatabaseClaim>
+    /// Ends when the claim is lost, or nobody watches any more.
+    private let (losses, loss) = AsyncStream.makeStream(of: Void.self)
 
-    /// Whether the database is this instance's alone, which a lock of the server says while the connection lasts.
-    enum Claim: Sendable {
-        /// Not asked for, or not asked yet.
-        case open
-        case held
-        /// Another instance has it.
-        case refused
-    }
-    var claimed: Claim { claim.withLock { $0 } }
+    /// Whether the database is this instance's alone.
+    var claimed: DatabaseClaim { claim.withLock { $0 } }
 
     private static let channel = "computesdk_events"
     /// How late a reader may be whom no notice reached.
@@ -43,7 +37,7 @@ final class LogWatch: Sendable {
     init(
         _ configuration: PostgresConfiguration, isAlone: Bool, signal: AppendSignal<TransactionPlace>, logger: Logger
     ) throws(EventStoreError) {
-        self.isAlone = isAlone
+        claim = Mutex(DatabaseClaim(isNeeded: isAlone))
         self.configuration = configuration
         self.signal = signal
         self.logger = logger
@@ -75,32 +69,62 @@ final class LogWatch: Sendable {
 
     func close() {
         isClosed.withLock { $0 = true }
+        loss.finish()
         wake()
     }
 
+    /// Returns when the database became another instance's, this value was closed, or the task is cancelled.
+    func waitForLoss() async { for await _ in losses {} }
+
     private func run() {
         var pause = Duration.milliseconds(50)
-        while !isClosed.withLock({ $0 }) {
+        // Processes of the server that may hold the lock for connections of ours, until it finds out that these are gone.
+        var ours: Set<Int64> = []
+        while !isClosed.withLock({ $0 }) && !claimed.isLost {
             do {
                 let connection = try PostgresConnection.open(configuration, until: deadline)
-                if isAlone { try claimDatabase(connection) }
+                if claimed.isNeeded { try claimDatabase(connection, of: &ours) }
                 try connection.run(script: "LISTEN \(Self.channel)", until: deadline)
                 pause = .milliseconds(50)
                 try follow(connection)
             } catch {
+                claim.withLock { $0.connectionBroke() }
                 logger.warning("the log is not watched", metadata: ["error": "\(error)"])
                 Thread.sleep(forTimeInterval: pause / .seconds(1))
                 pause = min(pause * 2, Self.longestLook)
             }
         }
+        if claimed.isLost { logger.critical("another instance has taken the database over") }
+        loss.finish()
     }
 
-    private func claimDatabase(_ connection: PostgresConnection) throws {
-        let answer = try connection.execute(
-            "SELECT CAST(pg_try_advisory_lock($1) AS TEXT) AS held", [.integer(Self.claimLock)], until: deadline)
-        let isHeld = try answer.text(0, "held") == "true"
-        claim.withLock { $0 = isHeld ? .held : .refused }
-        guard isHeld else { throw PostgresError(.refused, "another instance uses the database alone") }
+    private func claimDatabase(_ connection: PostgresConnection, of ours: inout Set<Int64>) throws {
+        let db = PostgresSQLConnection(connection: connection, deadline: deadline)
+        let arguments: SQLArguments = ["lock": Self.claimLock]
+        let process = try db.readRows(sql: "SELECT pg_backend_pid() AS process") {
+            try $0.required("process") as Int64
+        }[0]
+        // Before it is asked: the answer may be lost.
+        ours.insert(process)
+        let isHeld =
+            try db.readRows(
+                sql: "SELECT CAST(pg_try_advisory_lock(:lock) AS INT) AS held", arguments: arguments
+            ) { try $0.required("held") as Int }[0] == 1
+        if isHeld {
+            ours = [process]
+            return claim.withLock { $0.granted() }
+        }
+        ours.remove(process)
+        let holders = try db.readRows(
+            sql: """
+                SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+                WHERE datname = current_database() AND locktype = 'advisory' AND granted
+                AND classid = 0 AND objid = CAST(:lock AS OID) AND objsubid = 1
+                """, arguments: arguments
+        ) { try $0.required("pid") as Int64 }
+        // Where there is none any more it is asked for again after the pause.
+        if let holder = holders.first { claim.withLock { $0.refused(isOwnPredecessor: ours.contains(holder)) } }
+        throw PostgresError(.refused, "another instance uses the database alone")
     }
 
     /// Any number that nobody else has: "csdk" and one more than the lock of migrations.

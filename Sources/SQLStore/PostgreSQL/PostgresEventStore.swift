@@ -34,10 +34,10 @@ package final class PostgresEventStore: SQLEventStore {
         guard isAlone else { return store }
         // One that was killed a moment ago may still be connected for the server.
         let deadline = ContinuousClock.now + configuration.deadline
-        while store.watch.claimed != .held {
+        while !store.watch.claimed.isHeld {
             let isOver = (try? await Task.sleep(for: .milliseconds(10))) == nil || deadline < .now
             guard isOver else { continue }
-            let isRefused = store.watch.claimed == .refused
+            let isRefused = store.watch.claimed.isRefused
             store.close()
             throw EventStoreError(
                 .unavailable,
@@ -82,9 +82,17 @@ package final class PostgresEventStore: SQLEventStore {
         watch.close()
     }
 
+    /// Waits until the database became another instance's: then every call throws `.unavailable`, and this instance has
+    /// to end. Otherwise returns only when the store is closed or the task is cancelled.
+    package func requireClaim() async throws(EventStoreError) {
+        await watch.waitForLoss()
+        try watch.claimed.requireReading()
+    }
+
     package func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T)
         async throws(EventStoreError) -> T
     {
+        try watch.claimed.requireReading()
         do {
             return try await pool.run { connection, deadline in
                 try work(PostgresSQLConnection(connection: connection, deadline: deadline))
@@ -97,18 +105,21 @@ package final class PostgresEventStore: SQLEventStore {
     // MARK: - EventStore
 
     package func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
+        try watch.claimed.requireWriting()
         let outcome: CommitOutcome
         let appended = Mutex<[RecordedEvent]>([])
         let start = ContinuousClock.now
         do {
             // Carried out also when its caller was cancelled, as if the connection had broken a moment later.
-            outcome = try await pool.run(isCancellable: false) { connection, deadline in
+            outcome = try await pool.run(isCancellable: false) { [watch] connection, deadline in
                 try Self.repeating {
                     try connection.transaction(until: deadline) {
                         let db = PostgresSQLConnection(connection: connection, deadline: deadline)
                         let outcome = try CommitSQL(db: db).apply(commit)
                         guard case .committed(let events) = outcome else { return (keep: false, value: outcome) }
                         appended.withLock { $0 = events }
+                        // It may have waited for long, for a connection or for another commit.
+                        try watch.claimed.requireWriting()
                         return (keep: true, value: outcome)
                     }
                 }
