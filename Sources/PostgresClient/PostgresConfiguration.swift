@@ -35,23 +35,33 @@ package struct PostgresConfiguration: Sendable {
         isURL = false
     }
 
-    /// What libpq is given. A dead peer is found out by the kernel after some seconds, also while we only listen.
+    /// After how many seconds of silence the kernel asks whether a peer is there, how often, and when it gives it up: so a
+    /// dead one is found out within half a minute, also while we only listen.
+    private static let (idle, interval, count, patience) = (10, 5, 3, 15)
+
+    /// What libpq is given.
     var connectKeywords: [(name: String, value: String)] {
         [
-            ("fallback_application_name", applicationName), ("keepalives", "1"), ("keepalives_idle", "10"),
-            ("keepalives_interval", "5"), ("keepalives_count", "3"), ("tcp_user_timeout", "15000"),
+            ("fallback_application_name", applicationName), ("keepalives", "1"),
+            ("keepalives_idle", "\(Self.idle)"), ("keepalives_interval", "\(Self.interval)"),
+            ("keepalives_count", "\(Self.count)"), ("tcp_user_timeout", "\(Self.patience)000"),
         ] + keywords + [("client_encoding", "UTF8")]
     }
 
     /// Set on every connection. The server ends a statement a little before we would give up on it, so that the usual
     /// slow one costs an answer and not a connection. A process of ours that stops within a transaction holds up the
-    /// readers of everybody; the server ends that, too. A commit that is acknowledged is on disk, whatever the role's
-    /// default says.
+    /// readers of everybody; the server ends that, too. When our machine is gone the server has to find that out by itself,
+    /// or it keeps our locks for hours; on a Unix socket that means nothing. A commit that is acknowledged is on disk,
+    /// whatever the role's default says.
     func sessionScript() -> String {
         let statement = max(deadline.milliseconds * 9 / 10, 1)
         return """
             SET statement_timeout = \(statement);
             SET idle_in_transaction_session_timeout = \(max(deadline.milliseconds, 1));
+            SET tcp_keepalives_idle = \(Self.idle);
+            SET tcp_keepalives_interval = \(Self.interval);
+            SET tcp_keepalives_count = \(Self.count);
+            SET tcp_user_timeout = \(Self.patience * 1000);
             SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
             """
     }

@@ -156,6 +156,24 @@ struct PostgresPoolTests {
         }
     }
 
+    @Test func theServerFindsOutWithinHalfAMinuteThatOurMachineIsGone() async throws {
+        let port = try freePort()
+        try await PostgresServer.with { server in
+            await server.stop()
+            try await server.start(with: ["listen_addresses=127.0.0.1", "port=\(port)"], port: port)
+            let configuration = PostgresConfiguration(
+                host: "127.0.0.1", port: port, user: "computesdk", password: PostgresServer.password,
+                database: "postgres")
+            try await withPool(configuration) { pool async throws in
+                for (name, value) in [("idle", "10"), ("interval", "5"), ("count", "3")] {
+                    let said = try await text("SELECT current_setting('tcp_keepalives_\(name)') AS v", pool)
+                    #expect(said == value, "\(name)")
+                }
+                #expect(try await text("SELECT current_setting('tcp_user_timeout') AS v", pool) == "15000")
+            }
+        }
+    }
+
     @Test func moreThanCanWaitIsRefused() async throws {
         try await PostgresServer.with { server in
             try await withPool(server.configuration(), connections: 1, deadline: .seconds(2)) { pool async throws in
