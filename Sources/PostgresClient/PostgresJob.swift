@@ -2,16 +2,7 @@ import Synchronization
 
 /// Work for a connection, from the queue to its end.
 final class PostgresJob: Sendable {
-    /// ```
-    ///   waiting ──▶ running ──▶ ended
-    ///      └── cancelled ──────────┘
-    /// ```
-    private enum State {
-        case waiting
-        case running(PostgresCancellation?, wasCancelled: Bool)
-        case ended
-    }
-    private let state = Mutex(State.waiting)
+    private let state = Mutex((machine: JobMachine(), cancellation: PostgresCancellation?.none))
     let deadline: ContinuousClock.Instant
     /// Answers whoever waits; only the first answer counts.
     let fail: @Sendable (PostgresError) -> Void
@@ -31,42 +22,25 @@ final class PostgresJob: Sendable {
     func start(_ cancellation: PostgresCancellation?) -> Bool {
         let isLate = deadline < .now
         let begun = state.withLock { state in
-            switch state {
-            case .waiting where !isLate, .running(_, wasCancelled: false) where !isLate:
-                state = .running(cancellation, wasCancelled: false)
-                return true
-            case .waiting, .running, .ended:
-                state = .ended
-                return false
-            }
+            state.cancellation = cancellation
+            return state.machine.started(isLate: isLate)
         }
         if !begun { fail(PostgresError(.deadlineExceeded, "no connection was free in time")) }
         return begun
     }
 
+    /// - Parameter again: whether it will be started once more.
     /// - Returns: whether a cancel was sent for it.
-    func end() -> Bool {
+    func end(again: Bool) -> Bool {
         state.withLock { state in
-            switch state {
-            case .running(_, let wasCancelled): return wasCancelled
-            case .waiting, .ended: return false
-            }
+            state.cancellation = nil
+            return state.machine.ended(again: again)
         }
     }
 
     /// - Returns: what to send to the server, when it is at work.
     func cancel() -> PostgresCancellation? {
-        let order: PostgresCancellation? = state.withLock { state in
-            switch state {
-            case .waiting:
-                state = .ended
-                return nil
-            case .running(let cancellation, wasCancelled: false):
-                state = .running(cancellation, wasCancelled: true)
-                return cancellation
-            case .running, .ended: return nil
-            }
-        }
+        let order = state.withLock { $0.machine.cancelled() ? $0.cancellation : nil }
         // Nobody has to wait for the server to agree.
         fail(PostgresError(.cancelled, "the caller does not want it any more"))
         return order

@@ -133,7 +133,8 @@ package final class PostgresPool: Sendable {
                 guard job.start(usable.cancellation) else { return }
                 let lost = job.perform(usable)
                 // A cancel that is under way may arrive when the connection does something else.
-                if job.end() || !usable.isUsable { connection = nil }
+                let wasCancelled = job.end(again: lost != nil && attempt == 1)
+                if wasCancelled || !usable.isUsable { connection = nil }
                 guard let lost else { return }
                 logger.warning("a connection to the database broke", metadata: ["error": "\(lost)"])
                 if attempt == 2 { job.fail(lost) }
