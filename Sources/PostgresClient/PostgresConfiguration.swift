@@ -11,6 +11,8 @@ package struct PostgresConfiguration: Sendable {
     package var deadline: Duration = .seconds(5)
     /// How long making a connection may take, with asking for the host's addresses.
     package var connectDeadline: Duration = .seconds(4)
+    /// What one attempt of a pool may take: something is left for the work.
+    var wholeConnectDeadline: Duration { min(connectDeadline, deadline * 4 / 5) }
     /// How many connections there are at most, each with a thread of its own. Commits wait for the server's disk
     /// rather than for a processor, so there are more of them than processors.
     package var connections = 10

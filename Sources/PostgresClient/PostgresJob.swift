@@ -18,6 +18,9 @@ final class PostgresJob: Sendable {
         self.perform = perform
     }
 
+    /// Whether it is worth a connection: nobody took it back, and there is time left.
+    var isWanted: Bool { deadline > .now && state.withLock { $0.machine.isWaiting } }
+
     /// - Returns: false when there is nothing to do any more.
     func start(_ cancellation: PostgresCancellation?) -> Bool {
         let isLate = deadline < .now
@@ -25,9 +28,12 @@ final class PostgresJob: Sendable {
             state.cancellation = cancellation
             return state.machine.started(isLate: isLate)
         }
-        if !begun { fail(PostgresError(.deadlineExceeded, "no connection was free in time")) }
+        if !begun { giveUp() }
         return begun
     }
+
+    /// Answers for what is not wanted any more; who took it back has an answer already.
+    func giveUp() { fail(PostgresError(.deadlineExceeded, "no connection was free in time")) }
 
     /// - Parameter again: whether it will be started once more.
     /// - Returns: whether a cancel was sent for it.

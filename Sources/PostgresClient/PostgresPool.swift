@@ -126,6 +126,7 @@ package final class PostgresPool: Sendable {
         // Twice: once more after a connection that was lost without effect.
         for attempt in 1...2 {
             if connection?.isAlive != true { connection = nil }
+            guard job.isWanted else { return job.giveUp() }
             do throws(PostgresError) {
                 let usable: PostgresConnection
                 if let connection { usable = connection } else { usable = try connect(until: job.deadline) }
@@ -149,13 +150,20 @@ package final class PostgresPool: Sendable {
         case .refuse(let error): throw error
         case .connect: break
         }
+        // Whoever has waited for long has less time than a server may take, and finds out nothing about it.
+        let whole = configuration.wholeConnectDeadline
+        let start = ContinuousClock.now
+        let end = min(deadline, start + whole)
         do {
-            let connection = try PostgresConnection.open(
-                configuration, until: min(deadline, .now + configuration.connectDeadline))
+            let connection = try PostgresConnection.open(configuration, until: end)
             reconnect.withLock { $0.connected() }
             return connection
         } catch {
-            reconnect.withLock { $0.failed(error, now: .now) }
+            if end < start + whole && end <= .now {
+                reconnect.withLock { $0.gaveUp(now: .now) }
+            } else {
+                reconnect.withLock { $0.failed(error, now: .now) }
+            }
             logger.warning("no connection to the database", metadata: ["error": "\(error)"])
             throw error
         }

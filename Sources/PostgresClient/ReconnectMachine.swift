@@ -5,7 +5,7 @@
 ///            failed                       time has come, asked
 ///   usable ─────────▶ waiting(until, n) ──────────────────────▶ trying(n)
 ///     ▲                    ▲                                      │  │
-///     │                    └────────────────── failed ────────────┘  │
+///     │                    └───────────── failed, gave up ────────┘  │
 ///     └──────────────────────── connected ───────────────────────────┘
 /// ```
 package struct ReconnectMachine: Sendable {
@@ -45,6 +45,14 @@ package struct ReconnectMachine: Sendable {
     }
 
     package mutating func connected() { state = .usable }
+
+    /// Whoever tried had not the time to find out anything: the next one may try at once.
+    package mutating func gaveUp(now: ContinuousClock.Instant) {
+        switch state {
+        case .usable, .waiting: break
+        case .trying(_, let failures, let last): state = .waiting(until: now, failures: failures, last: last)
+        }
+    }
 
     package mutating func failed(_ error: PostgresError, now: ContinuousClock.Instant) {
         let failures =

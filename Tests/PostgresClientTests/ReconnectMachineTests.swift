@@ -43,6 +43,19 @@ struct ReconnectMachineTests {
         #expect(order(&machine, at: .milliseconds(50)) == .connect)
     }
 
+    @Test func whoHadNoTimeToTryCountsForNothing() {
+        var machine = ReconnectMachine()
+        machine.gaveUp(now: start)
+        #expect(order(&machine, at: .zero) == .connect)
+        machine.failed(down, now: start)
+        #expect(order(&machine, at: .milliseconds(50)) == .connect)
+        machine.gaveUp(now: start + .milliseconds(60))
+        #expect(order(&machine, at: .milliseconds(60)) == .connect)
+        machine.failed(down, now: start + .milliseconds(60))
+        #expect(order(&machine, at: .milliseconds(159)) == .refuse(down), "the second failure, not the third")
+        #expect(order(&machine, at: .milliseconds(160)) == .connect)
+    }
+
     @Test func whoNeverComesBackHoldsNobodyUp() {
         var machine = ReconnectMachine()
         machine.failed(down, now: start)

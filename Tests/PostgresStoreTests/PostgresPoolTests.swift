@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Logging
 import PostgresClient
@@ -114,6 +115,32 @@ struct PostgresPoolTests {
                 #expect(elapsed < .seconds(2), "nobody waits for a server that is known to be down")
                 try await server.start()
                 #expect(await eventually { try await text("SELECT 1 AS v", pool) == "1" })
+            }
+        }
+    }
+
+    @Test func workThatIsTooLateDoesNotMakeTheServerLookDown() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), connections: 1, deadline: .seconds(2)) { pool async throws in
+                let (begun, mayEnd) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+                // Holds the only thread, and loses its connection.
+                let first = Task {
+                    try await pool.run { connection, deadline in
+                        try? connection.run(script: "SELECT pg_terminate_backend(pg_backend_pid())", until: deadline)
+                        begun.signal()
+                        mayEnd.wait()
+                    }
+                }
+                await withCheckedContinuation { continuation in
+                    DispatchQueue.global().async {
+                        begun.wait()
+                        continuation.resume()
+                    }
+                }
+                #expect(await code { _ = try await text("SELECT 1 AS v", pool) } == .deadlineExceeded)
+                mayEnd.signal()
+                #expect(try await text("SELECT 1 AS v", pool) == "1")
+                _ = try? await first.value
             }
         }
     }
