@@ -1,81 +1,122 @@
 import CPostgres
 import Glibc
 
-/// The hosts of a configuration, of which libpq tries one after the other, with the addresses of those that are names.
+/// The places of a configuration where its server may be, to be tried one after the other.
 ///
 /// ```
 ///   host=db.example,10.0.0.7  port=5432,5433         db.example has two addresses
-///   ──▶ host=db.example,db.example,10.0.0.7  hostaddr=10.0.0.5,10.0.0.6,10.0.0.7  port=5432,5432,5433
+///   ──▶ db.example 10.0.0.5 5432,  db.example 10.0.0.6 5432,  10.0.0.7 5433
 /// ```
-/// libpq asks no resolver where it is given `hostaddr`, and still compares a certificate with `host`.
+/// libpq could try them all by itself, but under one deadline: a place that is silent would use it up. It asks no resolver
+/// where it is given `hostaddr`, and still compares a certificate with `host`.
 struct HostList {
-    private var hosts: [Substring]
-    private var ports: [Substring]
+    struct Place: CustomStringConvertible {
+        var host: String
+        /// Empty where `host` is a socket.
+        var address: String
+        var port: String
 
-    /// - Returns: nil where libpq has no name to resolve.
+        /// Without the empty ones, which libpq takes from the environment or has a default for.
+        var keywords: [(name: String, value: String)] {
+            [("host", host), ("hostaddr", address), ("port", port)].filter { !$0.1.isEmpty }
+        }
+
+        var description: String {
+            [host, host == address ? "" : address, port].filter { !$0.isEmpty }.joined(separator: " ")
+        }
+    }
+    private var places: [Place]
+
+    /// - Returns: nil where libpq knows better what to do: there is no host, or their numbers do not match.
     init?(_ configuration: PostgresConfiguration) {
         let values = configuration.hostKeywords
-        guard values["hostaddr"] == nil, let host = values["host"] else { return nil }
-        hosts = host.split(separator: ",", omittingEmptySubsequences: false)
-        ports = (values["port"] ?? "").split(separator: ",", omittingEmptySubsequences: false)
-        guard hosts.contains(where: Self.isName) else { return nil }
-        // That is an error, and libpq says it best.
-        guard ports.count == 1 || ports.count == hosts.count else { return nil }
-    }
-
-    /// - Returns: keywords that stand for those of the configuration.
-    /// - Throws: when no host is left whose address is known.
-    func resolved(by lookup: HostLookup, until deadline: ContinuousClock.Instant) throws(PostgresError)
-        -> [(name: String, value: String)]
-    {
-        var found: [(host: Substring, address: String, port: Substring)] = []
-        var failure: PostgresError?
-        for (index, host) in hosts.enumerated() {
-            let port = ports.count == 1 ? ports[0] : ports[index]
-            do throws(PostgresError) {
-                // libpq takes an empty one for a host that is an address or a socket itself.
-                let addresses = Self.isName(host) ? try lookup.addresses(of: String(host), until: deadline) : [""]
-                for address in addresses { found.append((host, address, port)) }
-            } catch {
-                failure = failure ?? error
-            }
+        var hosts = Self.list(values["host"])
+        var addresses = Self.list(values["hostaddr"])
+        var ports = Self.list(values["port"])
+        let count = max(hosts.count, addresses.count)
+        guard count > 0, [0, count].contains(hosts.count), [0, count].contains(addresses.count),
+            [0, 1, count].contains(ports.count)
+        else { return nil }
+        if hosts.isEmpty { hosts = Array(repeating: "", count: count) }
+        if addresses.isEmpty { addresses = Array(repeating: "", count: count) }
+        if ports.count < count { ports = Array(repeating: ports.first ?? "", count: count) }
+        places = (0..<count).map { index in
+            let isAddress = addresses[index].isEmpty && Self.isAddress(hosts[index])
+            return Place(
+                host: hosts[index], address: isAddress ? hosts[index] : addresses[index], port: ports[index])
         }
-        if found.isEmpty, let failure { throw failure }
-        return [
-            ("host", found.map(\.host).joined(separator: ",")),
-            ("hostaddr", found.map(\.address).joined(separator: ",")),
-            ("port", found.map(\.port).joined(separator: ",")),
-        ]
     }
 
-    /// Not empty, which is the default socket; nor a socket, nor an address.
-    private static func isName(_ host: Substring) -> Bool {
-        guard let first = host.first, first != "/", first != "@" else { return false }
+    /// Calls `attempt` with one place after the other until it succeeds; each has a share of the time that is left.
+    func first<T>(
+        askedOf lookup: HostLookup, until deadline: ContinuousClock.Instant,
+        _ attempt: (Place, ContinuousClock.Instant) throws(PostgresError) -> T
+    ) throws(PostgresError) -> T {
+        // All at once: while one is waited for the others are found out.
+        let questions = places.map { $0.needsLookup ? lookup.ask($0.host) : nil }
+        var failures: [PostgresError] = []
+        for (index, place) in places.enumerated() {
+            let end = Self.share(of: deadline, among: places.count - index)
+            do throws(PostgresError) {
+                guard let question = questions[index] else { return try attempt(place, end) }
+                let addresses = try HostLookup.answer(to: question, until: end)
+                for (index, address) in addresses.enumerated() {
+                    var place = place
+                    place.address = address
+                    do throws(PostgresError) {
+                        return try attempt(place, Self.share(of: end, among: addresses.count - index))
+                    } catch { failures.append(error) }
+                }
+            } catch { failures.append(error) }
+        }
+        guard failures.count > 1 else { throw failures.first ?? PostgresError(.unreachable, "there is no host") }
+        throw PostgresError(
+            .unreachable, failures.map(\.message).joined(separator: "; "),
+            sqlState: failures.lazy.compactMap(\.sqlState).first)
+    }
+
+    private static func share(of deadline: ContinuousClock.Instant, among count: Int) -> ContinuousClock.Instant {
+        let now = ContinuousClock.now
+        return now + max(deadline - now, .zero) / count
+    }
+
+    private static func list(_ value: String?) -> [String] {
+        value?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? []
+    }
+
+    private static func isAddress(_ host: String) -> Bool {
         var address = in6_addr()
-        let text = String(host)
-        return inet_pton(AF_INET, text, &address) != 1 && inet_pton(AF_INET6, text, &address) != 1
+        return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1
+    }
+}
+
+extension HostList.Place {
+    /// Neither known, nor a socket, nor empty, which is the default socket.
+    fileprivate var needsLookup: Bool {
+        guard address.isEmpty, let first = host.first else { return false }
+        return first != "/" && first != "@"
     }
 }
 
 extension PostgresConfiguration {
     /// The values of `host`, `hostaddr` and `port`: the configured ones, else those of the environment.
     fileprivate var hostKeywords: [String: String] {
-        var values = Self.values(PQconndefaults())
-        if isURL {
-            for (_, url) in keywords { values.merge(Self.values(PQconninfoParse(url, nil))) { $1 } }
-        } else {
-            for (name, value) in keywords { values[name] = value }
-        }
-        return values.filter { ["host", "hostaddr", "port"].contains($0.key) && !$0.value.isEmpty }
+        var values: [String: String] = [:]
+        for (name, value) in Self.keywords(owning: PQconndefaults()) + keywords { values[name] = value }
+        return values.filter { Self.placing.contains($0.key) && !$0.value.isEmpty }
     }
 
-    private static func values(_ options: UnsafeMutablePointer<PQconninfoOption>?) -> [String: String] {
-        guard let options else { return [:] }
+    /// The keywords that say where the server is.
+    static let placing: Set<String> = ["host", "hostaddr", "port"]
+
+    /// What has a value, of libpq's list, which is freed.
+    static func keywords(owning options: UnsafeMutablePointer<PQconninfoOption>?) -> [(name: String, value: String)] {
+        guard let options else { return [] }
         defer { PQconninfoFree(options) }
-        var values: [String: String] = [:]
+        var values: [(name: String, value: String)] = []
         var option = options
         while let keyword = option.pointee.keyword {
-            if let value = option.pointee.val { values[String(cString: keyword)] = String(cString: value) }
+            if let value = option.pointee.val { values.append((String(cString: keyword), String(cString: value))) }
             option += 1
         }
         return values

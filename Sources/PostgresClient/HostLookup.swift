@@ -11,9 +11,12 @@ import Synchronization
 package final class HostLookup: Sendable {
     package typealias Resolve = @Sendable (_ name: String) throws(PostgresError) -> [String]
 
-    private final class Question: Sendable {
-        let isAnswered = DispatchGroup()
-        let answer = Mutex<Result<[String], PostgresError>?>(nil)
+    final class Question: Sendable {
+        fileprivate let name: String
+        fileprivate let isAnswered = DispatchGroup()
+        fileprivate let answer = Mutex<Result<[String], PostgresError>?>(nil)
+
+        fileprivate init(_ name: String) { self.name = name }
     }
     private let questions = Mutex<[String: Question]>([:])
     private let resolve: Resolve
@@ -23,20 +26,22 @@ package final class HostLookup: Sendable {
     package init(_ resolve: @escaping Resolve) { self.resolve = resolve }
 
     /// - Returns: addresses as text, in the order to try them in; at least one.
-    func addresses(of name: String, until deadline: ContinuousClock.Instant) throws(PostgresError) -> [String] {
-        let question = ask(name)
+    static func answer(to question: Question, until deadline: ContinuousClock.Instant) throws(PostgresError)
+        -> [String]
+    {
         let left = max(deadline - .now, .zero)
         _ = question.isAnswered.wait(timeout: .now() + left / .seconds(1))
         guard let answer = question.answer.withLock({ $0 }) else {
-            throw PostgresError(.unreachable, "nobody said in time which address \(name) has")
+            throw PostgresError(.unreachable, "nobody said in time which address \(question.name) has")
         }
         return try answer.get()
     }
 
-    private func ask(_ name: String) -> Question {
+    /// Asks without waiting.
+    func ask(_ name: String) -> Question {
         let (question, isNew) = questions.withLock { questions in
             if let asked = questions[name] { return (asked, false) }
-            let question = Question()
+            let question = Question(name)
             question.isAnswered.enter()
             questions[name] = question
             return (question, true)

@@ -4,8 +4,6 @@ import CPostgres
 package struct PostgresConfiguration: Sendable {
     /// libpq's keywords, in order: a later one wins.
     var keywords: [(name: String, value: String)]
-    /// Whether `dbname` holds a whole URL.
-    var isURL: Bool
     package var applicationName = "computesdk"
     /// How long one piece of work may take in all: waiting for a connection, making it, every statement.
     package var deadline: Duration = .seconds(5)
@@ -23,9 +21,7 @@ package struct PostgresConfiguration: Sendable {
     package init?(url: String) {
         guard url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") else { return nil }
         guard let options = PQconninfoParse(url, nil) else { return nil }
-        PQconninfoFree(options)
-        keywords = [("dbname", url)]
-        isURL = true
+        keywords = Self.keywords(owning: options)
     }
 
     /// - Parameter host: a name, an address, or the folder of a Unix socket. What is nil has libpq's default.
@@ -34,7 +30,6 @@ package struct PostgresConfiguration: Sendable {
             ("host", host), ("port", port.map { "\($0)" }), ("user", user), ("password", password),
             ("dbname", database),
         ].compactMap { name, value in value.map { (name, $0) } }
-        isURL = false
     }
 
     /// After how many seconds of silence the kernel asks whether a peer is there, how often, and when it gives it up: so a

@@ -25,15 +25,37 @@ package final class PostgresConnection {
     package static func open(_ configuration: PostgresConfiguration, until deadline: ContinuousClock.Instant)
         throws(PostgresError) -> PostgresConnection
     {
-        var keywords = configuration.connectKeywords
-        if let hosts = HostList(configuration) {
-            keywords += try hosts.resolved(by: configuration.lookup, until: deadline)
+        let keywords = configuration.connectKeywords
+        guard let hosts = HostList(configuration) else {
+            return try open(configuration, keywords, at: "the server", until: deadline)
         }
+        let others = keywords.filter { !PostgresConfiguration.placing.contains($0.name) }
+        return try hosts.first(askedOf: configuration.lookup, until: deadline) { (place, end) throws(PostgresError) in
+            try open(configuration, others + place.keywords, at: "\(place)", until: end)
+        }
+    }
+
+    private static func open(
+        _ configuration: PostgresConfiguration, _ keywords: [(name: String, value: String)], at place: String,
+        until deadline: ContinuousClock.Instant
+    ) throws(PostgresError) -> PostgresConnection {
+        do throws(PostgresError) {
+            let connection = try connect(with: keywords, until: deadline)
+            try connection.run(script: configuration.sessionScript(), until: deadline)
+            return connection
+        } catch {
+            let message = error.code == .deadlineExceeded ? "no connection to \(place) in time" : error.message
+            throw PostgresError(.unreachable, message, sqlState: error.sqlState)
+        }
+    }
+
+    private static func connect(
+        with keywords: [(name: String, value: String)], until deadline: ContinuousClock.Instant
+    ) throws(PostgresError) -> PostgresConnection {
         let names = keywords.map { strdup($0.name) } + [nil]
         let values = keywords.map { strdup($0.value) } + [nil]
         defer { for text in names + values { free(text) } }
-        let handle = PQconnectStartParams(
-            names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, configuration.isURL ? 1 : 0)
+        let handle = PQconnectStartParams(names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, 0)
         guard let handle else { throw PostgresError(.unreachable, "libpq has no memory") }
         let connection = PostgresConnection(handle: handle)
         var status = PGRES_POLLING_WRITING
@@ -41,19 +63,10 @@ package final class PostgresConnection {
             guard status != PGRES_POLLING_FAILED, PQstatus(handle) != CONNECTION_BAD else {
                 throw PostgresError(.unreachable, connection.message)
             }
-            do {
-                try connection.wait(for: status == PGRES_POLLING_READING ? POLLIN : POLLOUT, until: deadline)
-            } catch {
-                throw PostgresError(.unreachable, "no connection in time")
-            }
+            try connection.wait(for: status == PGRES_POLLING_READING ? POLLIN : POLLOUT, until: deadline)
             status = PQconnectPoll(handle)
         }
         guard PQsetnonblocking(handle, 1) == 0 else { throw PostgresError(.unreachable, connection.message) }
-        do {
-            try connection.run(script: configuration.sessionScript(), until: deadline)
-        } catch {
-            throw PostgresError(.unreachable, error.message, sqlState: error.sqlState)
-        }
         return connection
     }
 

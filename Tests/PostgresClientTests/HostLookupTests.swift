@@ -1,4 +1,5 @@
 import Dispatch
+import Glibc
 import PostgresClient
 import Synchronization
 import Testing
@@ -52,6 +53,59 @@ struct HostLookupTests {
         for place in [#""127.0.0.2", port 1 "#, #""::1", port 1 "#, #""127.0.0.3", port 2 "#] {
             #expect(message.contains(place), "\(message)")
         }
+    }
+
+    @Test(arguments: ["quiet.invalid", "127.0.0.1"])
+    func aSilentAddressLeavesTimeForTheOthers(_ host: String) async throws {
+        let (socket, port) = try listening()
+        defer { close(socket) }
+        let lookup = HostLookup { _ throws(PostgresError) in ["127.0.0.1"] }
+        let configuration = try configuration("\(host):\(port),127.0.0.3:2", lookup)
+        let error = await error(configuration, within: .seconds(2))
+        let message = try #require(error).message
+        #expect(message.contains("no connection to \(host)"), "\(message)")
+        #expect(message.contains("127.0.0.1 \(port) in time"), "\(message)")
+        #expect(message.contains(#""127.0.0.3", port 2"#), "\(message)")
+    }
+
+    /// Takes connections, and says nothing on them.
+    private func listening() throws -> (socket: Int32, port: Int) {
+        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isListening = withUnsafeMutableBytes(of: &address) { bytes in
+            let address = bytes.assumingMemoryBound(to: sockaddr.self).baseAddress!
+            return bind(socket, address, length) == 0 && listen(socket, 9) == 0
+                && getsockname(socket, address, &length) == 0
+        }
+        try #require(isListening)
+        return (socket, Int(UInt16(bigEndian: address.sin_port)))
+    }
+
+    @Test func allNamesAreAskedForAtOnce() async throws {
+        let other = DispatchSemaphore(value: 0)
+        let lookup = HostLookup { name throws(PostgresError) in
+            if name == "a.invalid" { other.wait() } else { other.signal() }
+            return ["127.0.0.1"]
+        }
+        let error = await error(try configuration("a.invalid:1,b.invalid:2", lookup), within: .seconds(20))
+        let message = try #require(error).message
+        #expect(message.contains("port 1 ") && message.contains("port 2 "), "\(message)")
+    }
+
+    @Test func anEmptyAddressStandsForTheNameBesideIt() async throws {
+        let asked = Mutex<[String]>([])
+        let lookup = HostLookup { name throws(PostgresError) in
+            asked.withLock { $0.append(name) }
+            return ["127.0.0.2"]
+        }
+        let list = "a.invalid:1,b.invalid:2/d?hostaddr=,127.0.0.3&user="
+        let error = await error(try configuration(list, lookup), within: .seconds(10))
+        let message = try #require(error).message
+        #expect(asked.withLock { $0 } == ["a.invalid"])
+        #expect(message.contains("127.0.0.2") && message.contains("127.0.0.3"), "\(message)")
     }
 
     @Test func aHostWithoutAddressIsPassedOverUnlessThereIsNoOther() async throws {
