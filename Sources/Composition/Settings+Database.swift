@@ -49,7 +49,10 @@ extension DatabaseSettings {
             guard let configuration = PostgresConfiguration(url: url) else {
                 throw reader.error(
                     Settings.databaseURL,
-                    "must be postgres://user:password@host:port/database, with special characters percent-encoded")
+                    """
+                    must be postgres://user:password@host:port/database, with special characters percent-encoded and \
+                    without service=
+                    """)
             }
             self = .postgres(configuration)
             return

@@ -17,11 +17,14 @@ package struct PostgresConfiguration: Sendable {
     package var lookup = HostLookup.system
 
     /// - Parameter url: `postgres://user:password@host:port/database?sslmode=…`, as libpq understands it.
-    /// - Returns: nil for what libpq cannot read. It does not say why, because the reason may quote a password.
+    /// - Returns: nil for what libpq cannot read, and for a `service`. It does not say why, because the reason may quote a
+    ///   password.
     package init?(url: String) {
         guard url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") else { return nil }
         guard let options = PQconninfoParse(url, nil) else { return nil }
         keywords = Self.keywords(owning: options)
+        // libpq would read the host from a file of services only while it connects, and resolve it past every deadline.
+        guard !keywords.contains(where: { $0.name == "service" }) else { return nil }
     }
 
     /// - Parameter host: a name, an address, or the folder of a Unix socket. What is nil has libpq's default.

@@ -35,6 +35,7 @@ struct DatabaseSettingsTests {
         (["DATABASE_TYPE": "mysql"], "COMPUTESDK_DATABASE_TYPE or DATABASE_TYPE (--database-type)"),
         (["DATABASE_URL": "mysql://h/d"], "COMPUTESDK_DATABASE_URL or DATABASE_URL (--database-url)"),
         (["DATABASE_URL": "postgres://u:sec%ret@h/d"], "COMPUTESDK_DATABASE_URL or DATABASE_URL (--database-url)"),
+        (["DATABASE_URL": "postgres://h/d?service=x"], "COMPUTESDK_DATABASE_URL or DATABASE_URL (--database-url)"),
         (["DATABASE_TYPE": "postgres"], "COMPUTESDK_POSTGRES_HOST or POSTGRES_HOST (--postgres-host)"),
         (
             ["DATABASE_TYPE": "postgres", "POSTGRES_HOST": "db", "POSTGRES_PORT": "0"],
