@@ -135,10 +135,12 @@ final class LogWatch: Sendable {
         while !isClosed.withLock({ $0 }) {
             let isOurs = wasWoken()
             let log = PostgresLog(db: PostgresSQLConnection(connection: connection, deadline: deadline))
+            // Asked first: what is held up only after this sends its own notice. The other way round, what is committed
+            // and free again between the two questions would be waited for until the next look.
+            let isHeldUp = try log.isHeldUp()
             if let head = try log.head() { signal.advance(to: head) }
             if isOurs { try connection.execute("SELECT pg_notify('\(Self.channel)', '')", until: deadline) }
             // A stalled transaction may take long: then looking becomes rarer again.
-            let isHeldUp = try log.isHeldUp()
             look =
                 !isHeldUp
                 ? Self.longestLook
