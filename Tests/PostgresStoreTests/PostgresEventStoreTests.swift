@@ -295,6 +295,36 @@ struct PostgresEventStoreTests {
         }
     }
 
+    private func session(_ id: SessionID, _ event: SessionTokenEvent, after version: Int = 0) -> Commit {
+        Commit(
+            appends: [
+                StreamAppend(
+                    stream: .session(id), group: .default, expectedVersion: version, events: [event.recorded])
+            ], metadata: .system, occurredAt: moment)
+    }
+
+    @Test func theUsesOfManySessionsAreNotedAtOnce() async throws {
+        try await PostgresServer.with { server in
+            try await withPostgresStore(try await server.freshDatabase()) { store async throws in
+                let grant = SessionGrant(
+                    computeID: .random(), description: nil, createdAt: moment, lifetime: .seconds(600))
+                let ids = (0..<5).map { _ in SessionID.random() }
+                for id in ids { #expect(try await store.commit(session(id, .created(grant))).isCommitted) }
+                try await store.noteUses(Dictionary(uniqueKeysWithValues: ids.map { ($0, moment + .seconds(5)) }))
+                let transactions = try await store.read { db in
+                    try db.readRows(
+                        sql: """
+                            SELECT count(DISTINCT CAST(xmin AS TEXT)) AS count FROM session_summaries
+                            WHERE last_used_at IS NOT NULL
+                            """, arguments: [:]
+                    ) { try $0.integer("count") }
+                }
+                #expect(transactions == [1])
+                for id in ids { #expect(try await store.session(id)?.lastUsedAt == moment + .seconds(5)) }
+            }
+        }
+    }
+
     @Test func aLogThatWasRestoredOnAnotherServerIsRefused() async throws {
         try await PostgresServer.with { server in
             let database = try await server.freshDatabase()

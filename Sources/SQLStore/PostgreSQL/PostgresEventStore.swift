@@ -145,7 +145,20 @@ package final class PostgresEventStore: SQLEventStore {
     }
 
     package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
-        try await read { try SessionSQL(db: $0).noteUses(uses) }
+        try watch.claimed.requireWriting()
+        do {
+            try await pool.run { connection, deadline in
+                // Whoever revokes a token or forgets expired ones may be in the way.
+                try Self.repeating {
+                    try connection.transaction(until: deadline) {
+                        let db = PostgresSQLConnection(connection: connection, deadline: deadline)
+                        return (keep: true, value: try SessionSQL(db: db).noteUses(uses))
+                    }
+                }
+            }
+        } catch {
+            throw EventStoreError(translatingPostgres: error)
+        }
     }
 
     /// Looks whether a commit that the server did not answer to took effect: its caller would else have to think that it
