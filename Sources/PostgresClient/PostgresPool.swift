@@ -57,12 +57,13 @@ package final class PostgresPool: Sendable {
     /// reading, one statement that may be repeated, or a transaction.
     /// - Parameters:
     ///   - isCancellable: whether a cancelled task ends the work; else its end is waited for.
+    ///   - deadline: where it is part of something that has begun already; else it has the whole time from now on.
     package func run<T: Sendable>(
-        isCancellable: Bool = true,
+        isCancellable: Bool = true, until deadline: ContinuousClock.Instant? = nil,
         _ work: @escaping @Sendable (PostgresConnection, ContinuousClock.Instant) throws -> T
     ) async throws -> T {
         let answer = PostgresAnswer<T>()
-        let deadline = ContinuousClock.now + configuration.deadline
+        let deadline = deadline ?? ContinuousClock.now + configuration.deadline
         let job = PostgresJob(deadline: deadline, fail: { answer.give(.failure($0)) }) { connection in
             do {
                 let value = try work(connection, deadline)

@@ -89,7 +89,8 @@ struct PostgresFaultTests {
         }
     }
 
-    @Test func aCommitWhoseAnswerIsLostIsFoundOutAfterTheCrash() async throws {
+    @Test(arguments: [false, true])
+    func aCommitWhoseAnswerIsLostIsFoundOutAfterTheCrash(_ isCancelled: Bool) async throws {
         try await PostgresServer.with { server in
             var database = try await server.freshDatabase()
             database.deadline = .seconds(20)
@@ -107,6 +108,7 @@ struct PostgresFaultTests {
                 let commit = Task { try await store.commit(note("a")) }
                 let isWaiting = await eventually { try await !waiting().isEmpty }
                 #expect(isWaiting)
+                if isCancelled { commit.cancel() }
                 await server.kill()
                 try await server.start(with: ["synchronous_standby_names="])
                 guard case .committed(let events) = try await commit.value else {

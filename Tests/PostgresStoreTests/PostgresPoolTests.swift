@@ -145,6 +145,22 @@ struct PostgresPoolTests {
         }
     }
 
+    @Test func workThatIsPartOfSomethingEndsWithIt() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), deadline: .seconds(60)) { pool async throws in
+                let elapsed = await ContinuousClock().measure {
+                    let code = await code {
+                        try await pool.run(until: ContinuousClock.now + .milliseconds(500)) { connection, deadline in
+                            _ = try connection.execute("SELECT pg_sleep(50)", until: deadline)
+                        }
+                    }
+                    #expect(code == .deadlineExceeded)
+                }
+                #expect(elapsed < .seconds(20))
+            }
+        }
+    }
+
     @Test func aConnectionThatWasEndedWhileIdleIsReplaced() async throws {
         try await PostgresServer.with { server in
             try await withPool(server.configuration(), connections: 1) { pool async throws in

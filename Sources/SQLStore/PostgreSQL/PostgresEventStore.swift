@@ -108,10 +108,11 @@ package final class PostgresEventStore: SQLEventStore {
         try watch.claimed.requireWriting()
         let outcome: CommitOutcome
         let appended = Mutex<[RecordedEvent]>([])
-        let start = ContinuousClock.now
+        // For all of it, also for finding out what became of it.
+        let end = ContinuousClock.now + deadline
         do {
             // Carried out also when its caller was cancelled, as if the connection had broken a moment later.
-            outcome = try await pool.run(isCancellable: false) { [watch] connection, deadline in
+            outcome = try await pool.run(isCancellable: false, until: end) { [watch] connection, deadline in
                 try Self.repeating {
                     try connection.transaction(until: deadline) {
                         let db = PostgresSQLConnection(connection: connection, deadline: deadline)
@@ -125,7 +126,7 @@ package final class PostgresEventStore: SQLEventStore {
                 }
             }
         } catch let error as PostgresError where error.code == .outcomeUnknown {
-            outcome = try await foundOut(appended.withLock { $0 }, until: start + deadline, error)
+            outcome = try await foundOut(appended.withLock { $0 }, until: end, error)
         } catch {
             throw EventStoreError(translatingPostgres: error)
         }
@@ -162,7 +163,7 @@ package final class PostgresEventStore: SQLEventStore {
     }
 
     /// Looks whether a commit that the server did not answer to took effect: its caller would else have to think that it
-    /// may or may not have made a compute.
+    /// may or may not have made a compute. Goes on also when that was cancelled, as the commit did.
     /// - Throws: `.unavailable` when that cannot be found out in time, or it did not (yet).
     private func foundOut(
         _ events: [RecordedEvent], until deadline: ContinuousClock.Instant, _ reason: PostgresError
@@ -170,8 +171,8 @@ package final class PostgresEventStore: SQLEventStore {
         var noes = 0
         while let first = events.first, ContinuousClock.now < deadline, noes < 10 {
             // A position may be given again after a crash, when nothing of the first transaction is left.
-            let found = try? await read { db in
-                try db.readRows(
+            let found = try? await pool.run(isCancellable: false, until: deadline) { connection, deadline in
+                try PostgresSQLConnection(connection: connection, deadline: deadline).readRows(
                     sql: """
                         SELECT count(*) AS count FROM events
                         WHERE stream_id = :stream AND version = :version AND global_position = :position
@@ -186,8 +187,8 @@ package final class PostgresEventStore: SQLEventStore {
             if found == 1 { return .committed(events) }
             if found == 0 { noes += 1 }
             // A server that was started again has ended what its predecessor left; where only the connection broke, the
-            // transaction may be at work for another moment.
-            guard (try? await Task.sleep(for: .milliseconds(50))) != nil else { break }
+            // transaction may be at work for another moment. In a task of its own: a cancelled one does not sleep.
+            await Task { try? await Task.sleep(for: .milliseconds(50)) }.value
         }
         throw EventStoreError(translatingPostgres: reason)
     }
