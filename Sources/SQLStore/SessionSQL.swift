@@ -65,13 +65,15 @@ struct SessionSQL {
             arguments: arguments, SessionSummary.init(row:))
     }
 
+    /// But for the last use of a row that is there, which no event says: it may have been noted since the row was read.
     private func put(_ row: SessionSummary) throws {
+        let updated = Self.columns.dropFirst().filter { $0 != "last_used_at" }
         try db.run(
             sql: """
                 INSERT INTO session_summaries (\(Self.columns.joined(separator: ", ")))
                 VALUES (\(Self.columns.map { ":\($0)" }.joined(separator: ", ")))
                 ON CONFLICT (session_id) DO UPDATE SET
-                \(Self.columns.dropFirst().map { "\($0) = excluded.\($0)" }.joined(separator: ", "))
+                \(updated.map { "\($0) = excluded.\($0)" }.joined(separator: ", "))
                 """, arguments: try row.arguments())
     }
 

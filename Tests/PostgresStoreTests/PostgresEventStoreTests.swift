@@ -47,7 +47,7 @@ struct PostgresEventStoreTests {
             let database = try await server.freshDatabase()
             try await withPostgresStore(database) { store async throws in
                 #expect(try await store.commit(note("before")).isCommitted)
-                let stalled = try await StalledTransaction.open(in: database)
+                let stalled = try await OpenTransaction.stalled(in: database)
                 for n in 0..<5 { #expect(try await store.commit(note("after\(n)")).isCommitted) }
                 let first = try await store.events(after: nil, matching: EventFilter(), limit: 100)
                 #expect(first.events.map(\.stream.id) == ["before"])
@@ -68,7 +68,7 @@ struct PostgresEventStoreTests {
         try await PostgresServer.with { server in
             let database = try await server.freshDatabase()
             try await withPostgresStore(database) { store async throws in
-                let stalled = try await StalledTransaction.open(in: database)
+                let stalled = try await OpenTransaction.stalled(in: database)
                 #expect(try await store.commit(note("after")).isCommitted)
                 #expect(try await store.events(after: nil, matching: EventFilter(), limit: 9).events.isEmpty)
                 try await stalled.rollBack()
@@ -98,7 +98,7 @@ struct PostgresEventStoreTests {
                         // Meanwhile some stall, and end either way.
                         for stall in 0..<stalls {
                             group.addTask {
-                                let stalled = try await StalledTransaction.open(
+                                let stalled = try await OpenTransaction.stalled(
                                     in: database, stream: "note-stalled\(stall)")
                                 try await Task.sleep(for: .milliseconds(Int.random(in: 0...200)))
                                 try await (stall % 2 == 0 ? stalled.commit() : stalled.rollBack())
@@ -325,6 +325,36 @@ struct PostgresEventStoreTests {
         }
     }
 
+    @Test func aRevocationKeepsAUseThatIsNotedMeanwhile() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            try await withPostgresStore(database) { store async throws in
+                let (id, used) = (SessionID.random(), moment + .seconds(5))
+                let grant = SessionGrant(
+                    computeID: .random(), description: nil, createdAt: moment, lifetime: .seconds(600))
+                #expect(try await store.commit(session(id, .created(grant))).isCommitted)
+                let noting = try await OpenTransaction.begin(
+                    in: database,
+                    "UPDATE session_summaries SET last_used_at = \(used.milliseconds) WHERE session_id = '\(id)'")
+                let revocation = session(id, .revoked(grant.computeID, expiresAt: grant.expiresAt), after: 1)
+                let revoking = Task { try await store.commit(revocation) }
+                // It has read the row by then, and wants to write it.
+                let isWaiting = await eventually {
+                    try await store.read { db in
+                        try db.readRows(
+                            sql: "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'", arguments: [:]
+                        ) { try $0.integer("pid") }
+                    }.count == 1
+                }
+                #expect(isWaiting)
+                try await noting.commit()
+                #expect(try await revoking.value.isCommitted)
+                let row = try await store.session(id)
+                #expect(row?.revokedAt != nil && row?.lastUsedAt == used)
+            }
+        }
+    }
+
     @Test func aLogThatWasRestoredOnAnotherServerIsRefused() async throws {
         try await PostgresServer.with { server in
             let database = try await server.freshDatabase()
@@ -376,28 +406,34 @@ struct PostgresEventStoreTests {
     }
 }
 
-/// A transaction that has inserted an event and does nothing more for the moment.
-private final class StalledTransaction: Sendable {
+/// A transaction that has done one thing and does nothing more for the moment.
+private final class OpenTransaction: Sendable {
     private let pool: PostgresPool
 
     private init(_ pool: PostgresPool) { self.pool = pool }
 
-    static func open(in database: PostgresConfiguration, stream: String = "note-stalled")
-        async throws -> StalledTransaction
-    {
+    static func begin(in database: PostgresConfiguration, _ statement: String) async throws -> OpenTransaction {
         var alone = database
         alone.connections = 1
         alone.deadline = .seconds(60)
         let pool = PostgresPool(alone, logger: silent)
         try await pool.run { connection, deadline in
             try connection.run(script: "BEGIN", until: deadline)
-            try connection.run(
-                script: """
-                    INSERT INTO events (stream_id, version, group_id, type, data, metadata, occurred_at)
-                    VALUES ('\(stream)', 1, 'default', 'Noted', '{}', '{"actor":"system"}', 0)
-                    """, until: deadline)
+            try connection.run(script: statement, until: deadline)
         }
-        return StalledTransaction(pool)
+        return OpenTransaction(pool)
+    }
+
+    /// One that has inserted an event.
+    static func stalled(in database: PostgresConfiguration, stream: String = "note-stalled")
+        async throws -> OpenTransaction
+    {
+        try await begin(
+            in: database,
+            """
+            INSERT INTO events (stream_id, version, group_id, type, data, metadata, occurred_at)
+            VALUES ('\(stream)', 1, 'default', 'Noted', '{}', '{"actor":"system"}', 0)
+            """)
     }
 
     func commit() async throws { try await end("COMMIT") }
