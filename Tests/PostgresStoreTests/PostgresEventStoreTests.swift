@@ -14,9 +14,11 @@ let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 private let claimLock: Int64 = 0x6373_646c
 
 func withPostgresStore(
-    _ configuration: PostgresConfiguration, _ run: (PostgresEventStore) async throws -> Void
+    _ configuration: PostgresConfiguration, longestLook: Duration = .seconds(1),
+    _ run: (PostgresEventStore) async throws -> Void
 ) async throws {
-    let store = try await PostgresEventStore.open(configuration, now: moment, logger: silent)
+    let store = try await PostgresEventStore.open(
+        configuration, longestLook: longestLook, now: moment, logger: silent)
     defer { store.close() }
     try await run(store)
 }
@@ -152,7 +154,8 @@ struct PostgresEventStoreTests {
         try await PostgresServer.with { server in
             let database = try await server.freshDatabase()
             try await withPostgresStore(database) { writer in
-                try await withPostgresStore(database) { reader in
+                // Its own looks come too late to wake anybody.
+                try await withPostgresStore(database, longestLook: .seconds(60)) { reader in
                     for n in 0..<5 {
                         let cursor = try await reader.events(after: nil, matching: EventFilter(), limit: 100).next
                         let waiting = Task { await reader.waitForEvents(after: cursor, timeout: .seconds(30)) }

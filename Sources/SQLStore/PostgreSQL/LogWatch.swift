@@ -29,16 +29,18 @@ final class LogWatch: Sendable {
 
     private static let channel = "computesdk_events"
     /// How late a reader may be whom no notice reached.
-    private static let longestLook: Duration = .seconds(1)
+    private let longestLook: Duration
     /// While something is committed and cannot be read yet: whoever holds it up is usually through in a moment.
     private static let shortestLook: Duration = .milliseconds(5)
 
     /// - Parameter isAlone: whether no other instance with this set may use the database.
     init(
-        _ configuration: PostgresConfiguration, isAlone: Bool, signal: AppendSignal<TransactionPlace>, logger: Logger
+        _ configuration: PostgresConfiguration, isAlone: Bool, longestLook: Duration,
+        signal: AppendSignal<TransactionPlace>, logger: Logger
     ) throws(EventStoreError) {
         claim = Mutex(DatabaseClaim(isNeeded: isAlone))
         self.configuration = configuration
+        self.longestLook = longestLook
         self.signal = signal
         self.logger = logger
         var ends: [Int32] = [-1, -1]
@@ -91,7 +93,7 @@ final class LogWatch: Sendable {
                 claim.withLock { $0.connectionBroke() }
                 logger.warning("the log is not watched", metadata: ["error": "\(error)"])
                 Thread.sleep(forTimeInterval: pause / .seconds(1))
-                pause = min(pause * 2, Self.longestLook)
+                pause = min(pause * 2, .seconds(1))
             }
         }
         if claimed.isLost { logger.critical("another instance has taken the database over") }
@@ -131,7 +133,7 @@ final class LogWatch: Sendable {
     private static let claimLock: Int64 = 0x6373_646c
 
     private func follow(_ connection: PostgresConnection) throws {
-        var look = Self.longestLook
+        var look = longestLook
         while !isClosed.withLock({ $0 }) {
             let isOurs = wasWoken()
             let log = PostgresLog(db: PostgresSQLConnection(connection: connection, deadline: deadline))
@@ -143,8 +145,8 @@ final class LogWatch: Sendable {
             // A stalled transaction may take long: then looking becomes rarer again.
             look =
                 !isHeldUp
-                ? Self.longestLook
-                : look == Self.longestLook ? Self.shortestLook : min(look * 2, Self.longestLook / 5)
+                ? longestLook
+                : look == longestLook ? Self.shortestLook : min(look * 2, longestLook / 5)
             try connection.waitForNotification(orInputOn: wakeUp, timeout: look)
         }
     }

@@ -12,25 +12,30 @@ package final class PostgresEventStore: SQLEventStore {
     private let watch: LogWatch
     private let deadline: Duration
 
-    private init(_ configuration: PostgresConfiguration, isAlone: Bool, head: TransactionPlace, logger: Logger)
-        throws(EventStoreError)
-    {
+    private init(
+        _ configuration: PostgresConfiguration, isAlone: Bool, longestLook: Duration, head: TransactionPlace,
+        logger: Logger
+    ) throws(EventStoreError) {
         deadline = configuration.deadline
         signal = AppendSignal(latest: head)
-        watch = try LogWatch(configuration, isAlone: isAlone, signal: signal, logger: logger)
+        watch = try LogWatch(
+            configuration, isAlone: isAlone, longestLook: longestLook, signal: signal, logger: logger)
         pool = PostgresPool(configuration, logger: logger)
     }
 
     /// Brings the schema up to date, or with `migrates: false` only looks whether it is.
-    /// - Parameter isAlone: for an instance whose computes no other one can see: refuses a database that another such
-    ///   instance uses, because each would end the other's computes as lost.
+    /// - Parameters:
+    ///   - isAlone: for an instance whose computes no other one can see: refuses a database that another such instance
+    ///     uses, because each would end the other's computes as lost.
+    ///   - longestLook: how late a reader may be whom no notice reached.
     /// - Throws: `.unavailable`, or `.corrupt` for a database that is not ours or of a newer version.
     package static func open(
-        _ configuration: PostgresConfiguration, migrates: Bool = true, isAlone: Bool = false, now: WallTime,
-        logger: Logger
+        _ configuration: PostgresConfiguration, migrates: Bool = true, isAlone: Bool = false,
+        longestLook: Duration = .seconds(1), now: WallTime, logger: Logger
     ) async throws(EventStoreError) -> PostgresEventStore {
         let (_, head) = try await prepare(configuration, migrates: migrates, now: now, logger: logger)
-        let store = try PostgresEventStore(configuration, isAlone: isAlone, head: head, logger: logger)
+        let store = try PostgresEventStore(
+            configuration, isAlone: isAlone, longestLook: longestLook, head: head, logger: logger)
         guard isAlone else { return store }
         // One that was killed a moment ago may still be connected for the server.
         let deadline = ContinuousClock.now + configuration.deadline
