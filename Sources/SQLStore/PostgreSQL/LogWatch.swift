@@ -78,13 +78,16 @@ final class LogWatch: Sendable {
     /// Returns when the database became another instance's, this value was closed, or the task is cancelled.
     func waitForLoss() async { for await _ in losses {} }
 
+    /// Tries again by itself and not by the pool's `ReconnectMachine`: one more attempt a second at most, which hinders
+    /// nobody, and a watch must not wait for some call to find out that the server is back.
     private func run() {
         var pause = Duration.milliseconds(50)
         // Processes of the server that may hold the lock for connections of ours, until it finds out that these are gone.
         var ours: Set<Int64> = []
         while !isClosed.withLock({ $0 }) && !claimed.isLost {
             do {
-                let connection = try PostgresConnection.open(configuration, until: deadline)
+                let connection = try PostgresConnection.open(
+                    configuration, until: .now + configuration.connectDeadline)
                 if claimed.isNeeded { try claimDatabase(connection, of: &ours) }
                 try connection.run(script: "LISTEN \(Self.channel)", until: deadline)
                 pause = .milliseconds(50)
