@@ -208,29 +208,6 @@ package final class PostgresEventStore: SQLEventStore {
     }
 }
 
-extension PostgresLog {
-    /// Transactions are counted per server. In a copy of the database on another one, made from a dump, new events could
-    /// come before old ones.
-    func requireOwnCluster() throws {
-        let isAhead =
-            try db.readRows(
-                sql: """
-                    SELECT count(*) AS count FROM (
-                      SELECT 1 FROM events WHERE transaction_id >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT 1
-                    ) AS ahead
-                    """
-            ) { try $0.required("count") as Int }[0] > 0
-        guard !isAhead else {
-            throw EventStoreError(
-                .corrupt,
-                """
-                the log was written on another server and restored here; see "Restoring a dump" in the documentation \
-                of settings
-                """)
-        }
-    }
-}
-
 extension EventStoreError {
     /// What a failure of PostgreSQL's means to the callers of the port.
     init(translatingPostgres error: any Error) {

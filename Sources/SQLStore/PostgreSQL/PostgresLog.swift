@@ -45,12 +45,27 @@ struct PostgresLog: SQLLog {
     }
 
     /// Whether something is committed that cannot be read yet.
-    func isHeldUp() throws -> Bool {
+    func isHeldUp() throws -> Bool { try hasEvents(from: "pg_snapshot_xmin") }
+
+    /// Transactions are counted per server. In a copy of the database on another one, made from a dump, new events could
+    /// come before old ones.
+    func requireOwnCluster() throws {
+        guard try hasEvents(from: "pg_snapshot_xmax") else { return }
+        throw EventStoreError(
+            .corrupt,
+            """
+            the log was written on another server and restored here; see "Restoring a dump" in the documentation of \
+            settings
+            """)
+    }
+
+    /// - Parameter bound: the function that gives the first transaction that counts, of what can be seen now.
+    private func hasEvents(from bound: String) throws -> Bool {
         try db.readRows(
             sql: """
                 SELECT count(*) AS count FROM (
-                  SELECT 1 FROM events WHERE transaction_id >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1
-                ) AS held_up
+                  SELECT 1 FROM events WHERE transaction_id >= \(bound)(pg_current_snapshot()) LIMIT 1
+                ) AS found
                 """
         ) { try $0.required("count") as Int }[0] > 0
     }
