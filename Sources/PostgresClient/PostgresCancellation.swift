@@ -14,8 +14,9 @@ final class PostgresCancellation: @unchecked Sendable {
 
     deinit { PQfreeCancel(handle) }
 
-    /// Asks the server, over a connection of its own. Blocks for as long as the server does not answer, which may be for
-    /// ever: on a thread that nothing else waits for.
+    /// Asks the server, over a connection of its own. libpq before 17 does not encrypt that, whatever `sslmode` says: who
+    /// listens learns the key that cancels statements of this connection, and nothing else. Blocks for as long as the
+    /// server does not answer, which may be for ever: on a thread that nothing else waits for.
     func send() {
         var reason = [CChar](repeating: 0, count: 256)
         _ = PQcancel(handle, &reason, Int32(reason.count))

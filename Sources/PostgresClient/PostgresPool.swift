@@ -39,7 +39,9 @@ package final class PostgresPool: Sendable {
         Thread.start("postgres-cancel") { self.cancel() }
     }
 
-    /// Refuses what comes from now on, and fails what waits. What runs goes on to its end, and closes its connection.
+    /// Refuses what comes from now on, and fails what waits. Does not wait for what runs: that goes on to its end, which
+    /// its deadline limits, and the threads end with their connections behind it. The canceller may outlive them: it hangs
+    /// for as long as the server it asked is frozen.
     package func close() {
         let waiting = state.withLock { state in
             state.isClosed = true

@@ -81,7 +81,8 @@ package final class PostgresEventStore: SQLEventStore {
         }
     }
 
-    /// Ends what is under way. Every later call throws `.unavailable`.
+    /// Every later call throws `.unavailable`. What is under way is not waited for and goes on to its end; the lock of an
+    /// instance that must be alone is given up a moment later.
     package func close() {
         pool.close()
         watch.close()
