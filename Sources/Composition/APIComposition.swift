@@ -44,9 +44,11 @@ struct APIComposition {
         let startedAt = clock.now()
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: HTTPSidekickAgent.httpConfiguration)
         let sidekicks = HTTPSidekickAgent(http: http, key: keys.claimSigning)
+        var unfinished: OpenedStore?
         do {
             runtime = try await MachineRuntime.chosen(by: settings, keys, sidekicks, logger: logger)
             opened = try await OpenedStore.open(settings, in: directory, now: startedAt, logger: logger)
+            unfinished = opened
             let store = opened.store
             let keyFile = "api-key"
             let fresh = try await APIKeys(store: store, clock: clock).bootstrap(preset: settings.apiKey) {
@@ -70,6 +72,7 @@ struct APIComposition {
                     tokens: TokenSigner(keys.tokenSigning), sidekickKey: keys.sidekick),
                 settings: apiSettings, startedAt: startedAt, logger: logger)
         } catch {
+            await unfinished?.close()
             try? await http.shutdown()
             throw error
         }
