@@ -15,6 +15,8 @@ package final class PostgresPool: Sendable {
         var queue: [PostgresJob] = []
         var running: [ObjectIdentifier: PostgresJob] = [:]
         var isClosed = false
+        /// When the watch looks next; nil while nothing is under way.
+        var watchedUntil: ContinuousClock.Instant?
     }
     private let configuration: PostgresConfiguration
     private let logger: Logger
@@ -23,15 +25,19 @@ package final class PostgresPool: Sendable {
     private let wakeUps = DispatchSemaphore(value: 0)
     private let cancellations = Mutex<[PostgresCancellation]>([])
     private let cancellationsCame = DispatchSemaphore(value: 0)
+    private let earlierDeadlineCame = DispatchSemaphore(value: 0)
 
     /// What waits for a connection at most. At the usual millisecond each that is a second of waiting; more would only
     /// be answered when nobody waits for it any more.
     static let longestQueue = 2000
 
-    /// Starts the threads; connections are made when they are needed.
     package init(_ configuration: PostgresConfiguration, logger: Logger) {
         self.configuration = configuration
         self.logger = logger
+    }
+
+    /// Starts the threads, which `close` ends; connections are made when they are needed. To be called once.
+    package func start() {
         for number in 0..<configuration.connections {
             Thread.start("postgres-\(number)") { self.work() }
         }
@@ -51,6 +57,7 @@ package final class PostgresPool: Sendable {
         for job in waiting { job.fail(PostgresError(.closed, "the pool is closed")) }
         for _ in 0..<configuration.connections { wakeUps.signal() }
         cancellationsCame.signal()
+        earlierDeadlineCame.signal()
     }
 
     /// Runs `work` with a connection, on its thread.
@@ -90,15 +97,20 @@ package final class PostgresPool: Sendable {
     }
 
     private func enqueue(_ job: PostgresJob) {
-        let refusal: PostgresError? = state.withLock { state in
-            if state.isClosed { return PostgresError(.closed, "the pool is closed") }
+        let time = job.deadline + Self.grace
+        let (refusal, isEarlier) = state.withLock { state -> (PostgresError?, Bool) in
+            if state.isClosed { return (PostgresError(.closed, "the pool is closed"), false) }
             if state.queue.count >= Self.longestQueue {
-                return PostgresError(.overloaded, "too much is waiting for the database")
+                return (PostgresError(.overloaded, "too much is waiting for the database"), false)
             }
             state.queue.append(job)
-            return nil
+            if let next = state.watchedUntil, next <= time { return (nil, false) }
+            state.watchedUntil = time
+            return (nil, true)
         }
-        if let refusal { job.fail(refusal) } else { wakeUps.signal() }
+        if let refusal { return job.fail(refusal) }
+        wakeUps.signal()
+        if isEarlier { earlierDeadlineCame.signal() }
     }
 
     // MARK: - Threads
@@ -174,12 +186,25 @@ package final class PostgresPool: Sendable {
 
     /// Answers for threads that did not keep a deadline by themselves, such as one whose work waits for something else.
     private func watch() {
-        while !state.withLock({ $0.isClosed && $0.running.isEmpty }) {
-            let late = state.withLock { state in
-                (state.queue + state.running.values).filter { $0.deadline + Self.grace < .now }
+        while true {
+            let (late, next, isOver) = state.withLock { state in
+                let now = ContinuousClock.now
+                var late = state.queue.filter { $0.deadline + Self.grace <= now }
+                state.queue.removeAll { $0.deadline + Self.grace <= now }
+                for (id, job) in state.running where job.deadline + Self.grace <= now {
+                    late.append(job)
+                    state.running[id] = nil
+                }
+                state.watchedUntil = (state.queue + state.running.values).map { $0.deadline + Self.grace }.min()
+                return (late, state.watchedUntil, state.isClosed && state.running.isEmpty)
             }
             for job in late { job.fail(PostgresError(.deadlineExceeded, "the database did not answer in time")) }
-            Thread.sleep(forTimeInterval: 0.1)
+            if isOver { return }
+            if let next {
+                _ = earlierDeadlineCame.wait(timeout: .now() + max(next - .now, .zero) / .seconds(1))
+            } else {
+                earlierDeadlineCame.wait()
+            }
         }
     }
 

@@ -135,6 +135,7 @@ struct PostgresEventStoreTests {
                 patient.connections = 1
                 patient.deadline = .seconds(60)
                 let pool = PostgresPool(patient, logger: silent)
+                pool.start()
                 defer { pool.close() }
                 try await pool.run { try $0.run(script: "LISTEN computesdk_events", until: $1) }
                 let heard = Task {
@@ -238,6 +239,7 @@ struct PostgresEventStoreTests {
         alone.connections = 1
         alone.deadline = .seconds(60)
         let pool = PostgresPool(alone, logger: silent)
+        pool.start()
         let taken = Task {
             try await pool.run { try $0.run(script: "SELECT pg_advisory_lock(\(claimLock))", until: $1) }
         }
@@ -420,6 +422,7 @@ private final class OpenTransaction: Sendable {
         alone.connections = 1
         alone.deadline = .seconds(60)
         let pool = PostgresPool(alone, logger: silent)
+        pool.start()
         try await pool.run { connection, deadline in
             try connection.run(script: "BEGIN", until: deadline)
             try connection.run(script: statement, until: deadline)

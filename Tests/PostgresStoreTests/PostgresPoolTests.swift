@@ -14,6 +14,7 @@ struct PostgresPoolTests {
         configuration.connections = connections
         configuration.deadline = deadline
         let pool = PostgresPool(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        pool.start()
         defer { pool.close() }
         try await run(pool)
     }

@@ -49,6 +49,10 @@ final class LogWatch: Sendable {
             throw EventStoreError(.unavailable, "no pair of sockets: \(String(cString: strerror(errno)))")
         }
         (wakeUp, commits) = (ends[0], ends[1])
+    }
+
+    /// To be called once; `close` ends the thread.
+    func start() {
         let thread = Thread { self.run() }
         thread.name = "postgres-log"
         thread.start()

@@ -36,6 +36,8 @@ package final class PostgresEventStore: SQLEventStore {
         let (_, head) = try await prepare(configuration, migrates: migrates, now: now, logger: logger)
         let store = try PostgresEventStore(
             configuration, isAlone: isAlone, longestLook: longestLook, head: head, logger: logger)
+        store.watch.start()
+        store.pool.start()
         guard isAlone else { return store }
         // One that was killed a moment ago may still be connected for the server.
         let deadline = ContinuousClock.now + configuration.deadline
@@ -68,6 +70,7 @@ package final class PostgresEventStore: SQLEventStore {
         patient.deadline = PostgresMigrator.deadline
         patient.connections = 1
         let pool = PostgresPool(patient, logger: logger)
+        pool.start()
         defer { pool.close() }
         do {
             return try await pool.run { connection, deadline in
