@@ -32,6 +32,7 @@ func note(_ id: String, from version: Int = 0) -> Commit {
         ], metadata: .system, occurredAt: moment)
 }
 
+// Length: all of them are about one store, and share its server, its commits and the transaction that stays open.
 struct PostgresEventStoreTests {
     /// One after the other on a server of their own: what a transaction of one clause holds up would look late to another.
     @Test func keepsTheContract() async throws {
