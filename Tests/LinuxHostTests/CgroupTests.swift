@@ -6,20 +6,28 @@ import Testing
 @Suite(.enabled("cgroups cannot be made here") { geteuid() == 0 }, .timeLimit(.minutes(2))) struct CgroupTests {
     private let tools = Tools.ofThisProcess
 
-    /// A group of a tree of the test's own; nothing of it is left afterwards.
-    private func withGroup(_ limits: CgroupLimits = .init(), _ body: (Cgroup) async throws -> Void) async throws {
+    /// A tree of the test's own; nothing of it is left afterwards.
+    private func withTree(_ body: (CgroupTree) async throws -> Void) async throws {
         let tree = try CgroupTree.detect(tree: "/linuxhost-test-\(UInt64.random(in: .min ... .max))")
         defer { tree.remove() }
-        let group = tree.group("one")
-        let warnings = try group.create(limits)
-        // The machines this runs on have all of them; a warning would mean that the tests below prove nothing.
-        #expect(warnings.isEmpty)
         let result: Result<Void, any Error>
-        do { result = .success(try await body(group)) } catch { result = .failure(error) }
-        try await group.killAll(deadline: .seconds(20))
-        try group.remove()
+        do { result = .success(try await body(tree)) } catch { result = .failure(error) }
+        for name in tree.names() {
+            try await tree.group(name).killAll(deadline: .seconds(20))
+            try tree.group(name).remove()
+        }
         #expect(tree.names() == [])
         try result.get()
+    }
+
+    private func withGroup(_ limits: CgroupLimits = .init(), _ body: (Cgroup) async throws -> Void) async throws {
+        try await withTree { tree in
+            let group = tree.group("one")
+            let warnings = try group.create(limits)
+            // The machines this runs on have all of them; a warning would mean that the tests below prove nothing.
+            #expect(warnings.isEmpty)
+            try await body(group)
+        }
     }
 
     /// Starts a shell command in the group and goes on. It is nobody's child afterwards.
@@ -63,6 +71,21 @@ import Testing
             await end
             #expect(group.processes() == [])
             #expect(!ProcessWatch.isRunning(process))
+        }
+    }
+
+    @Test func aGroupThatYieldsLetsTheOthersOfItsTreeGoFirst() async throws {
+        try await withTree { tree in
+            let (yielding, other) = (tree.group("yielding"), tree.group("other"))
+            for group in [yielding, other] { _ = try group.create(.init()) }
+            yielding.yieldProcessor()
+            // On the same core.
+            let spin = "exec taskset -c 0 sh -c 'while :; do :; done'"
+            let (first, second) = (try await start(spin, in: yielding), try await start(spin, in: other))
+            while try await cpuTicks(second) < 5 { try await Task.sleep(for: .milliseconds(20)) }
+            let before = try await cpuTicks(first)
+            while try await cpuTicks(second) < 25 { try await Task.sleep(for: .milliseconds(20)) }
+            #expect(try await cpuTicks(first) - before < 10)
         }
     }
 

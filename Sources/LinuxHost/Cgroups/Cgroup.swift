@@ -143,6 +143,15 @@ package struct Cgroup: Sendable {
 
     // MARK: - Ending
 
+    /// From now on its processes run only when those of its tree's other groups do not want to: what is going away, which
+    /// takes a while for a large address space, delays nothing that somebody waits for. Where it cannot be had, things go
+    /// as without.
+    package func yieldProcessor() {
+        guard let hierarchy = tree.layout.hierarchy(of: .cpu) else { return }
+        let (file, least) = hierarchy.interface == .v1 ? ("cpu.shares", "2") : ("cpu.weight", "1")
+        _ = ControlFile.write("\(folder(hierarchy))/\(file)", least)
+    }
+
     /// Ends every process of the group, also one that is being started or is frozen. A group that is not there is empty.
     /// - Throws: when some are left at the deadline: they hang in the kernel.
     package func killAll(deadline: Duration) async throws(HostError) {

@@ -48,6 +48,7 @@ extension GVisorIsolation {
     func remove(_ name: MemberName) async throws(RuntimeError) {
         let directory = try directory(name)
         let group = cgroups.group(name.rawValue)
+        group.yieldProcessor()
         do {
             try await group.killAll(deadline: Self.killDeadline)
             let network = network
