@@ -48,14 +48,17 @@ run: build
 build:
 	@scripts/install-packages run
 	@for product in $(PRODUCTS); do $(BUILD) -c release --product "$$product"; done
-	@$(MAKE) --no-print-directory $(addprefix $(RELEASE)/,$(LIBRARIES)) strip-sidekick
+	@$(MAKE) --no-print-directory $(addprefix $(RELEASE)/,$(BESIDE_SIDEKICK)) strip-sidekick
 
-# Plain shared objects, which SwiftPM cannot make. They lie beside the Sidekick, which is put into computes with them.
-LIBRARIES := libstatflags.so libwaitingshell.so
+# Plain shared objects and a small static program, which SwiftPM cannot make. They lie beside the Sidekick, which is put into
+# computes with them.
+BESIDE_SIDEKICK := libstatflags.so libwaitingshell.so terminal-signals
 %/libstatflags.so: Sources/CStatFlags/stat_flags.c
 	@$(SHARED_OBJECT) -o $@ $<
 %/libwaitingshell.so: Sources/CWaitingShell/waiting_shell.c
 	@$(SHARED_OBJECT) -o $@ $<
+%/terminal-signals: Sources/CTerminalSignals/terminal_signals.c
+	@cc -static -s -O2 -Wall -Wextra -Werror -o $@ $<
 SHARED_OBJECT := cc -shared -fPIC -O2 -nostdlib -Wall -Wextra -Werror
 
 # What lies in every compute is small. Nothing in it unwinds a stack: Swift throws no exceptions, and a crash is not reported
@@ -118,7 +121,7 @@ check-architecture:
 test-build:
 	@scripts/install-packages test
 	$(BUILD) --build-tests
-	@$(MAKE) --no-print-directory $(addprefix .build/debug/,$(LIBRARIES))
+	@$(MAKE) --no-print-directory $(addprefix .build/debug/,$(BESIDE_SIDEKICK))
 
 unit-tests:
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit*
@@ -160,7 +163,7 @@ base-image:
 release-sidekick:
 	@scripts/install-packages run
 	@$(BUILD) -c release --product sidekick
-	@$(MAKE) --no-print-directory $(addprefix $(RELEASE)/,$(LIBRARIES)) strip-sidekick
+	@$(MAKE) --no-print-directory $(addprefix $(RELEASE)/,$(BESIDE_SIDEKICK)) strip-sidekick
 
 $(BENCH_VENV)/.installed: Benchmarks/sidekick/requirements.txt
 	@scripts/install-packages run

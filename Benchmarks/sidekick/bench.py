@@ -30,8 +30,9 @@ def main():
         executable = scratch / "sidekick"
         subprocess.run(["strip", "-o", executable, options.sidekick], check=True)
         executable.chmod(0o755)
-        # What shells load that wait for a command lies beside it, as in a compute.
-        shutil.copy(options.sidekick.with_name("libwaitingshell.so"), scratch)
+        # What it gives to shells and terminals lies beside it, as in a compute.
+        for name in ("libwaitingshell.so", "terminal-signals"):
+            shutil.copy(options.sidekick.with_name(name), scratch)
         results = []
         if options.place in ("plain", "all"):
             here = scratch / "plain"

@@ -27,12 +27,13 @@
 // While it has the user's identity and still our memory, no process of that user may trace it: a change of identity
 // makes the memory undumpable, and the kernel then wants CAP_SYS_PTRACE. (The caller sees to a child that is stopped.)
 
-enum { first_other_fd = 3, signal_set_size = 8, stack_size = 32 << 10 };
+enum { first_other_fd = 3, signal_set_size = 8, stack_size = 32 << 10, companion_stack_size = 8 << 10 };
 
 struct child {
     const struct clinux_spawn *spawn;
     struct clinux_spawn_failure *failure;
     pid_t parent;
+    char *companion_stack;
 };
 
 _Noreturn static void fail(const struct child *child, int step) {
@@ -116,12 +117,29 @@ static void take_limit(const struct child *child, int resource, long soft, long 
     if (setrlimit(resource, &limit) != 0) fail(child, clinux_step_limits);
 }
 
+static int run_companion(void *argument) {
+    const struct clinux_spawn *spawn = argument;
+    char *const no_environment[] = {NULL};
+    if (dup2(spawn->companion_fd, 0) == 0) execve(spawn->companion[0], spawn->companion, no_environment);
+    _exit(127);
+}
+
+// Made from the child, since nobody joins a session later. It leaves the child at once by forking, so that the program does
+// not find a child that it never had. Its failure is no failure of the program's.
+static void start_companion(const struct child *child) {
+    char *top = child->companion_stack + companion_stack_size;
+    pid_t pid = clone(run_companion, top, CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)child->spawn);
+    if (pid < 0) return;
+    while (syscall(SYS_wait4, pid, NULL, 0, NULL) < 0 && errno == EINTR) {}
+}
+
 static int run_child(void *argument) {
     const struct child *child = argument;
     const struct clinux_spawn *spawn = child->spawn;
     if (spawn->new_session ? setsid() < 0 : setpgid(0, 0) != 0) fail(child, clinux_step_session);
+    if (spawn->controlling_terminal && ioctl(spawn->stdin_fd, TIOCSCTTY, 0) != 0) fail(child, clinux_step_terminal);
+    if (spawn->companion) start_companion(child);
     take_streams(child);
-    if (spawn->controlling_terminal && ioctl(0, TIOCSCTTY, 0) != 0) fail(child, clinux_step_terminal);
 
     if (spawn->no_core) take_limit(child, RLIMIT_CORE, 0, 0);
     take_limit(child, RLIMIT_NPROC, spawn->process_limit, spawn->process_limit);
@@ -157,8 +175,9 @@ int clinux_start(const struct clinux_spawn *spawn, pid_t *pid, struct clinux_spa
     *failure = (struct clinux_spawn_failure){clinux_step_none, 0};
     // Written by the child while we wait, so the compiler may not remember what it was.
     volatile struct clinux_spawn_failure told = {clinux_step_none, 0};
-    struct child child = {spawn, (struct clinux_spawn_failure *)&told, getpid()};
     _Alignas(16) char stack[stack_size];
+    _Alignas(16) char companion_stack[companion_stack_size];
+    struct child child = {spawn, (struct clinux_spawn_failure *)&told, getpid(), companion_stack};
 
     // A handler of ours must never run in the child, whose memory is ours.
     sigset_t all, before;

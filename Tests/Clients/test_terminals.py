@@ -6,7 +6,6 @@ from computesdk import CreateTerminalOptions, NotFoundError
 from computesdk.websocket_client import WebSocketClient
 
 from asynchronously import asynchronously
-from running_system import ISOLATION
 
 
 class Screen:
@@ -85,7 +84,6 @@ async def test_a_terminal_takes_input_and_sizes_and_tells_its_end(connect):
             await sandbox.destroy()
 
 
-@pytest.mark.skipif(ISOLATION == "gvisor", reason="gVisor's terminals make no signals of keys, and neither do we yet")
 @asynchronously
 async def test_control_c_interrupts_what_runs_in_a_terminal(connect):
     async with connect() as compute:

@@ -37,6 +37,36 @@ import Testing
     }
 }
 
+@Suite struct TerminalKeysTests {
+    private let keys = TerminalKeys(signals: [3: SIGINT, 26: SIGTSTP], areShown: true)
+
+    @Test func inputWithoutSuchKeysIsLeftAsItIs() {
+        let (signals, shown, rest) = keys.sift("ls\n\u{4}".utf8)
+        #expect(signals == [] && shown == [] && rest == Array("ls\n\u{4}".utf8))
+    }
+
+    @Test func whatCameBeforeAKeyIsLostAndWhatComesBehindItIsNot() {
+        let (signals, shown, rest) = keys.sift("lost\u{1a}lost\u{3}kept".utf8)
+        #expect(signals == [SIGTSTP, SIGINT])
+        #expect(shown == Array("^Z^C".utf8))
+        #expect(rest == Array("kept".utf8))
+        #expect(TerminalKeys(signals: [3: SIGINT], areShown: false).sift([3]).shown == [])
+    }
+
+    @Test func theyAreWhatTheTerminalSays() throws {
+        let terminal = try PseudoTerminal.open(.standard)
+        defer { for end in [terminal.master, terminal.slave] { closeDescriptor(end) } }
+        #expect(
+            TerminalKeys(ofMaster: terminal.master)
+                == TerminalKeys(signals: [3: SIGINT, 28: SIGQUIT, 26: SIGTSTP], areShown: true))
+        var settings = termios()
+        #expect(tcgetattr(terminal.slave, &settings) == 0)
+        settings.c_lflag &= ~tcflag_t(ISIG)
+        #expect(tcsetattr(terminal.slave, TCSANOW, &settings) == 0)
+        #expect(TerminalKeys(ofMaster: terminal.master).signals == [:])
+    }
+}
+
 @Suite struct DescriptorStreamTests {
     /// The terminal itself shows what is typed here.
     @Test func anEchoIsThereWhenTheWriteThatWaitsForItReturnsAndLaterOutputStillComes() async throws {

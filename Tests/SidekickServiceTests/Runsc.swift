@@ -100,9 +100,11 @@ struct Runsc: Sendable {
         ["CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"].map(JSONValue.string))
 
     private func config(_ arguments: [String], folder: String) -> JSONValue {
-        // The executable lies outside the machine's ordinary folders, and beside it what it has shells load.
+        // The executable lies outside the machine's ordinary folders, and beside it what it gives to shells and terminals.
         let executable = arguments[0]
-        let library = "\(executable.prefix(upTo: executable.lastIndex(of: "/")!))/libwaitingshell.so"
+        let beside = ["libwaitingshell.so", "terminal-signals"].map { name in
+            "\(executable.prefix(upTo: executable.lastIndex(of: "/")!))/\(name)"
+        }
         let known: [String] = isBare ? [] : ["/bin", "/sbin", "/lib", "/lib64", "/usr", "/etc"]
         let folders = known.filter { access($0, F_OK) == 0 }
         let sets = ["bounding", "effective", "inheritable", "permitted"].map { ($0, Self.capabilities) }
@@ -119,7 +121,7 @@ struct Runsc: Sendable {
             "mounts": .array(
                 [Self.mount("proc", "proc", at: "/proc"), Self.mount("tmpfs", "tmpfs", at: "/tmp")]
                     + folders.map { Self.bind($0, "ro") }
-                    + [executable, library].map { Self.bind($0, "ro") } + [Self.bind(folder, "rw")]),
+                    + ([executable] + beside).map { Self.bind($0, "ro") } + [Self.bind(folder, "rw")]),
             "linux": .object([
                 "namespaces": .array(["pid", "mount", "ipc", "uts"].map { .object(["type": .string($0)]) })
             ]),

@@ -8,8 +8,8 @@ enum clinux_spawn_step {
     clinux_step_none = 0,
     clinux_step_fork,       // parent
     clinux_step_session,    // child, in this order
-    clinux_step_stdio,
     clinux_step_terminal,
+    clinux_step_stdio,
     clinux_step_limits,
     clinux_step_groups,
     clinux_step_gid,
@@ -32,8 +32,12 @@ struct clinux_spawn {
     int stdin_fd, stdout_fd, stderr_fd;
     /// 1: setsid; 0: own process group in the caller's session.
     int new_session;
-    /// 1: descriptor 0 becomes the controlling terminal (needs new_session).
+    /// 1: stdin_fd becomes the controlling terminal (needs new_session).
     int controlling_terminal;
+    /// NULL, or the words of a program that is started in the same session, as the caller's account, with `companion_fd` as
+    /// its descriptor 0. It has to fork and go on in its child: the child below waits for it before it runs.
+    char *const *companion;
+    int companion_fd;
     /// 1: take on uid, gid and groups, or start nothing.
     int change_identity;
     uid_t uid;

@@ -7,11 +7,15 @@ extension ProcessOrder {
         input: Int32, output: Int32, error: Int32, pid: StartedPID
     ) throws(SpawnFailure) {
         guard firstNUL == nil else { throw SpawnFailure(.arguments, .init(errno: EINVAL)) }
-        let result = withCStrings { paths, argv, envp -> Result<Void, SpawnFailure> in
+        let result = withCStrings { paths, argv, envp, companion -> Result<Void, SpawnFailure> in
             var spawn = clinux_spawn()
             spawn.paths = UnsafePointer(paths)
             spawn.argv = UnsafePointer(argv)
             spawn.envp = UnsafePointer(envp)
+            if let beside = self.companion {
+                spawn.companion = UnsafePointer(companion)
+                spawn.companion_fd = beside.input.raw
+            }
             spawn.stdin_fd = input
             spawn.stdout_fd = output
             spawn.stderr_fd = error
@@ -55,7 +59,7 @@ extension ProcessOrder {
 
     private typealias Strings = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
 
-    private func withCStrings<R>(_ body: (Strings, Strings, Strings) -> R) -> R {
+    private func withCStrings<R>(_ body: (Strings, Strings, Strings, Strings) -> R) -> R {
         func table(_ strings: [String]) -> Strings {
             let table = Strings.allocate(capacity: strings.count + 1)
             for (index, string) in strings.enumerated() { table[index] = strdup(string) }
@@ -73,12 +77,14 @@ extension ProcessOrder {
         let paths = table(candidates)
         let argv = table(arguments)
         let envp = table(environment.map { "\($0.key)=\($0.value)" })
+        let beside = table(companion?.words ?? [])
         defer {
             release(paths)
             release(argv)
             release(envp)
+            release(beside)
         }
-        return body(paths, argv, envp)
+        return body(paths, argv, envp, beside)
     }
 }
 

@@ -12,6 +12,8 @@ package struct ProcessOrder: Sendable {
     /// nil: as the parent.
     package var identity: Identity?
     package var group: Group = .newSession
+    /// A program that runs beside it in its session; nil: none.
+    package var companion: Companion?
     /// RLIMIT_NPROC of the user; nil: as the parent.
     package var processLimit: Int?
     /// RLIMIT_NOFILE; nil: as the parent.
@@ -39,6 +41,18 @@ package struct ProcessOrder: Sendable {
             self.uid = uid
             self.gid = gid
             self.supplementary = supplementary
+        }
+    }
+
+    /// Runs as the starter's account, with nothing but `input`, its descriptor 0. It has to fork and go on in its child, so
+    /// that nobody has a child he did not start. One that does not run is no failure.
+    package struct Companion: Sendable {
+        /// With its path in front.
+        package let words: [String]
+        package let input: SharedDescriptor
+        package init(words: [String], input: SharedDescriptor) {
+            self.words = words
+            self.input = input
         }
     }
 
@@ -72,7 +86,7 @@ package struct ProcessOrder: Sendable {
     package var firstNUL: NULLocation? {
         func bad(_ text: String) -> Bool { text.utf8.contains(0) }
         if bad(program) || bad(searchPath) { return .program }
-        if arguments.contains(where: bad) { return .arguments }
+        if arguments.contains(where: bad) || companion?.words.contains(where: bad) == true { return .arguments }
         if environment.contains(where: { bad($0.key) || bad($0.value) }) { return .environment }
         if let directory, bad(directory) { return .directory }
         return nil

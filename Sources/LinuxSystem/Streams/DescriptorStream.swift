@@ -83,6 +83,16 @@ package final class DescriptorStream: Sendable {
         return 0
     }
 
+    /// Drops what the other side has not read, and delivers `bytes` as if they had come from it.
+    package func dropInput(showing bytes: [UInt8]) {
+        state.withLock { state in
+            guard state.descriptor >= 0 else { return }
+            state.pendingInput = []
+            state.pendingStart = 0
+            if !bytes.isEmpty { bytes.withUnsafeBytes { receive(.bytes($0)) } }
+        }
+    }
+
     /// Delivers what is there now, on the caller's thread.
     package func readNow() {
         state.withLock { state in

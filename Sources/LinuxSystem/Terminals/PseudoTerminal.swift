@@ -32,13 +32,16 @@ package struct PseudoTerminal: Sendable {
     /// Non-blocking.
     package let master: Int32
     package let slave: Int32
+    /// Of the slave, as the programs in it know it.
+    package let path: String
 
     package static func open(_ size: TerminalSize) throws(LinuxSystemError) -> PseudoTerminal {
         var master: Int32 = -1
         var slave: Int32 = -1
-        let failure = clinux_open_terminal(&master, &slave, size.columns, size.rows)
+        var number: Int32 = -1
+        let failure = clinux_open_terminal(&master, &slave, &number, size.columns, size.rows)
         guard failure == 0 else { throw LinuxSystemError(.init(errno: -failure), "open terminal", "/dev/ptmx") }
-        return PseudoTerminal(master: master, slave: slave)
+        return PseudoTerminal(master: master, slave: slave, path: "/dev/pts/\(number)")
     }
 
     /// The user's programs open `/dev/pts/N` again by its name. Where the kernel refuses, they still have the

@@ -12,6 +12,7 @@ import OCIImages
 /// <folder>/<key>/computesdk/bin/sidekick
 ///                computesdk/lib/libstatflags.so       for an old gVisor, see Sources/CStatFlags
 ///                computesdk/lib/libwaitingshell.so    for shells that are started ahead, see Sources/CWaitingShell
+///                computesdk/lib/terminal-signals      for Ctrl-C in terminals, see Sources/CTerminalSignals
 ///                computesdk/image.env                 the image's variables, for user code
 ///                etc/{hosts,hostname,resolv.conf}  (passwd, group)
 ///                (home/user)  (usr/bin/sudo ─► /computesdk/bin/sidekick)
@@ -65,9 +66,12 @@ struct AgentLayer: Sendable, Hashable {
             }
             // Beside the Sidekick's executable; a Sidekick that needs it and finds none says so.
             let beside = sidekick.prefix(upTo: sidekick.lastIndex(of: "/") ?? sidekick.startIndex)
-            for library in ["libstatflags.so", "libwaitingshell.so"] where access("\(beside)/\(library)", R_OK) == 0 {
-                try files.copyItem(atPath: "\(beside)/\(library)", toPath: "\(new)/computesdk/lib/\(library)")
-                chmod("\(new)/computesdk/lib/\(library)", 0o644)
+            for (name, mode) in [
+                ("libstatflags.so", 0o644), ("libwaitingshell.so", 0o644), ("terminal-signals", 0o755),
+            ]
+            where access("\(beside)/\(name)", R_OK) == 0 {
+                try files.copyItem(atPath: "\(beside)/\(name)", toPath: "\(new)/computesdk/lib/\(name)")
+                chmod("\(new)/computesdk/lib/\(name)", mode_t(mode))
             }
             try write(image.environment.map { "\($0)\0" }.joined(), new + imageEnvironment)
             try write("\(hostname)\n", "\(new)/etc/hostname")

@@ -43,18 +43,9 @@ package final class WaitingShells: Sendable {
 
     /// - Returns: nil when whoever laid the Sidekick here has put no library there.
     package init?(reaper: Reaper) {
-        guard let library = Self.findLibrary() else { return nil }
+        guard let library = InstalledFile.path(of: "libwaitingshell.so") else { return nil }
         self.reaper = reaper
         self.library = library
-    }
-
-    private static func findLibrary() -> String? {
-        let name = "libwaitingshell.so"
-        var own = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let length = readlink("/proc/self/exe", &own, own.count - 1)
-        let folder = length > 0 ? String(decoding: own[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self) : ""
-        let beside = "\(folder.prefix(upTo: folder.lastIndex(of: "/") ?? folder.startIndex))/\(name)"
-        return ["/computesdk/lib/\(name)", beside].first { access($0, R_OK) == 0 }
     }
 
     /// Gives the order to a shell that waits for one like it.

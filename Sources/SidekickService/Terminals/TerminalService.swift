@@ -18,6 +18,8 @@ package final class TerminalService: Sendable {
         let info: TerminalInfo
         let stream: DescriptorStream
         let child: ChildProcess
+        /// nil: the kernel sends them.
+        let signals: TerminalSignals?
     }
 
     private struct State {
@@ -138,7 +140,9 @@ package final class TerminalService: Sendable {
 
     /// - Returns: false when the program has not read its input for so long that there is no room; nothing was taken.
     package func write(_ input: some Collection<UInt8>, to id: TerminalID) throws(Problem) -> Bool {
-        try running(id).stream.write(input, awaitingEcho: input.count <= Self.mostKeyBytes ? Self.echoTime : .zero)
+        let terminal = try running(id)
+        if let rest = terminal.signals?.send(input, to: terminal.stream) { return terminal.stream.write(rest) }
+        return terminal.stream.write(input, awaitingEcho: input.count <= Self.mostKeyBytes ? Self.echoTime : .zero)
     }
 
     package func resize(_ id: TerminalID, to size: TerminalSize) throws(Problem) {
@@ -169,6 +173,9 @@ package final class TerminalService: Sendable {
         let terminal = try PseudoTerminal.open(size)
         defer { closeDescriptor(terminal.slave) }
         if let ids = user.ids { terminal.give(toUID: ids.uid) }
+        var order = order
+        let signals = try TerminalSignals.make(for: terminal)
+        order.companion = signals?.1
         let ended = OneShot<Void>()
         let pacing = Mutex(OutputPacing())
         let stream = try DescriptorStream(
@@ -191,7 +198,9 @@ package final class TerminalService: Sendable {
             stream.finish()
             throw error
         }
-        state.withLock { $0.running[info.id] = Running(info: info, stream: stream, child: child) }
+        state.withLock {
+            $0.running[info.id] = Running(info: info, stream: stream, child: child, signals: signals?.0)
+        }
         // The terminal's own life; it ends when the process does.
         Task {
             let status = await child.exitStatus()
