@@ -24,6 +24,7 @@ let fullyStatic: [LinkerSetting] = [
 
 func nio(_ product: String) -> Target.Dependency { .product(name: product, package: "swift-nio") }
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
@@ -217,6 +218,7 @@ let package = Package(
             [
                 "APIService", "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol",
                 "Auth", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, logging, crypto,
+                jwtKit,
                 nio("NIOCore"),
             ]),
         tests(
@@ -230,7 +232,8 @@ let package = Package(
             "CompositionTests",
             [
                 "Composition", "LocalRuntime", "ServiceHost", "SidekickProtocol", "APIContract", "TestSupport",
-                "ComputeCore", asyncHTTPClient,
+                "SidekickClient", "APIService", "Auth", "HTTPServing", "ComputeCore", asyncHTTPClient, jwtKit,
+                cryptoExtras,
                 logging,
                 subprocess, systemPackage, crypto, nio("NIOCore"), nio("NIOHTTP1"),
             ]),

@@ -5,6 +5,7 @@ package struct CreateSession: Hashable, Sendable {
     package static let defaultLifetime: Duration = .seconds(604_800)
     /// A year: the compute itself ends earlier unless somebody keeps extending it.
     package static let lifetimeRange: ClosedRange<Int64> = 1...31_536_000
+    package static let longestLifetime: Duration = .seconds(lifetimeRange.upperBound)
     package static let maxDescriptionBytes = 1024
 
     package var description: String?
@@ -103,16 +104,17 @@ package struct CreateMagicLink: Hashable, Sendable {
     }
 }
 
-/// What the Gateway needs to know of a session token: `GET /internal/v1/sessions/{id}`, and every revocation in the
-/// feed.
+/// What the Gateway needs to know of a session token, or of a credential of the API that access tokens came of:
+/// `GET /internal/v1/sessions/{id}`, and every revocation in the feed. Their ids are of one shape and never the same.
 package struct SessionRecord: Codable, Hashable, Sendable {
     package var sessionId: SessionID
-    package var computeId: ComputeID
+    /// nil: of all computes; a credential of the API.
+    package var computeId: ComputeID?
     package var isRevoked: Bool
     /// From then on nobody has to remember it.
     package var expiresAt: WallTime
 
-    package init(sessionId: SessionID, computeId: ComputeID, isRevoked: Bool, expiresAt: WallTime) {
+    package init(sessionId: SessionID, computeId: ComputeID?, isRevoked: Bool, expiresAt: WallTime) {
         self.sessionId = sessionId
         self.computeId = computeId
         self.isRevoked = isRevoked

@@ -1,33 +1,32 @@
 import Auth
 package import ComputeCore
-import ComputeDomain
+package import ComputeDomain
 package import EventSourcing
 
-/// Who may call the API.
+/// The keys of the API: who has one, and the first of all.
 package struct APIKeys: Sendable {
     let store: any EventStore
+    let records: any AccessRecords
     let clock: any WallClock
 
-    package init(store: any EventStore, clock: any WallClock) {
+    package init(store: any EventStore, records: any AccessRecords, clock: any WallClock) {
         self.store = store
+        self.records = records
         self.clock = clock
     }
 
-    package struct Bearer: Hashable, Sendable {
-        package var keyID: String
-        package var group: GroupID
-    }
-
-    /// Looked up each time, so that a revocation acts at once; it is one read by primary key.
-    /// - Returns: nil for a key that is unknown or revoked.
+    /// Looked up each time, so that a revocation acts at once; it is a handful of reads by primary key.
+    /// - Returns: nil for a key that is unknown, revoked or over.
     package func bearer(of text: String) async throws(EventStoreError) -> Bearer? {
-        guard let key = APIKey(text), let row = try await store.privateRow(kind: PrivateRow.apiKeyKind, key: key.hash),
-            let id = row.activeAPIKeyID
-        else { return nil }
-        return Bearer(keyID: id, group: row.group)
+        guard let key = APIKey(text), let found = try await records.chain(keyHash: key.hash) else { return nil }
+        let now = clock.now()
+        guard try found.chain.first?.accepts(secret: found.secret, at: now) == true else { return nil }
+        var bearer = try Bearer(found.chain, at: now)
+        bearer?.secret = found.secret
+        return bearer
     }
 
-    /// Makes the first key.
+    /// Makes the group `default` and its first key, which is an owner's.
     ///
     /// A unique row says whether there is one: two processes that start at once make one key. With a preset, that
     /// key is made valid if it is not yet, besides those that exist.
@@ -47,6 +46,7 @@ package struct APIKeys: Sendable {
                 )
             }
             do {
+                try await make(group)
                 // Known, also if revoked: a restart with the old setting must not bring a revoked key back.
                 guard try await store.privateRow(kind: PrivateRow.apiKeyKind, key: key.hash) == nil else { return nil }
                 // The hash names the stream, cut to a length that identifies it and can prove nothing.
@@ -59,6 +59,7 @@ package struct APIKeys: Sendable {
             }
         }
         do {
+            try await make(group)
             guard try await store.holder(of: first(group).key) == nil else { return nil }
             let key = APIKey.random()
             try keep(key.text)
@@ -74,24 +75,45 @@ package struct APIKeys: Sendable {
         UniqueHold(key: UniqueKey(group: group, scope: "api_key", key: "first"), owner: "bootstrap")
     }
 
+    /// Nothing when it is there: another process may make it at the same time.
+    private func make(_ group: GroupID) async throws(EventStoreError) {
+        guard try await store.events(of: .group(group)).isEmpty else { return }
+        _ = try await store.commit(
+            Commit(
+                appends: [
+                    StreamAppend(
+                        stream: .group(group), group: group, expectedVersion: 0,
+                        events: [GroupEvent.created(name: group.rawValue).recorded])
+                ], metadata: .system, occurredAt: clock.now()))
+    }
+
     /// - Returns: false when another process was first.
     @discardableResult
     private func create(
         _ key: APIKey, keyID: String, label: String, takes: [UniqueHold], _ group: GroupID
     ) async throws(EventStoreError) -> Bool {
-        let event = APIKeyEvent.created(keyID: keyID, label: label, prefix: key.prefix)
+        let event = APIKeyEvent.created(
+            KeyGrant(id: keyID, label: label, prefix: key.prefix, authority: Authority(role: .owner)))
         let outcome = try await store.commit(
             Commit(
                 appends: [
                     StreamAppend(stream: .apiKey(keyID), group: group, expectedVersion: 0, events: [event.recorded])
                 ],
-                takes: takes, privateRows: [.apiKey(hash: key.hash, keyID: keyID, in: group)], metadata: .system,
+                takes: takes, counterMoves: [CounterMove(counter: .keys(in: group), delta: 1)],
+                privateRows: [.apiKey(hash: key.hash, keyID: keyID, in: group)], metadata: .system,
                 occurredAt: clock.now()))
         switch outcome {
         case .committed: return true
         case .versionConflict, .taken, .overLimit: return false
         }
     }
+}
+
+extension CounterName {
+    /// How many keys the group has that were not revoked.
+    static func keys(in group: GroupID) -> CounterName { CounterName(group: group, name: "keys") }
+    /// How many groups there are.
+    static var groups: CounterName { CounterName(group: .default, name: "groups") }
 }
 
 package struct APIKeysError: Error, Sendable, CustomStringConvertible {

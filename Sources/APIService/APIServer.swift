@@ -1,3 +1,4 @@
+import Auth
 package import ComputeCore
 import Glibc
 package import Hummingbird
@@ -12,6 +13,7 @@ import Synchronization
 ///
 /// ```
 ///   sweep, reaper        repair and end; need nothing but the ports
+///   signing keys, uses   rotate; note when credentials were used
 ///   drain                on stop: waits for the creates in flight, after the listeners took their last request
 ///   internal listener    the Gateway's
 ///   public listener      stops first: no new request
@@ -22,6 +24,12 @@ package struct APIServer: Sendable {
     package let compute: ComputeService
     package let sessions: SessionService
     package let keys: APIKeys
+    package let keyService: KeyService
+    package let groups: GroupService
+    package let apiSessions: APISessionService
+    package let signingKeys: SigningKeyRotation
+    package let credentials: Credentials
+    package let uses: CredentialUses
     package let sweep: Sweep
     package let reaper: Reaper
     /// Where the listeners are bound, with their real ports, once they are.
@@ -38,14 +46,25 @@ package struct APIServer: Sendable {
         self.logger = logger
         compute = ComputeService(ports: ports, settings: settings, logger: logger)
         sessions = SessionService(ports: ports, settings: settings, logger: logger)
-        keys = APIKeys(store: ports.store, clock: ports.clock)
+        keys = APIKeys(store: ports.store, records: ports.access, clock: ports.clock)
+        keyService = KeyService(ports: ports, settings: settings, logger: logger)
+        groups = GroupService(ports: ports, settings: settings, keys: keyService, logger: logger)
+        apiSessions = APISessionService(ports: ports, settings: settings, logger: logger)
+        signingKeys = SigningKeyRotation(
+            signer: ports.tokens, store: ports.signingKeys, log: ports.store, clock: ports.clock,
+            period: settings.signingPeriod, logger: logger)
+        uses = CredentialUses(records: ports.access, logger: logger)
+        credentials = Credentials(
+            keys: keys, sessions: apiSessions,
+            people: ports.issuer.map { SignIns(issuer: $0, records: ports.access, clock: ports.clock) }, uses: uses,
+            clock: ports.clock)
         sweep = Sweep(service: compute, startedAt: startedAt)
         reaper = Reaper(service: compute)
         addresses = BoundAddresses()
     }
 
     package var services: [any Service] {
-        [sweep, reaper, Drain(service: compute), internalApplication, publicApplication]
+        [sweep, reaper, signingKeys, uses, Drain(service: compute), internalApplication, publicApplication]
     }
 
     // MARK: - Listeners
@@ -65,12 +84,23 @@ package struct APIServer: Sendable {
         ) { addresses.set(internal: $0) }
     }
 
+    /// Every route of the public API, by method and pattern; the methods that only say which ones there are, too.
+    package var publicRoutes: Set<[String]> {
+        Set(publicRouter.routes.map { [$0.method.rawValue, $0.path.description] })
+    }
+
     var publicRouter: Router<APIRequestContext> {
         let router = Router(context: APIRequestContext.self)
         router.add(middleware: EdgeMiddleware(logger: logger))
         HealthRoutes(readiness: ReadinessProbe(ports: ports, logger: logger)).add(to: router)
         AuthRoutes(service: sessions, urls: settings.urls).add(to: router)
-        let guarded = router.group().add(middleware: KeyMiddleware(keys: keys))
+        let signing = SigningKeyRoutes(signer: ports.tokens, rotation: signingKeys, clock: ports.clock)
+        signing.addPublic(to: router)
+        let guarded = router.group().add(middleware: KeyMiddleware(credentials: credentials))
+        GroupRoutes(service: groups, issuer: ports.issuer?.issuer).add(to: guarded)
+        KeyRoutes(service: keyService).add(to: guarded)
+        APISessionRoutes(service: apiSessions).add(to: guarded)
+        signing.add(to: guarded)
         SandboxRoutes(
             service: compute, tokens: SandboxTokens(signer: ports.tokens, clock: ports.clock), urls: settings.urls,
             sidekickKey: ports.sidekickKey

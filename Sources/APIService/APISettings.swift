@@ -19,6 +19,13 @@ package struct APISettings: Sendable {
     package var sessionsPerCompute = 1000
     /// How many that were taken back and have not expired: every Gateway remembers those.
     package var revokedSessionsPerCompute = 10_000
+    /// How many keys a group may have that were not revoked.
+    package var keysPerGroup: Int64 = 1000
+    /// How many sessions one key, or one member, may have at a time.
+    package var sessionsPerCredential = 1000
+    package var groups: Int64 = 10_000
+    /// How long one key signs tokens.
+    package var signingPeriod: Duration = .seconds(90 * 24 * 3600)
     /// The most that one compute may ask for; nil is no limit of ours.
     package var maximumResources = ComputeResources()
     /// The clients give up after 30 s; what is left is for a claim and two commits.

@@ -11,6 +11,7 @@ extension HTTPField.Name {
     static let requestID = HTTPField.Name("X-Request-Id")!
     static let serverTiming = HTTPField.Name("Server-Timing")!
     static let apiKey = HTTPField.Name("X-ComputeSDK-API-Key")!
+    static let group = HTTPField.Name(KeyMiddleware.groupHeader)!
     static let idempotencyKey = HTTPField.Name(RetryKey.header)!
     static let forwardedFor = HTTPField.Name("X-Forwarded-For")!
     static let retryAfter = HTTPField.Name("Retry-After")!

@@ -8,6 +8,8 @@ import Hummingbird
 /// Whoever shows a token of a compute.
 struct AuthCaller: Sendable {
     let token: AccessToken
+    /// When the first of the credentials that it came of is over; nil: none of them is by itself.
+    let originsEnd: WallTime?
 
     /// - Throws: 401 for no token, or one that is not good for this compute (any more).
     init(
@@ -19,7 +21,7 @@ struct AuthCaller: Sendable {
         }
         let parts = (values.first ?? "").split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bearer" else { throw Problem.tokenNeeded }
-        let verifier = TokenVerifier(keys: [service.ports.tokens.publicKey])
+        let verifier = service.ports.tokens.verifier
         guard let token = try? await verifier.verify(String(parts[1]), now: service.ports.clock.now()),
             token.computeID == compute.id, token.group == compute.group
         else { throw Problem.tokenNeeded }
@@ -28,6 +30,10 @@ struct AuthCaller: Sendable {
                 throw Problem.tokenNeeded
             }
         }
+        guard case .good(let end) = try await service.standing(ofOrigins: token.origins) else {
+            throw Problem.tokenNeeded
+        }
+        originsEnd = end
         self.token = token
     }
 }

@@ -141,17 +141,18 @@ struct AuthRoutes: Sendable {
         _ request: Request, _ context: APIRequestContext
     ) async throws -> (ComputeSummary, Caller) {
         let compute = try await compute(request, context)
-        let token = try await AuthCaller(request, context, of: compute, service).token
+        let shown = try await AuthCaller(request, context, of: compute, service)
+        let token = shown.token
         guard token.kind == .access else {
             throw Problem(
                 status: 403, code: .forbidden,
                 message: "this needs the sandbox's access token; a session token cannot make or take back tokens")
         }
-        return (
-            compute,
-            Caller(
-                group: compute.group, metadata: Self.metadata(request, context, actor: "token:\(token.tokenID)"))
-        )
+        var caller = Caller(
+            group: compute.group, metadata: Self.metadata(request, context, actor: "token:\(token.tokenID)"))
+        caller.origins = token.origins
+        caller.expiresAt = shown.originsEnd
+        return (compute, caller)
     }
 
     private static func metadata(_ request: Request, _ context: APIRequestContext, actor: String) -> EventMetadata {

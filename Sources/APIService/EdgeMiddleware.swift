@@ -1,4 +1,5 @@
 import ComputeCore
+import ComputeDomain
 import EventSourcing
 import HTTPTypes
 import Hummingbird
@@ -65,30 +66,42 @@ struct EdgeMiddleware: RouterMiddleware {
     }
 }
 
-/// Lets pass who has a valid API key.
+/// Lets pass whose credential is good, and may use the route: the table says who.
 struct KeyMiddleware: RouterMiddleware {
     typealias Context = APIRequestContext
-    let keys: APIKeys
+    let credentials: Credentials
+
+    static let groupHeader = "X-ComputeSDK-Group"
 
     func handle(
         _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
     ) async throws -> Response {
-        guard let text = try Self.key(in: request.headers), let bearer = try await keys.bearer(of: text) else {
-            throw Problem.unauthenticated
-        }
-        var context = context
-        context.caller = Caller(
-            group: bearer.group,
+        guard let text = try Self.key(in: request.headers) else { throw Problem.unauthenticated }
+        let named = request.headers[.group].map { GroupID($0) }
+        let bearer = try await credentials.bearer(text, in: Self.choice(named, context))
+        // A key has one group; who names another one is told what everybody is who names a foreign one.
+        if let named, named != bearer.group { throw Problem.noSuchGroup }
+        let caller = Caller(
+            bearer,
             metadata: EventMetadata(
-                actor: "key:\(bearer.keyID)", requestID: context.requestID.rawValue,
+                actor: bearer.credential.description, requestID: context.requestID.rawValue,
                 source: context.peer ?? Self.forwarded(request.headers)))
-        context.logger[metadataKey: "key.id"] = "\(bearer.keyID)"
+        var context = context
+        context.caller = caller
+        context.logger[metadataKey: "actor"] = "\(caller.metadata.actor)"
+        try AuthorizationTable.check(caller, request.method.rawValue, context.endpointPath ?? "")
         return try await next(request, context)
+    }
+
+    private static func choice(_ named: GroupID?, _ context: APIRequestContext) -> SignIns.Choice {
+        if let named { return .group(named) }
+        if let group = context.parameters.get("group") { return .group(GroupID(group)) }
+        return context.endpointPath == "/v1/groups" ? .any : .theOnly
     }
 
     /// - Throws: 400 when a field is there more than once: whoever looks at the request before us may read another one.
     static func key(in headers: HTTPFields) throws(Problem) -> String? {
-        for name in [HTTPField.Name.authorization, .apiKey] where headers[values: name].count > 1 {
+        for name in [HTTPField.Name.authorization, .apiKey, .group] where headers[values: name].count > 1 {
             throw .invalid(name.canonicalName, "\(name.rawName) is there more than once")
         }
         if let key = headers[.apiKey] { return key }

@@ -54,12 +54,41 @@ extension RouteRecord {
 }
 
 extension SessionRecord {
-    /// nil for an event that revokes no session.
+    /// nil for an event that revokes nothing that a token stands on.
     package init?(_ event: RecordedEvent) throws(EventStoreError) {
+        if let id = try Self.endedCredential(event) {
+            // Nothing that came of it is good for longer.
+            self.init(
+                sessionId: id, computeId: nil, isRevoked: true,
+                expiresAt: event.occurredAt + CreateSession.longestLifetime)
+            return
+        }
         guard event.stream.category == StreamID.sessionCategory, let id = SessionID(event.stream.id),
             case .revoked(let computeID, let expiresAt)? = try SessionTokenEvent(type: event.type, data: event.data)
         else { return nil }
         self.init(sessionId: id, computeId: computeID, isRevoked: true, expiresAt: expiresAt)
+    }
+
+    /// The key, session or member of the API that is over with this event, or what a member was before his role sank.
+    private static func endedCredential(_ event: RecordedEvent) throws(EventStoreError) -> SessionID? {
+        switch event.stream.category {
+        case StreamID.apiKeyCategory:
+            guard case .revoked? = try APIKeyEvent(type: event.type, data: event.data) else { return nil }
+            return SessionID(event.stream.id)
+        case StreamID.apiSessionCategory:
+            guard case .revoked? = try APISessionEvent(type: event.type, data: event.data) else { return nil }
+            return SessionID(event.stream.id)
+        case StreamID.groupCategory:
+            switch try GroupEvent(type: event.type, data: event.data) {
+            case .memberRemoved(let id, let demotions)?:
+                return SessionID(Origin(member: id, demotions: demotions).text)
+            case .memberRoleChanged(let id, _, let demotions?)?:
+                return SessionID(Origin(member: id, demotions: demotions - 1).text)
+            // With a deleted group no compute is left that a token could open.
+            case .created?, .renamed?, .memberAdded?, .memberRoleChanged?, .deleted?, nil: return nil
+            }
+        default: return nil
+        }
     }
 }
 

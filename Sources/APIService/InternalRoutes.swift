@@ -37,14 +37,17 @@ struct InternalRoutes: Sendable {
     }
 
     @Sendable func keys(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        let key = ports.tokens.publicKey
-        return try Answer.json(TokenKeys(keys: [TokenKeys.Key(kid: key.kid, x: key.x)]))
+        try Answer.json(TokenKeys(keys: ports.tokens.publicKeys.map { TokenKeys.Key(kid: $0.kid, x: $0.x) }))
     }
 
     @Sendable func session(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        guard let id = SessionID(context.parameters.get("id") ?? ""), let record = try await sessions.record(of: id)
-        else { throw Problem.noSuchSession }
-        return try Answer.json(record)
+        guard let id = SessionID(context.parameters.get("id") ?? "") else { throw Problem.noSuchSession }
+        if let record = try await sessions.record(of: id) { return try Answer.json(record) }
+        guard try await sessions.standing(ofOrigin: id.rawValue) != .over else { throw Problem.noSuchSession }
+        return try Answer.json(
+            SessionRecord(
+                sessionId: id, computeId: nil, isRevoked: false,
+                expiresAt: ports.clock.now() + CreateSession.longestLifetime))
     }
 
     @Sendable func uses(_ request: Request, _ context: APIRequestContext) async throws -> Response {

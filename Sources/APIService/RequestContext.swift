@@ -28,5 +28,5 @@ struct APIRequestContext: RequestContext {
 extension Problem {
     static let unauthenticated = Problem(
         status: 401, code: .unauthenticated,
-        message: "a valid API key is needed, as X-ComputeSDK-API-Key or Authorization: Bearer")
+        message: "a valid API key or session is needed, as X-ComputeSDK-API-Key or Authorization: Bearer")
 }

@@ -32,13 +32,13 @@ struct SandboxRoutes: Sendable {
         let retry = try request.headers[.idempotencyKey].map { header throws(Problem) in
             try RetryKey(header: header, document: document, secret: sidekickKey)
         }
-        return try await answer(try await service.create(order, retry: retry, for: caller))
+        return try await answer(try await service.create(order, retry: retry, for: caller), caller)
     }
 
     @Sendable func findOrCreate(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let caller = try context.authenticated()
         let order = try CreateSandbox(FieldReader(try await request.document()), nameIsRequired: true)
-        return try await answer(try await service.findOrCreate(order, for: caller))
+        return try await answer(try await service.findOrCreate(order, for: caller), caller)
     }
 
     @Sendable func find(_ request: Request, _ context: APIRequestContext) async throws -> Response {
@@ -49,12 +49,12 @@ struct SandboxRoutes: Sendable {
         guard let found = try await service.find(name, for: caller) else {
             return try Answer.success(Sandbox?.none)
         }
-        return try await answer(found)
+        return try await answer(found, caller)
     }
 
     @Sendable func get(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let caller = try context.authenticated()
-        return try await answer(try await service.get(try id(context), for: caller))
+        return try await answer(try await service.get(try id(context), for: caller), caller)
     }
 
     @Sendable func list(_ request: Request, _ context: APIRequestContext) async throws -> Response {
@@ -103,8 +103,11 @@ struct SandboxRoutes: Sendable {
 
     // MARK: - Encoding
 
-    private func answer(_ summary: ComputeSummary) async throws -> Response {
-        try Answer.success(sandbox(summary, token: try await tokens.token(for: summary)))
+    /// The token opens everything inside: who may only look gets none.
+    private func answer(_ summary: ComputeSummary, _ caller: Caller) async throws -> Response {
+        let mayConnect = caller.authority.permits(.sandboxesConnect, atLeast: .developer)
+        let token = mayConnect ? try await tokens.token(for: summary, caller) : nil
+        return try Answer.success(sandbox(summary, token: token))
     }
 
     private func sandbox(_ summary: ComputeSummary, token: String?) -> Sandbox {
@@ -123,11 +126,14 @@ struct SandboxTokens: Sendable {
     let signer: TokenSigner
     let clock: any WallClock
 
-    func token(for summary: ComputeSummary) async throws(AuthError) -> String {
+    /// Good for no longer than what it was asked for with.
+    func token(for summary: ComputeSummary, _ caller: Caller) async throws(AuthError) -> String {
         let now = clock.now()
+        let life = now + AccessToken.defaultLifetime
         return try await signer.sign(
             AccessToken(
                 computeID: summary.id, group: summary.group, kind: .access, tokenID: String.randomLabel(length: 20),
-                issuedAt: now, expiresAt: now + AccessToken.defaultLifetime))
+                issuedAt: now, expiresAt: caller.authority.expiresAt.map { min($0, life) } ?? life,
+                origins: caller.origins))
     }
 }

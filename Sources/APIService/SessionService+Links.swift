@@ -28,7 +28,8 @@ extension SessionService {
             stream: .magicLink(link), group: caller.group, expectedVersion: 0,
             events: [MagicLinkEvent.created(id, expiresAt: expiresAt).recorded])
         let row = PrivateRow.magicLink(
-            hash: secret.hash, id: link, in: caller.group, redirect: order.redirect, expiresAt: expiresAt)
+            hash: secret.hash, id: link, in: caller.group, redirect: order.redirect, origins: caller.origins,
+            expiresAt: expiresAt)
         guard try await commit([append], caller, privateRows: [row]) else { throw .internalError }
         return MadeLink(secret: secret, expiresAt: expiresAt)
     }
@@ -41,7 +42,9 @@ extension SessionService {
         let row = try await reading { () async throws(EventStoreError) in
             try await ports.store.privateRow(kind: PrivateRow.magicLinkKind, key: secret.hash)
         }
-        guard let row, let (link, redirect) = row.magicLink else { return .refused }
+        guard let row, let (link, redirect) = row.magicLink,
+            case .good(let end) = try await standing(ofOrigins: row.magicLinkOrigins)
+        else { return .refused }
         guard try await hasRoom(on: id) else { return .full }
         for _ in 0..<8 {
             let history = try await reading { () async throws(EventStoreError) in
@@ -55,8 +58,8 @@ extension SessionService {
             }
             let grant = SessionGrant(
                 computeID: id, description: "magic link", magicLink: link, createdAt: now,
-                lifetime: CreateSession.defaultLifetime)
-            let made = try await sign(grant, session, row.group)
+                lifetime: CreateSession.defaultLifetime, until: end)
+            let made = try await sign(grant, session, row.group, origins: row.magicLinkOrigins)
             let appends = [
                 StreamAppend(
                     stream: .magicLink(link), group: row.group, expectedVersion: history.last?.version ?? 0,

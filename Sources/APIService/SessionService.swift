@@ -28,9 +28,10 @@ package struct SessionService: Sendable {
     package func create(_ order: CreateSession, on id: ComputeID, for caller: Caller) async throws(Problem) -> Made {
         guard try await hasRoom(on: id) else { throw .tooManySessions(settings.sessionsPerCompute) }
         let grant = SessionGrant(
-            computeID: id, description: order.description, createdAt: ports.clock.now(), lifetime: order.lifetime)
+            computeID: id, description: order.description, createdAt: ports.clock.now(), lifetime: order.lifetime,
+            until: caller.expiresAt)
         let session = SessionID.random()
-        let made = try await sign(grant, session, caller.group)
+        let made = try await sign(grant, session, caller.group, origins: caller.origins)
         let append = StreamAppend(
             stream: .session(session), group: caller.group, expectedVersion: 0,
             events: [SessionTokenEvent.created(grant).recorded])
@@ -90,6 +91,37 @@ package struct SessionService: Sendable {
         }
     }
 
+    enum OriginStanding: Hashable, Sendable {
+        /// Until then; nil: until somebody takes it back.
+        case good(until: WallTime?)
+        case over
+    }
+
+    /// How a credential of the API stands that a token came of.
+    func standing(ofOrigin text: String) async throws(Problem) -> OriginStanding {
+        let now = ports.clock.now()
+        return try await reading { () async throws(EventStoreError) in
+            for candidate in Origin.candidates(text) {
+                let chain = try await ports.access.chain(candidate.id)
+                guard let authority = try chain.authority(at: now), try chain.first?.origin().text == text else {
+                    continue
+                }
+                return .good(until: authority.expiresAt)
+            }
+            return .over
+        }
+    }
+
+    /// How all of them stand together.
+    func standing(ofOrigins origins: [String]) async throws(Problem) -> OriginStanding {
+        var end: WallTime?
+        for origin in origins {
+            guard case .good(let until) = try await standing(ofOrigin: origin) else { return .over }
+            end = [end, until].compactMap(\.self).min()
+        }
+        return .good(until: end)
+    }
+
     package func note(_ uses: SessionUses) async throws(Problem) {
         let latest = Dictionary(uses.uses.map { ($0.sessionId, $0.at) }, uniquingKeysWith: max)
         try await reading { () async throws(EventStoreError) in try await ports.sessions.noteUses(latest) }
@@ -119,10 +151,12 @@ package struct SessionService: Sendable {
         return good < settings.sessionsPerCompute && revoked < settings.revokedSessionsPerCompute
     }
 
-    func sign(_ grant: SessionGrant, _ session: SessionID, _ group: GroupID) async throws(Problem) -> Made {
+    func sign(
+        _ grant: SessionGrant, _ session: SessionID, _ group: GroupID, origins: [String] = []
+    ) async throws(Problem) -> Made {
         let token = AccessToken(
             computeID: grant.computeID, group: group, kind: .session, tokenID: session.rawValue,
-            issuedAt: grant.createdAt, expiresAt: grant.expiresAt)
+            issuedAt: grant.createdAt, expiresAt: grant.expiresAt, origins: origins)
         do {
             return Made(
                 summary: SessionSummary(

@@ -20,9 +20,12 @@ package struct AccessToken: Hashable, Sendable {
     package var tokenID: String
     package var issuedAt: WallTime
     package var expiresAt: WallTime
+    /// The credentials of the API that it came of: a session, its key, that key's member. It ends with any of them.
+    package var origins: [String]
 
     package init(
-        computeID: ComputeID, group: GroupID, kind: TokenKind, tokenID: String, issuedAt: WallTime, expiresAt: WallTime
+        computeID: ComputeID, group: GroupID, kind: TokenKind, tokenID: String, issuedAt: WallTime, expiresAt: WallTime,
+        origins: [String] = []
     ) {
         self.computeID = computeID
         self.group = group
@@ -30,5 +33,6 @@ package struct AccessToken: Hashable, Sendable {
         self.tokenID = tokenID
         self.issuedAt = issuedAt
         self.expiresAt = expiresAt
+        self.origins = origins
     }
 }

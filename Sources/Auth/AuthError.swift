@@ -4,6 +4,8 @@ package struct AuthError: Error, Sendable, CustomStringConvertible {
         /// The bytes are not an Ed25519 key.
         case badKey
         case signingFailed
+        /// What an issuer publishes is not what it should be.
+        case badDocument
     }
     package var code: Code
     package var message: String
@@ -28,5 +30,7 @@ package enum TokenRefusal: String, Error, Hashable, Sendable, CaseIterable {
     case unknownKey
     case badSignature
     case wrongIssuer
+    /// Made for somebody else.
+    case wrongAudience
     case expired
 }

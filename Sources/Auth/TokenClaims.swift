@@ -10,6 +10,8 @@ struct TokenClaims: JWTPayload {
     var jti: String
     var iat: Int64
     var exp: Int64
+    /// Absent when there are none, as in tokens that were made before.
+    var org: [String]?
 
     /// Times are whole seconds in a JWT: rounded down, so that no token lives longer than was said.
     init(_ token: AccessToken) {
@@ -20,6 +22,7 @@ struct TokenClaims: JWTPayload {
         jti = token.tokenID
         iat = token.issuedAt.milliseconds / 1000
         exp = token.expiresAt.milliseconds / 1000
+        org = token.origins.isEmpty ? nil : token.origins
     }
 
     /// The time is the caller's, so issuer and expiry are checked after the signature, by `token(now:)`.
@@ -33,6 +36,6 @@ struct TokenClaims: JWTPayload {
         guard now.milliseconds < expiry else { throw .expired }
         return AccessToken(
             computeID: sub, group: grp, kind: typ, tokenID: jti, issuedAt: WallTime(milliseconds: issued),
-            expiresAt: WallTime(milliseconds: expiry))
+            expiresAt: WallTime(milliseconds: expiry), origins: org ?? [])
     }
 }

@@ -16,6 +16,16 @@ package struct TokenVerifier: Sendable {
     private static let maximumLength = 4096
 
     package func verify(_ token: String, now: WallTime) async throws(TokenRefusal) -> AccessToken {
+        try await claims(of: token, as: TokenClaims.self).token(now: now)
+    }
+
+    package func verifySession(_ token: String, now: WallTime) async throws(TokenRefusal) -> APISessionToken {
+        try await claims(of: token, as: APISessionClaims.self).token(now: now)
+    }
+
+    private func claims<Claims: JWTPayload>(
+        of token: String, as type: Claims.Type
+    ) async throws(TokenRefusal) -> Claims {
         guard token.utf8.count <= Self.maximumLength else { throw .malformed }
         let parts = token.split(separator: ".", omittingEmptySubsequences: false)
         // Strictly base64url, so that one token has one spelling.
@@ -27,15 +37,13 @@ package struct TokenVerifier: Sendable {
         // The algorithm is ours to choose: a header may only agree. Else a public key could be used as an HMAC secret.
         guard fields["alg"] == .string("EdDSA"), fields["crit"] == nil else { throw .wrongAlgorithm }
         guard case .string(let kid)? = fields["kid"], let key = keys[kid] else { throw .unknownKey }
-        let claims: TokenClaims
         do {
             // A collection of this key alone: one of several falls back to its first key for an unknown kid.
-            claims = try await JWTKeyCollection().add(eddsa: key).verify(token)
+            return try await JWTKeyCollection().add(eddsa: key).verify(token, as: type)
         } catch let error as JWTError where error.errorType == .signatureVerificationFailed {
             throw .badSignature
         } catch {
             throw .malformed
         }
-        return try claims.token(now: now)
     }
 }

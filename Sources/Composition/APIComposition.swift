@@ -51,7 +51,8 @@ struct APIComposition {
             unfinished = opened
             let store = opened.store
             let keyFile = "api-key"
-            let fresh = try await APIKeys(store: store, clock: clock).bootstrap(preset: settings.apiKey) {
+            let fresh = try await APIKeys(store: store, records: store, clock: clock).bootstrap(preset: settings.apiKey)
+            {
                 try directory.write(Data(($0 + "\n").utf8), to: keyFile)
             }
             key =
@@ -65,12 +66,20 @@ struct APIComposition {
                 urls: await PublicURLs.under(settings, publicEndpoint: publicEndpoint))
             apiSettings.maximumResources = settings.maximumResources
             apiSettings.computesPerGroup = Int64(settings.maxComputes)
+            apiSettings.signingPeriod = .seconds(settings.signingKeyDays * 24 * 3600)
+            let signingKeys = SigningKeyFile(in: directory)
+            var ports = APIPorts(
+                store: store, summaries: store, sessions: store, access: store, runtime: runtime, sidekicks: sidekicks,
+                clock: clock,
+                tokens: TokenSigner(try signingKeys.loaded(orFirst: keys.tokenSigning, now: startedAt)),
+                sidekickKey: keys.sidekick)
+            ports.signingKeys = signingKeys
+            let documents = HTTPDocumentSource(http)
+            ports.issuer = settings.issuer.map {
+                ExternalIssuer(issuer: $0.url, audience: $0.audience, source: documents, clock: clock)
+            }
             server = APIServer(
-                ports: APIPorts(
-                    store: store, summaries: store, sessions: store, runtime: runtime, sidekicks: sidekicks,
-                    clock: clock,
-                    tokens: TokenSigner(keys.tokenSigning), sidekickKey: keys.sidekick),
-                settings: apiSettings, startedAt: startedAt, logger: logger)
+                ports: ports, settings: apiSettings, startedAt: startedAt, logger: logger)
         } catch {
             await unfinished?.close()
             try? await http.shutdown()

@@ -89,6 +89,9 @@ struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.postgresPassword)) var postgresPassword: String?
     @Option(help: help(Settings.postgresDatabase)) var postgresDatabase: String?
     @Option(help: help(Settings.migrateOnStart)) var migrateOnStart: String?
+    @Option(help: help(Settings.oidcIssuer)) var oidcIssuer: String?
+    @Option(help: help(Settings.oidcAudience)) var oidcAudience: String?
+    @Option(help: help(Settings.signingKeyDays)) var signingKeyDays: String?
 
     var values: [String: String] {
         let pairs: [(Setting, String?)] = [
@@ -106,7 +109,8 @@ struct SettingFlags: ParsableArguments {
             (Settings.databaseURL, databaseUrl), (Settings.postgresHost, postgresHost),
             (Settings.postgresPort, postgresPort), (Settings.postgresUser, postgresUser),
             (Settings.postgresPassword, postgresPassword), (Settings.postgresDatabase, postgresDatabase),
-            (Settings.migrateOnStart, migrateOnStart),
+            (Settings.migrateOnStart, migrateOnStart), (Settings.oidcIssuer, oidcIssuer),
+            (Settings.oidcAudience, oidcAudience), (Settings.signingKeyDays, signingKeyDays),
         ]
         return pairs.reduce(into: [:]) { values, pair in values[pair.0.name] = pair.1 }
     }

@@ -72,7 +72,7 @@ package enum Settings {
             listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
             memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
             maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
-        ] + database
+        ] + database + access
 }
 
 package enum URLStyle: String, CaseIterable, Sendable { case auto, host, path }
@@ -97,6 +97,10 @@ package struct ServiceSettings: Sendable {
     package var gvisor: GVisorSettings
     package var database: DatabaseSettings
     package var migratesOnStart: Bool
+    /// Whose tokens people sign in with, if anybody's.
+    package var issuer: IssuerSettings?
+    /// How many days one key signs tokens.
+    package var signingKeyDays: Int
     /// What a create may ask for.
     package var maximumResources: ComputeResources
 
@@ -136,6 +140,8 @@ package struct ServiceSettings: Sendable {
         gvisor = try Self.gvisor(reader, dataDirectory: directory)
         database = try DatabaseSettings(reader)
         migratesOnStart = try reader.flag(Settings.migrateOnStart) ?? true
+        issuer = try IssuerSettings(reader)
+        signingKeyDays = try reader.integer(Settings.signingKeyDays, in: 1...3650) ?? 90
         maximumResources = ComputeResources(
             cpus: try reader.number(Settings.maxCPUs, in: 0.1...1024) ?? Self.processors,
             memoryBytes: try reader.mebibytes(Settings.maxMemoryMiB) ?? Self.memoryBytes,

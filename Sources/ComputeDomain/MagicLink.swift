@@ -102,11 +102,19 @@ extension PrivateRow {
 
     /// What a visit is looked up by. Forgotten once the link is over.
     package static func magicLink(
-        hash: String, id: MagicLinkID, in group: GroupID, redirect: String, expiresAt: WallTime
+        hash: String, id: MagicLinkID, in group: GroupID, redirect: String, origins: [String] = [],
+        expiresAt: WallTime
     ) -> PrivateRow {
-        PrivateRow(
-            kind: magicLinkKind, key: hash, group: group,
-            value: .object(["id": .string(id.rawValue), "redirect": .string(redirect)]), expiresAt: expiresAt)
+        var value: [String: JSONValue] = ["id": .string(id.rawValue), "redirect": .string(redirect)]
+        if !origins.isEmpty { value["origins"] = .array(origins.map(JSONValue.string)) }
+        return PrivateRow(
+            kind: magicLinkKind, key: hash, group: group, value: .object(value), expiresAt: expiresAt)
+    }
+
+    /// The credentials that the link came of: its session ends with any of them.
+    package var magicLinkOrigins: [String] {
+        guard case .object(let fields) = value, case .array(let list)? = fields["origins"] else { return [] }
+        return list.compactMap { if case .string(let id) = $0 { id } else { nil } }
     }
 
     /// The link of this row and where it leads.

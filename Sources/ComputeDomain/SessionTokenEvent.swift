@@ -14,13 +14,14 @@ package struct SessionGrant: Hashable, Sendable {
 
     package init(
         computeID: ComputeID, description: String? = nil, magicLink: MagicLinkID? = nil, createdAt: WallTime,
-        lifetime: Duration
+        lifetime: Duration, until end: WallTime? = nil
     ) {
         self.computeID = computeID
         self.description = description
         self.magicLink = magicLink
         self.createdAt = WallTime(milliseconds: createdAt.milliseconds / 1000 * 1000)
-        self.expiresAt = self.createdAt + lifetime
+        let wanted = self.createdAt + lifetime
+        self.expiresAt = end.map { min($0, wanted) } ?? wanted
     }
 }
 

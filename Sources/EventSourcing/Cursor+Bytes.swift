@@ -6,6 +6,7 @@ extension Cursor {
     package enum Kind: UInt8, Sendable {
         case events = 0x65
         case summaries = 0x73
+        case access = 0x61
     }
 
     package init(kind: Kind, version: UInt8, payload: [UInt8]) {

@@ -1,6 +1,7 @@
 package import ComputeCore
 
-/// The identity of one aggregate's history: `compute-<id>`, `apikey-<id>`, `session-<id>`, `magiclink-<id>`.
+/// The identity of one aggregate's history: `compute-<id>`, `group-<id>`, `apikey-<id>`, `apisession-<id>`, `session-<id>`,
+/// `magiclink-<id>`.
 package struct StreamID: Hashable, Sendable, CustomStringConvertible {
     /// The kind of aggregate, without a hyphen.
     package let category: String
@@ -22,7 +23,8 @@ package struct StreamID: Hashable, Sendable, CustomStringConvertible {
 
 /// Who did it, in which request, from where. Travels with every event.
 package struct EventMetadata: Codable, Hashable, Sendable {
-    /// `key:<id>`, `token:<id>` (an access token), `link:<id>`, `operator`, or `system` for the reaper and the sweep.
+    /// `key:<id>`, `session:<id>` (of the API), `member:<id>`, `token:<id>` (an access token), `link:<id>`, `operator`, or
+    /// `system` for the reaper and the sweep.
     package var actor: String
     package var requestID: String?
     package var traceID: String?

@@ -134,7 +134,7 @@ package struct CounterMove: Hashable, Sendable {
 
 /// A row that is not an event, because it may be secret or may be forgotten; not rebuilt from the log.
 package struct PrivateRow: Hashable, Sendable {
-    /// `api_key`: key = hash of the key, value = `{"id":…}`. `magic_link`: key = hash of its secret, value =
+    /// `api_key`: key = hash of the key, value = `{"id":…,"secret"?:…}`. `magic_link`: key = hash of its secret, value =
     /// `{"id":…,"redirect":…}`.
     package var kind: String
     package var key: String

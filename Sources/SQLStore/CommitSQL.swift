@@ -19,6 +19,7 @@ struct CommitSQL {
                     event, of: append, version: append.expectedVersion + index + 1, commit: commit, metadata: metadata)
                 try updateSummary(event)
                 try SessionSQL(db: db).update(event)
+                try AccessSQL(db: db).update(event)
                 recorded.append(event)
             }
         }

@@ -3,7 +3,7 @@ package import ComputeDomain
 package import EventSourcing
 
 /// What the stores over SQL have in common: all that reads one thing.
-package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries {
+package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords {
     /// Runs `work` on a connection, off the threads that async code runs on.
     func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T) async throws(EventStoreError)
         -> T
@@ -68,5 +68,21 @@ extension SQLEventStore {
 
     package func revokedSessionCount(of id: ComputeID, at time: WallTime) async throws(EventStoreError) -> Int {
         try await read { try SessionSQL(db: $0).revokedCount(of: id, at: time) }
+    }
+
+    // MARK: - AccessRecords
+
+    package func chain(_ id: AccessRecord.ID) async throws(EventStoreError) -> [AccessRecord] {
+        try await read { try AccessSQL(db: $0).chain(id) }
+    }
+
+    package func chain(keyHash: String) async throws(EventStoreError) -> KeyFinding? {
+        try await read { try AccessSQL(db: $0).chain(keyHash: keyHash) }
+    }
+
+    package func records(
+        _ kind: AccessRecord.Kind, in group: GroupID?, ownedBy owner: String?, after cursor: Cursor?, limit: Int
+    ) async throws(EventStoreError) -> AccessPage {
+        try await read { try AccessSQL(db: $0).page(kind, in: group, ownedBy: owner, after: cursor, limit: limit) }
     }
 }

@@ -94,6 +94,31 @@ extension Migration {
                     CREATE INDEX session_summaries_of_compute ON session_summaries (compute_id, created_at, session_id);
                     CREATE INDEX session_summaries_expiring ON session_summaries (expires_at);
                     """),
+            // Keys that were made before have their record by it; their data are those of the event that made them.
+            Migration(
+                number: 3, name: "who may do what",
+                sql: """
+                    CREATE TABLE access_records (
+                      kind \(key) NOT NULL,
+                      id \(key) NOT NULL,
+                      group_id \(key) NOT NULL,
+                      owner \(key),
+                      created_at \(integer) NOT NULL,
+                      expires_at \(integer),
+                      last_used_at \(integer),
+                      body TEXT NOT NULL,
+                      PRIMARY KEY (kind, id)
+                    )\(keyed);
+                    CREATE INDEX access_records_of_group ON access_records (kind, group_id, created_at, id);
+                    CREATE INDEX access_records_of_owner ON access_records (kind, owner, created_at, id)
+                      WHERE owner IS NOT NULL;
+                    CREATE INDEX access_records_expiring ON access_records (kind, expires_at)
+                      WHERE expires_at IS NOT NULL;
+
+                    INSERT INTO access_records (kind, id, group_id, created_at, body)
+                    SELECT 'key', substr(stream_id, 8), group_id, occurred_at, data FROM events
+                    WHERE type = 'APIKeyCreated' AND stream_id LIKE 'apikey-%';
+                    """),
         ]
     }
 }

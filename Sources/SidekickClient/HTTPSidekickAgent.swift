@@ -33,6 +33,8 @@ package struct HTTPSidekickAgent: SidekickAgent {
     package static var httpConfiguration: HTTPClient.Configuration {
         var configuration = HTTPClient.Configuration()
         configuration.connectionPool.retryConnectionEstablishment = false
+        // Whoever is asked here answers himself, or does not.
+        configuration.redirectConfiguration = .disallow
         return configuration
     }
 

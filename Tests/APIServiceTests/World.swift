@@ -29,7 +29,8 @@ struct World: Sendable {
     let ports: APIPorts
 
     init(
-        poolSize: Int = 3, abilities: RuntimeAbilities = [], _ change: (inout APISettings) -> Void = { _ in }
+        poolSize: Int = 3, abilities: RuntimeAbilities = [], signingKeys: (any SigningKeyStore)? = nil,
+        issuer: (any DocumentSource)? = nil, _ change: (inout APISettings) -> Void = { _ in }
     ) {
         store = FaultyStore()
         runtime = InMemoryRuntime(poolSize: poolSize, abilities: abilities, clock: clock)
@@ -40,10 +41,14 @@ struct World: Sendable {
         settings.coldStartDeadline = .milliseconds(500)
         settings.claimTimeout = .seconds(2)
         change(&settings)
-        ports = APIPorts(
-            store: store, summaries: store.inner, sessions: store.inner, runtime: runtime, sidekicks: sidekicks,
-            clock: clock,
-            tokens: TokenSigner(signingKey), sidekickKey: sidekickKey)
+        var ports = APIPorts(
+            store: store, summaries: store.inner, sessions: store.inner, access: store.inner, runtime: runtime,
+            sidekicks: sidekicks, clock: clock, tokens: TokenSigner(signingKey), sidekickKey: sidekickKey)
+        ports.signingKeys = signingKeys
+        ports.issuer = issuer.map { [clock] in
+            ExternalIssuer(issuer: TestIssuer.url, audience: "computesdk", source: $0, clock: clock)
+        }
+        self.ports = ports
         var logger = Logger(label: "test") { [logs] _ in logs }
         logger.logLevel = .trace
         server = APIServer(ports: ports, settings: settings, startedAt: clock.now(), logger: logger)
@@ -178,24 +183,35 @@ final class CapturedLogs: LogHandler {
 }
 
 extension JSONValue {
+    subscript(_ key: String) -> JSONValue? { if case .object(let fields) = self { fields[key] } else { nil } }
     var text: String? { if case .string(let text) = self { text } else { nil } }
 }
 
 extension World {
-    /// A valid key of another group.
-    func key(of group: String) async throws -> String {
-        let key = APIKey.random()
+    func make(group: String) async throws {
         _ = try await store.commit(
             Commit(
-                appends: [], privateRows: [.apiKey(hash: key.hash, keyID: "k-\(group)", in: GroupID(group))],
-                metadata: .system, occurredAt: clock.now()))
-        return key.text
+                appends: [
+                    StreamAppend(
+                        stream: .group(GroupID(group)), group: GroupID(group), expectedVersion: 0,
+                        events: [GroupEvent.created(name: group).recorded])
+                ], metadata: .system, occurredAt: clock.now()))
     }
 
-    func revoke(hash: String) async throws {
+    /// A valid key of another group.
+    func key(
+        of group: String, _ authority: Authority = Authority(role: .owner), member: String? = nil
+    ) async throws -> String {
+        let (key, id) = (APIKey.random(), String.randomLabel(length: 12))
+        let grant = KeyGrant(id: id, label: "test", prefix: key.prefix, authority: authority, member: member)
         _ = try await store.commit(
             Commit(
-                appends: [], privateRows: [.apiKey(hash: hash, keyID: "x", in: .default, revoked: true)],
-                metadata: .system, occurredAt: clock.now()))
+                appends: [
+                    StreamAppend(
+                        stream: .apiKey(id), group: GroupID(group), expectedVersion: 0,
+                        events: [APIKeyEvent.created(grant).recorded])
+                ], privateRows: [.apiKey(hash: key.hash, keyID: id, in: GroupID(group))], metadata: .system,
+                occurredAt: clock.now()))
+        return key.text
     }
 }

@@ -42,7 +42,8 @@ import Testing
         ("COMPUTESDK_IMAGE", "docker://x"), ("COMPUTESDK_IMAGE_DIR", "images"), ("COMPUTESDK_DNS", "dns.example"),
         ("COMPUTESDK_SUBNET", "10.0.0.0/8"), ("COMPUTESDK_SUBNET", "fd00::/64"), ("COMPUTESDK_INTERNET", "maybe"),
         ("COMPUTESDK_RUNSC_PLATFORM", "xen"), ("COMPUTESDK_MAX_CPUS", "many"),
-        ("COMPUTESDK_MIGRATE_ON_START", "maybe"),
+        ("COMPUTESDK_MIGRATE_ON_START", "maybe"), ("COMPUTESDK_OIDC_ISSUER", "http://id.example"),
+        ("COMPUTESDK_OIDC_ISSUER", "id.example"), ("COMPUTESDK_SIGNING_KEY_DAYS", "0"),
     ])
     func aBadValueNamesItsSetting(_ variable: String, _ value: String) {
         let error = #expect(throws: SettingError.self) { try settings([variable: value]) }

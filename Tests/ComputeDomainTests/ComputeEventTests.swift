@@ -69,13 +69,14 @@ struct ComputeEventTests {
     }
 
     @Test func apiKeysAreCreatedOnceAndRevokedForGood() throws {
-        let created = APIKeyEvent.created(keyID: "k1", label: "first", prefix: "csdk_1234")
-        let create = APIKeyLife.Command.create(keyID: "k1", label: "first", prefix: "csdk_1234")
+        let grant = KeyGrant(id: "k1", label: "first", prefix: "csdk_1234")
+        let (created, create) = (APIKeyEvent.created(grant), APIKeyLife.Command.create(grant))
+        let active = APIKeyLife.State.active(grant, secret: 1)
         #expect(try APIKeyLife.decide(create, .absent) == [created])
-        #expect(throws: APIKeyLife.Rejection.alreadyCreated) { try APIKeyLife.decide(create, .active) }
+        #expect(throws: APIKeyLife.Rejection.alreadyCreated) { try APIKeyLife.decide(create, active) }
         #expect(throws: APIKeyLife.Rejection.alreadyCreated) { try APIKeyLife.decide(create, .revoked) }
         #expect(throws: APIKeyLife.Rejection.absent) { try APIKeyLife.decide(.revoke, .absent) }
-        #expect(try APIKeyLife.decide(.revoke, .active) == [.revoked])
+        #expect(try APIKeyLife.decide(.revoke, active) == [.revoked])
         #expect(try APIKeyLife.decide(.revoke, .revoked) == [])
         #expect(APIKeyLife.replay([created, .revoked, created]) == .revoked)
         for event in [created, .revoked] {

@@ -41,6 +41,7 @@ final class FakeInternalAPI: Sendable {
         var lookups: [ComputeID: Int] = [:]
         var sessions: [SessionID: SessionRecord] = [:]
         var sessionLookups = 0
+        var sessionsAreBroken = false
         var uses: [SessionUses.Use] = []
         var signals: [AsyncStream<Void>.Continuation] = []
         var feedTrouble: FeedTrouble?
@@ -82,6 +83,9 @@ final class FakeInternalAPI: Sendable {
     var sessionLookups: Int { state.withLock { $0.sessionLookups } }
     var uses: [SessionUses.Use] { state.withLock { $0.uses } }
 
+    /// Questions about sessions are answered with a failure from now on.
+    func breakSessions() { state.withLock { $0.sessionsAreBroken = true } }
+
     /// Ends the feeds that are open, and spoils those to come.
     func breakFeed(_ trouble: FeedTrouble?) {
         let signals = state.withLock { state in
@@ -109,11 +113,13 @@ final class FakeInternalAPI: Sendable {
                 try await exchange.respond(status: .noContent)
             } else if uri.hasPrefix("/internal/v1/sessions/") {
                 let id = SessionID(uri.dropFirst("/internal/v1/sessions/".count))
-                let record = state.withLock { state in
+                let (record, isBroken) = state.withLock { state in
                     state.sessionLookups += 1
-                    return id.flatMap { state.sessions[$0] }
+                    return (id.flatMap { state.sessions[$0] }, state.sessionsAreBroken)
                 }
-                if let record {
+                if isBroken {
+                    try await exchange.respond(status: .serviceUnavailable)
+                } else if let record {
                     try await answer(exchange, record)
                 } else {
                     try await exchange.respond(status: .notFound)

@@ -1,4 +1,5 @@
 import APIContract
+import Auth
 import ComputeCore
 import GatewayService
 import HTTPServing
@@ -133,6 +134,56 @@ import Testing
             #expect(last == Array(FrameBoundary.close(1008, "the session is over").readableBytesView))
             try await bystander.write(ByteBuffer(string: "still here"))
             for tunnel in [tunnel, bystander] { await tunnel.close() }
+        }
+    }
+
+    @Test func whatCameOfACredentialEndsWithIt() async throws {
+        try await GatewayWorld.run(
+            sidekick: { exchange in
+                guard exchange.head.headers.contains(name: "upgrade") else { return try await answerOK(exchange, "") }
+                let tunnel = try await exchange.upgradeToBytes(
+                    status: .switchingProtocols, headers: ["Connection": "Upgrade", "Upgrade": "websocket"])
+                try await tunnel.write(ByteBuffer(bytes: [0x81, 2, 0x68, 0x69]))
+                for try await _ in tunnel.inbound {}
+            }
+        ) { world async throws in
+            let (key, other) = (SessionID.random(), SessionID.random())
+            func token(of origins: [SessionID]) async throws -> String {
+                let now = SystemWallClock().now()
+                return try await world.signer.sign(
+                    AccessToken(
+                        computeID: world.id, group: .default, kind: .access, tokenID: "t", issuedAt: now,
+                        expiresAt: now + .seconds(60), origins: origins.map(\.rawValue)))
+            }
+            func credential(_ id: SessionID, isRevoked: Bool) -> SessionRecord {
+                SessionRecord(
+                    sessionId: id, computeId: nil, isRevoked: isRevoked,
+                    expiresAt: SystemWallClock().now() + .seconds(60))
+            }
+            for id in [key, other] { world.internalAPI.know(credential(id, isRevoked: false)) }
+            let (lost, kept) = (try await token(of: [other, key]), try await token(of: [other]))
+            let tunnel = try await world.openTunnel(lost)
+            let bystander = try await world.openTunnel(kept)
+            for tunnel in [tunnel, bystander] { #expect(try await tunnel.read(4) == [0x81, 2, 0x68, 0x69]) }
+            world.internalAPI.know(credential(key, isRevoked: true))
+            world.internalAPI.tell(credential(key, isRevoked: true))
+            let last = try await within { await tunnel.rest() }
+            #expect(last == Array(FrameBoundary.close(1008, "the session is over").readableBytesView))
+            let host = world.host("\(world.id)")
+            #expect(try await world.send(host: host, "/files?token=\(lost)").status == 401)
+            #expect(try await world.send(host: host, "/files?token=\(kept)").status == 200)
+            try await bystander.write(ByteBuffer(string: "still here"))
+            for tunnel in [tunnel, bystander] { await tunnel.close() }
+            // Nobody can be asked: access tokens go on, but for those that are known to be over.
+            world.internalAPI.breakFeed(.broken)
+            world.internalAPI.breakSessions()
+            #expect(
+                try await eventually {
+                    let before = world.internalAPI.sessionLookups
+                    let status = try await world.send(host: host, "/files?token=\(kept)").status
+                    return status == 200 && world.internalAPI.sessionLookups > before
+                })
+            #expect(try await world.send(host: host, "/files?token=\(lost)").status == 401)
         }
     }
 

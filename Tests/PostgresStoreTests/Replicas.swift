@@ -36,7 +36,8 @@ struct Replicas: Sendable {
             servers.append(
                 APIServer(
                     ports: APIPorts(
-                        store: store, summaries: store, sessions: store, runtime: runtime, sidekicks: sidekicks,
+                        store: store, summaries: store, sessions: store, access: store, runtime: runtime,
+                        sidekicks: sidekicks,
                         clock: SystemWallClock(), tokens: TokenSigner(signing), sidekickKey: secret),
                     settings: settings, startedAt: moment, logger: silent))
         }

@@ -96,6 +96,28 @@ struct SQLiteEventStoreTests {
         }
     }
 
+    @Test func aKeyFromBeforeThereWereRecordsIsFoundAfterTheMigration() async throws {
+        try await withFolder { folder in
+            let store = try await open(folder + "/db")
+            let grant = KeyGrant(id: "k1", label: "first", prefix: "csdk_1")
+            var old = APIKeyEvent.created(grant).recorded
+            old.data = .object(["keyID": .string("k1"), "label": .string("first"), "prefix": .string("csdk_1")])
+            let stream = StreamID.apiKey("k1")
+            _ = try await store.commit(
+                Commit(
+                    appends: [StreamAppend(stream: stream, group: .default, expectedVersion: 0, events: [old])],
+                    privateRows: [.apiKey(hash: "h", keyID: "k1", in: .default)], metadata: .system,
+                    occurredAt: WallTime(milliseconds: 1)))
+            let made = try await store.chain(keyHash: "h")
+            try await store.close()
+            try alter(folder + "/db", "DROP TABLE access_records; DELETE FROM schema_migrations WHERE number > 2")
+            let again = try await open(folder + "/db")
+            #expect(try await again.chain(keyHash: "h") == made && made?.chain.count == 1)
+            #expect(try made?.chain[0].key() == grant, "an owner's")
+            try await again.close()
+        }
+    }
+
     @Test func releasedStepsOfTheSchemaAreNeverEdited() async throws {
         try await withFolder { folder in
             let store = try await open(folder + "/db")

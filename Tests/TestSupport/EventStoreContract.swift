@@ -4,11 +4,11 @@ package import EventSourcing
 
 /// What every event store must do, whatever it is made of. A test target runs each clause on a fresh, empty store.
 package struct EventStoreContract: Sendable, CustomStringConvertible {
-    package typealias Store = EventStore & ComputeSummaries & SessionSummaries
+    package typealias Store = EventStore & ComputeSummaries & SessionSummaries & AccessRecords
     package var description: String
     package var run: @Sendable (any Store) async throws -> Void
 
-    package static let all: [EventStoreContract] = log + rows + readModel + sessions + races
+    package static let all: [EventStoreContract] = log + rows + readModel + sessions + access + races
 }
 
 package struct ContractViolation: Error, CustomStringConvertible {

@@ -4,7 +4,7 @@ package import EventSourcing
 import Synchronization
 
 /// The event store and its read model in memory: what services are tested on, and the contract suite's reference.
-package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSummaries {
+package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords {
     private let state = Mutex(State())
     private let signal = AppendSignal<Int64>(latest: 0)
 
@@ -135,6 +135,46 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSum
         }
     }
 
+    // MARK: - AccessRecords
+
+    package func chain(_ id: AccessRecord.ID) async throws(EventStoreError) -> [AccessRecord] {
+        state.withLock { $0.chain(id) }
+    }
+
+    package func chain(keyHash: String) async throws(EventStoreError) -> KeyFinding? {
+        state.withLock { state in
+            guard let row = state.rows[RowKey(kind: PrivateRow.apiKeyKind, key: keyHash)], let id = row.activeAPIKeyID
+            else { return nil }
+            return KeyFinding(secret: row.apiKeySecret, chain: state.chain(AccessRecord.ID(.key, id)))
+        }
+    }
+
+    package func records(
+        _ kind: AccessRecord.Kind, in group: GroupID?, ownedBy owner: String?, after cursor: Cursor?, limit: Int
+    ) async throws(EventStoreError) -> AccessPage {
+        var place: AccessCursor?
+        if let cursor { place = try AccessCursor(cursor) }
+        let all = state.withLock { Array($0.records.values) }
+        let rest = all.filter { record in
+            record.id.kind == kind && (group.map { $0 == record.group } ?? true)
+                && (owner.map { $0 == record.owner } ?? true)
+                && (place.map { ($0.createdAt, $0.id) < (record.createdAt, record.id.id) } ?? true)
+        }.sorted { ($0.createdAt, $0.id.id) < ($1.createdAt, $1.id.id) }
+        let page = Array(rest.prefix(limit.clampedPageSize))
+        return AccessPage(
+            records: page, next: page.count < rest.count ? page.last.map { AccessCursor(after: $0).cursor } : nil)
+    }
+
+    package func noteAccess(_ uses: [AccessRecord.ID: WallTime]) async throws(EventStoreError) {
+        state.withLock { state in
+            for (id, time) in uses where state.records[id].map({ $0.lastUsedAt ?? time <= time }) == true {
+                state.records[id]?.lastUsedAt = time
+            }
+        }
+    }
+
+    // MARK: - Uses of sessions
+
     package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
         state.withLock { state in
             for (id, time) in uses where state.sessions[id].map({ $0.lastUsedAt ?? time <= time }) == true {
@@ -157,6 +197,36 @@ private struct State: Sendable {
     var rows: [RowKey: PrivateRow] = [:]
     var summaries: [ComputeID: ComputeSummary] = [:]
     var sessions: [SessionID: SessionSummary] = [:]
+    var records: [AccessRecord.ID: AccessRecord] = [:]
+
+    func chain(_ id: AccessRecord.ID) -> [AccessRecord] {
+        var (chain, next) = ([AccessRecord](), Optional(id))
+        while let id = next, chain.count < AccessRecord.longestChain, let record = records[id] {
+            chain.append(record)
+            next = record.ownerID
+        }
+        return chain
+    }
+
+    private mutating func changeRecords(_ event: RecordedEvent) throws(EventStoreError) {
+        do {
+            for change in try AccessRecord.changes(event, current: { records[$0] }) {
+                switch change {
+                case .put(let record): records[record.id] = record
+                case .remove(let id): records[id] = nil
+                case .removeAll(let group): records = records.filter { $0.value.group != group }
+                case .forgetSessions(let now):
+                    records = records.filter { id, record in
+                        id.kind != .session || record.expiresAt.map { now < $0 } ?? true
+                    }
+                }
+            }
+        } catch let error as EventStoreError {
+            throw error
+        } catch {
+            throw EventStoreError(.corrupt, "an event cannot be read", cause: error)
+        }
+    }
 
     mutating func apply(_ commit: Commit) throws(EventStoreError) -> CommitOutcome {
         var recorded: [RecordedEvent] = []
@@ -170,6 +240,7 @@ private struct State: Sendable {
                     type: event.type, data: event.data, metadata: commit.metadata, occurredAt: commit.occurredAt)
                 log.append(event)
                 recorded.append(event)
+                try changeRecords(event)
                 if let id = ComputeID(event.stream.id), event.stream.category == StreamID.computeCategory {
                     summaries[id] = try ComputeSummary.applying(event, to: summaries[id])
                     if event.type == ComputeEvent.TypeName.ended.rawValue {

@@ -18,7 +18,8 @@ package struct RevocationTable: Sendable {
     }
 
     private struct Entry {
-        var computeID: ComputeID
+        /// nil: of all computes.
+        var computeID: ComputeID?
         var expiresAt: WallTime
     }
 
@@ -51,7 +52,7 @@ package struct RevocationTable: Sendable {
 
     /// No token of an ended compute is ever served again, revoked or not.
     package mutating func ended(_ ids: Set<ComputeID>) {
-        entries = entries.filter { !ids.contains($0.value.computeID) }
+        entries = entries.filter { entry in entry.value.computeID.map { !ids.contains($0) } ?? true }
     }
 
     package mutating func forgetExpired(now: WallTime) { entries = entries.filter { now < $0.value.expiresAt } }

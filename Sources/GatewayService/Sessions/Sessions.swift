@@ -8,7 +8,7 @@ import Synchronization
 final class Sessions: Sendable {
     private struct State {
         var table: RevocationTable
-        /// By session; nil: access tokens, which can expire and not be taken back.
+        /// By session or credential; nil: access tokens that came of none, which can expire and not be taken back.
         var uses: [SessionID?: [ObjectIdentifier: SessionUse]] = [:]
         /// Computes whose revocations can be forgotten; collected, since each takes a pass through the table.
         var ended: Set<ComputeID> = []
@@ -42,42 +42,58 @@ final class Sessions: Sendable {
     /// - Throws: 401 for a token that was taken back, 503 when that cannot be found out.
     func enter(_ token: AccessToken) async throws(Problem) -> SessionUse {
         let use = SessionUse(expiresAt: token.expiresAt)
-        guard token.kind == .session else {
+        let ids = try Self.ids(of: token)
+        guard !ids.isEmpty else {
             state.withLock { $0.uses[nil, default: [:]][ObjectIdentifier(use)] = use }
             return use
         }
-        guard let id = SessionID(token.tokenID) else { throw .sessionOver }
         let now = clock.now()
         // Entered before anything is asked: a revocation that comes from now on finds it.
-        let finding = state.withLock { state in
-            state.uses[id, default: [:]][ObjectIdentifier(use)] = use
-            return state.table.find(id)
+        let findings = state.withLock { state in
+            for id in ids { state.uses[id, default: [:]][ObjectIdentifier(use)] = use }
+            return ids.map { state.table.find($0) }
         }
         do throws(Problem) {
-            switch finding {
-            case .good: break
-            case .revoked: throw .sessionOver
-            case .ask: try await ask(id, of: token.computeID)
-            }
+            guard !findings.contains(.revoked) else { throw .sessionOver }
+            for (id, finding) in zip(ids, findings) where finding == .ask { try await ask(id, of: token) }
             guard !use.isOver else { throw .sessionOver }
         } catch {
-            leave(use, id)
+            leave(use, ids)
             throw error
         }
+        guard token.kind == .session else { return use }
         state.withLock { state in
+            let id = ids[0]
             if state.lastUses[id] != nil || state.lastUses.count < SessionUses.maxCount { state.lastUses[id] = now }
         }
         return use
     }
 
-    func leave(_ use: SessionUse, of token: AccessToken) {
-        leave(use, token.kind == .session ? SessionID(token.tokenID) : nil)
+    func leave(_ use: SessionUse, of token: AccessToken) { leave(use, (try? Self.ids(of: token)) ?? []) }
+
+    /// What the token ends with: itself, if it can be taken back, first; then what it came of.
+    private static func ids(of token: AccessToken) throws(Problem) -> [SessionID] {
+        let origins = token.origins.compactMap { SessionID($0) }
+        guard token.kind == .session else { return origins }
+        guard let own = SessionID(token.tokenID) else { throw .sessionOver }
+        return [own] + origins
     }
 
-    private func leave(_ use: SessionUse, _ id: SessionID?) {
+    private func leave(_ use: SessionUse, _ ids: [SessionID]) {
         state.withLock { state in
-            state.uses[id]?[ObjectIdentifier(use)] = nil
-            if state.uses[id]?.isEmpty == true { state.uses[id] = nil }
+            for id in ids.isEmpty ? [nil] : ids.map(Optional.some) {
+                state.uses[id]?[ObjectIdentifier(use)] = nil
+                if state.uses[id]?.isEmpty == true { state.uses[id] = nil }
+            }
+        }
+    }
+
+    /// Access tokens go on where nobody can be asked: an API that is down takes nothing back, and must not end what runs.
+    private func ask(_ id: SessionID, of token: AccessToken) async throws(Problem) {
+        do throws(Problem) {
+            try await ask(id, of: token.computeID)
+        } catch {
+            guard token.kind == .access, error.status == 503 else { throw error }
         }
     }
 
@@ -96,7 +112,7 @@ final class Sessions: Sendable {
             logger.warning("session lookup failed", metadata: ["session": "\(id)", "error": "\(error)"])
             throw .unavailable("sessions cannot be checked at the moment")
         }
-        guard let record, record.computeId == computeID else { throw .sessionOver }
+        guard let record, record.computeId == nil || record.computeId == computeID else { throw .sessionOver }
         if record.isRevoked {
             revoked(record)
             throw .sessionOver

@@ -1,5 +1,5 @@
 package import ComputeCore
-import ComputeDomain
+package import ComputeDomain
 package import EventSourcing
 package import Logging
 package import PostgresClient
@@ -169,6 +169,10 @@ package final class PostgresEventStore: SQLEventStore {
         } catch {
             throw EventStoreError(translatingPostgres: error)
         }
+    }
+
+    package func noteAccess(_ uses: [AccessRecord.ID: WallTime]) async throws(EventStoreError) {
+        try await read { try AccessSQL(db: $0).noteAccess(uses) }
     }
 
     /// Looks whether a commit that the server did not answer to took effect: its caller would else have to think that it

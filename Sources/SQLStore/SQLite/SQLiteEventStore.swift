@@ -1,5 +1,5 @@
 package import ComputeCore
-import ComputeDomain
+package import ComputeDomain
 import Dispatch
 package import EventSourcing
 import GRDB
@@ -100,6 +100,14 @@ package final class SQLiteEventStore: SQLEventStore {
     package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
         do {
             try await pool.write { try SessionSQL(db: SQLiteConnection(db: $0)).noteUses(uses) }
+        } catch {
+            throw EventStoreError(translating: error)
+        }
+    }
+
+    package func noteAccess(_ uses: [AccessRecord.ID: WallTime]) async throws(EventStoreError) {
+        do {
+            try await pool.write { try AccessSQL(db: SQLiteConnection(db: $0)).noteAccess(uses) }
         } catch {
             throw EventStoreError(translating: error)
         }

@@ -1,0 +1,250 @@
+import APIContract
+import APIService
+import Auth
+import ComputeCore
+import ComputeDomain
+import EventSourcing
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import TestSupport
+import Testing
+
+/// Whoever loses what he had keeps nothing that he got with it.
+struct RevocationTests {
+    /// What somebody can get of a compute: its access token, a session token, a link that nobody has used yet.
+    struct Loot: Sendable {
+        let auth: AuthAPI
+        let session: String
+        let link: Reply
+
+        init(of api: API) async throws {
+            let made = try await api.create()
+            auth = AuthAPI(api: api, id: made.sandboxID, token: made["data", "token"]?.text ?? "")
+            session = try await auth.send(.post, "/auth/session_tokens", "{}")["token"]?.text ?? ""
+            link = try await auth.send(.post, "/auth/magic-links", "{}")
+            #expect(try await isGood() == [true, true] && link.status == 201)
+        }
+
+        func isGood() async throws -> [Bool] {
+            var good: [Bool] = []
+            for token in [auth.token, session] {
+                let reply = try await auth.send(.get, "/auth/status", nil, token: token)
+                good.append(reply["data", "authenticated"] == .bool(true))
+            }
+            return good
+        }
+
+        func expectNothing() async throws {
+            #expect(try await isGood() == [false, false])
+            #expect(try await auth.send(.post, "/auth/session_tokens", "{}").status == 401)
+            #expect(try await auth.visit(link).status == 400, "nor does a link make a new one")
+        }
+    }
+
+    static let maryBody = #"{"issuer":"https://i","subject":"mary","role":"admin"}"#
+
+    /// Mary, an admin of the group default, with a key of hers.
+    func withMary(_ test: @escaping @Sendable (Scene, _ id: String, API) async throws -> Void) async throws {
+        try await Scene.run { scene async throws in
+            let made = try await scene.owner.send(.post, "/v1/groups/default/members", Self.maryBody)
+            let id = try #require(made["data", "memberId"]?.text)
+            let key = try await scene.world.key(of: "default", Authority(role: .admin), member: id)
+            try await test(scene, id, scene.api(key))
+        }
+    }
+
+    @Test func aDemotedMemberKeepsNothingAndGetsWhatHeStillMay() async throws {
+        try await withMary { scene, id, mary in
+            let path = "/v1/groups/default/members/\(id)"
+            let loot = try await Loot(of: mary)
+            let bystander = try await Loot(of: scene.owner)
+            #expect(try await scene.owner.send(.patch, path, #"{"role":"owner"}"#).status == 200)
+            #expect(try await loot.isGood() == [true, true], "who rises keeps what he has")
+            #expect(
+                try await scene.owner.send(
+                    .post, "/v1/groups/default/members",
+                    Self.maryBody.replacing("mary", with: "john").replacing("admin", with: "owner")
+                ).status == 200)
+            for role in ["developer", "viewer"] {
+                let loot = role == "developer" ? loot : try await Loot(of: mary)
+                #expect(try await scene.owner.send(.patch, path, #"{"role":"\#(role)"}"#).status == 200)
+                try await loot.expectNothing()
+            }
+            let looked = try await mary.send(.get, "/v1/sandboxes/\(loot.auth.id)")
+            #expect(looked.status == 200 && looked["data", "token"] == nil, "a viewer gets no token")
+            #expect(try await bystander.isGood() == [true, true])
+        }
+    }
+
+    @Test func theFeedTellsWhoWasDemotedAndALookupKnowsWhoIsGood() async throws {
+        try await withMary { scene, id, _ in
+            let path = "/v1/groups/default/members/\(id)"
+            for role in ["developer", "admin", "viewer"] {
+                #expect(try await scene.owner.send(.patch, path, #"{"role":"\#(role)"}"#).status == 200)
+            }
+            try await scene.world.server.internalApplication.test(.router) { client async throws in
+                let inside = API(client: client, key: "")
+                func ended() async throws -> [String] {
+                    let feed = try await inside.send(.get, "/internal/v1/events?wait=0", authenticated: false)
+                    return try feed.text.split(separator: "\n").compactMap {
+                        try JSONDecoder().decode(FeedLine.self, from: Data($0.utf8)).session
+                    }.filter { $0.isRevoked && $0.computeId == nil }.map(\.sessionId.rawValue)
+                }
+                let origins = (0...2).map { Origin(member: id, demotions: $0).text }
+                #expect(try await ended() == [origins[0], origins[1]])
+                for (origin, status) in zip(origins, [404, 404, 200]) {
+                    let reply = try await inside.send(.get, "/internal/v1/sessions/\(origin)", authenticated: false)
+                    #expect(reply.status == status, "\(origin)")
+                }
+                #expect(try await scene.owner.send(.delete, path).status == 200)
+                #expect(try await ended() == origins)
+            }
+        }
+    }
+
+    @Test func aRemovedMemberKeepsNothing() async throws {
+        try await withMary { scene, id, mary in
+            let loot = try await Loot(of: mary)
+            let session = try await mary.send(.post, "/v1/sessions")["data", "token"]?.text ?? ""
+            let holder = scene.api(session)
+            let second = try await Loot(of: holder)
+            #expect(try await scene.owner.send(.delete, "/v1/groups/default/members/\(id)").status == 200)
+            try await loot.expectNothing()
+            try await second.expectNothing()
+            for api in [mary, holder] { #expect(try await api.send(.get, "/v1/sandboxes").status == 401) }
+        }
+    }
+
+    @Test func aRevokedKeyKeepsNothing() async throws {
+        try await Scene.run { scene async throws in
+            let made = try await scene.owner.send(.post, "/v1/keys", #"{"role":"developer"}"#)
+            let api = scene.api(made["data", "key"]?.text ?? "")
+            let loot = try await Loot(of: api)
+            let session = scene.api(try await api.send(.post, "/v1/sessions")["data", "token"]?.text ?? "")
+            let second = try await Loot(of: session)
+            #expect(try await scene.owner.send(.delete, "/v1/keys/\(made["data", "keyId"]?.text ?? "")").status == 200)
+            try await loot.expectNothing()
+            try await second.expectNothing()
+            #expect(try await session.send(.get, "/v1/sandboxes").status == 401)
+        }
+    }
+
+    @Test func aSessionTokenEndsNoLaterThanTheKeyThatItCameOf() async throws {
+        try await Scene.run { scene async throws in
+            let made = try await scene.owner.send(.post, "/v1/keys", #"{"role":"developer","expiresIn":60}"#)
+            let end = scene.world.clock.now() + .seconds(60)
+            let loot = try await Loot(of: scene.api(made["data", "key"]?.text ?? ""))
+            let visit = try await loot.auth.visit(loot.link)
+            #expect([302, 303, 307].contains(visit.status), "\(visit.status)")
+            let all = try await scene.world.ports.sessions.sessions(
+                of: ComputeID(loot.auth.id)!, goodAt: scene.world.clock.now(), limit: 9)
+            #expect(all.count == 2 && all.allSatisfy { $0.grant.expiresAt == end })
+            let claims = try await scene.world.ports.tokens.verifier.verify(loot.session, now: scene.world.clock.now())
+            #expect(claims.expiresAt == end)
+        }
+    }
+
+    // MARK: - Groups
+
+    @Test func aDeletedGroupLeavesNothingToComeInWith() async throws {
+        try await World(poolSize: 0) { $0.coldStartDeadline = .seconds(10) }.withAPI { api async throws in
+            let made = try await api.send(.post, "/v1/groups", #"{"name":"team"}"#)
+            let path = "/v1/groups/\(made["data", "groupId"]?.text ?? "")"
+            let owner = API(client: api.client, key: made["data", "key", "key"]?.text ?? "")
+            #expect(try await owner.send(.post, "\(path)/members", Self.maryBody).status == 200)
+            let other = try await owner.send(.post, "/v1/keys", #"{"role":"admin"}"#)["data", "key"]?.text ?? ""
+            let session = try await owner.send(.post, "/v1/sessions")["data", "token"]?.text ?? ""
+            let sandbox = try await owner.create().sandboxID
+            let inUse = try await owner.send(.delete, path)
+            #expect(inUse.status == 409 && inUse["code"] == .string("conflict"))
+            #expect(try await owner.create().status == 200, "the refusal changed nothing")
+            for id in [sandbox] + (try await Self.ids(owner)) {
+                _ = try await owner.send(.delete, "/v1/sandboxes/\(id)")
+            }
+            #expect(try await api.send(.delete, path).status == 404, "not the maker's")
+            #expect(try await API(client: api.client, key: session).send(.delete, path).status == 403)
+            #expect(try await API(client: api.client, key: other).send(.delete, path).status == 403)
+            #expect(try await owner.send(.delete, path).status == 200)
+            for key in [owner.key, other, session] {
+                let reply = try await API(client: api.client, key: key).send(.get, "/v1/sandboxes")
+                #expect(reply.status == 401, "\(reply.text)")
+            }
+            let first = try await api.send(.delete, "/v1/groups/default")
+            #expect(first.status == 409, "it runs the system")
+            #expect(try await api.create().status == 200)
+        }
+    }
+
+    private static func ids(_ api: API) async throws -> [String] {
+        try await api.send(.get, "/v1/sandboxes").list.compactMap { value in
+            value["sandboxId"]?.text
+        }
+    }
+
+    @Test func whatIsUnderWayWhenAGroupIsDeletedComesTooLate() async throws {
+        let world = World(poolSize: 2)
+        try await world.withAPI { api async throws in
+            let made = try await api.send(.post, "/v1/groups", #"{"name":"team"}"#)
+            let group = GroupID(made["data", "groupId"]?.text ?? "")
+            let caller = Caller(
+                group: group, metadata: EventMetadata(actor: "key:test"), authority: Authority(role: .owner))
+            try await world.server.groups.delete(group, for: caller)
+            // Its credential was looked at before.
+            await #expect(throws: Problem.self) {
+                try await world.server.keyService.create(CreateKey(label: "", role: .viewer), for: caller)
+            }
+            await #expect(throws: Problem.self) {
+                try await world.service.create(CreateSandbox(.object([:])), for: caller)
+            }
+            let records = try await world.store.inner.records(.key, in: group, ownedBy: nil, after: nil, limit: 9)
+            #expect(records.records.isEmpty)
+        }
+    }
+
+    // MARK: - Answers that go on
+
+    @Test func whoMayStayIsAskedOfTheSameThingsAsWhoMayComeIn() async throws {
+        try await withMary { scene, id, mary in
+            let credentials = scene.world.server.credentials
+            let path = "/v1/groups/default/members/\(id)"
+            func caller(_ api: API) async throws -> Caller {
+                Caller(
+                    try await credentials.bearer(api.key, in: .theOnly), metadata: EventMetadata(actor: "test"))
+            }
+            func stays(_ caller: Caller, on method: String = "GET", _ path: String = "/v1/events") async throws -> Bool
+            {
+                try await credentials.mayStay(caller, on: method, path)
+            }
+            let (owner, hers) = (try await caller(scene.owner), try await caller(mary))
+            #expect(try await stays(owner))
+            #expect(try await stays(hers))
+            #expect(try await stays(hers, "/v1/nothing") == false)
+            #expect(try await stays(hers, on: "PATCH", "/v1/groups/{group}") == false)
+            #expect(try await stays(scene.world.caller) == false, "no credential")
+            // A demotion ends what was open, whatever she may read still.
+            #expect(try await scene.owner.send(.patch, path, #"{"role":"viewer"}"#).status == 200)
+            #expect(try await stays(hers) == false)
+            #expect(try await stays(try await caller(mary)), "she comes in again")
+            let again = try await caller(mary)
+            #expect(try await scene.owner.send(.delete, path).status == 200)
+            #expect(try await stays(again) == false)
+            // A key's time, its secret, and its end.
+            let made = try await scene.owner.send(.post, "/v1/keys", #"{"role":"viewer","expiresIn":3600}"#)
+            let key = scene.api(made["data", "key"]?.text ?? "")
+            let old = try await caller(key)
+            let rotated = try await scene.owner.send(
+                .post, "/v1/keys/\(made["data", "keyId"]?.text ?? "")/rotate", #"{"overlap":60}"#)
+            let new = try await caller(scene.api(rotated["data", "key"]?.text ?? ""))
+            #expect(try await stays(old))
+            #expect(try await stays(new))
+            scene.world.clock.advance(by: .seconds(60))
+            #expect(try await stays(old) == false)
+            #expect(try await stays(new))
+            scene.world.clock.advance(by: .seconds(3600))
+            #expect(try await stays(new) == false)
+            #expect(try await stays(owner))
+        }
+    }
+}
