@@ -11,13 +11,35 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
+
+// What was typed and nobody has read, also of a line that has not ended. By reading it, since gVisor cannot flush.
+static void drop_input(int fd) {
+    struct termios settings;
+    if (tcgetattr(fd, &settings) != 0 || settings.c_lflag & NOFLSH) return;
+    struct termios raw = settings;
+    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    if (settings.c_lflag & ICANON) tcsetattr(fd, TCSANOW, &raw);
+    char bytes[4096];
+    while (read(fd, bytes, sizeof bytes) > 0) {}
+    if (settings.c_lflag & ICANON) tcsetattr(fd, TCSANOW, &settings);
+}
+
+static pid_t foreground(int fd) {
+    pid_t group = 0;
+    return ioctl(fd, TIOCGPGRP, &group) == 0 ? group : 0;
+}
 
 static void send_to_foreground(const char *terminal, int number) {
     int fd = open(terminal, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) return;
-    pid_t group = 0;
-    if (ioctl(fd, TIOCGPGRP, &group) == 0 && group > 1) kill(-group, number);
+    drop_input(fd);
+    pid_t group = foreground(fd);
+    if (group > 1 && kill(-group, number) == 0) {
+        // A program that ends of it is given the time to: it may still read what is typed behind the key.
+        for (int waits = 0; waits < 20 && foreground(fd) == group; waits++) usleep(1000);
+    }
     close(fd);
 }
 

@@ -8,7 +8,7 @@ import LinuxSystem
 ///                             └─▶ the rest, once the signal is sent ──▶ terminal
 /// ```
 final class TerminalSignals: Sendable {
-    /// Under a millisecond, where the machine has time for it.
+    /// Some 20 ms when the program does not end of it, where the machine has time for it.
     private static let patience: Duration = .seconds(1)
 
     private let socket: SharedDescriptor
