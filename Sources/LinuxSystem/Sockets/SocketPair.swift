@@ -24,15 +24,15 @@ package struct SocketPair: Sendable {
         return clinux_local_send(socket, bytes, bytes.count, 0) == bytes.count
     }
 
-    /// Sends one byte, and **blocks** until something comes back.
+    /// Sends one byte, and **blocks** until something comes back. One at a time.
     /// - Returns: false when nothing has within `limit`.
-    @discardableResult
     package static func ask(_ byte: UInt8, of socket: Int32, within limit: Duration) -> Bool {
+        // What came too late for the last one.
+        _ = receive(from: socket, upTo: 64)
         guard clinux_local_send(socket, [byte], 1, 0) == 1 else { return false }
         var answer = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
         guard poll(&answer, 1, Int32(limit / .milliseconds(1))) > 0 else { return false }
-        var bytes = [UInt8](repeating: 0, count: 16)
-        return recv(socket, &bytes, bytes.count, Int32(MSG_DONTWAIT)) > 0
+        return !receive(from: socket, upTo: 64).isEmpty
     }
 
     /// What is there, as text.

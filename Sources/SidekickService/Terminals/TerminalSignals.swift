@@ -1,4 +1,5 @@
 import LinuxSystem
+import Synchronization
 
 /// Sends a terminal's programs the signals of its keys, in gVisor: the one of 2022 sends none, and later ones hand the key to
 /// the programs as well.
@@ -11,7 +12,8 @@ final class TerminalSignals: Sendable {
     /// Some 20 ms when the program does not end of it, where the machine has time for it.
     private static let patience: Duration = .seconds(1)
 
-    private let socket: SharedDescriptor
+    /// Locked while an answer is waited for, so that nobody takes another one's.
+    private let socket: Mutex<SharedDescriptor>
 
     /// - Returns: nil where the kernel does it well, or there is no program for it.
     static func make(for terminal: PseudoTerminal) throws -> (TerminalSignals, ProcessOrder.Companion)? {
@@ -23,17 +25,21 @@ final class TerminalSignals: Sendable {
         )
     }
 
-    private init(socket: SharedDescriptor) { self.socket = socket }
+    private init(socket: SharedDescriptor) { self.socket = Mutex(socket) }
 
     /// **Blocks** for as long as a signal takes, so that what is typed behind it is not read by the program that it is for.
-    /// - Returns: what is left to be written to the terminal; nil when no key of the input sends a signal.
+    /// However often a key is in the input, its signal is sent once.
+    /// - Returns: what is left to be written to the terminal; nil when all of it is: no key of it sends a signal, or nobody is
+    ///   there to send one, and the kernel does what it can.
     func send(_ input: some Collection<UInt8>, to stream: DescriptorStream) -> [UInt8]? {
         var keys = TerminalKeys(signals: [:], areShown: false)
         stream.withDescriptor { keys = TerminalKeys(ofMaster: $0) }
         let (signals, shown, rest) = keys.sift(input)
         guard !signals.isEmpty else { return nil }
         stream.dropInput(showing: shown)
-        for signal in signals { SocketPair.ask(UInt8(signal), of: socket.raw, within: Self.patience) }
-        return rest
+        let areSent = socket.withLock { socket in
+            Set(signals).sorted().allSatisfy { SocketPair.ask(UInt8($0), of: socket.raw, within: Self.patience) }
+        }
+        return areSent ? rest : nil
     }
 }
