@@ -51,8 +51,11 @@ extension GVisorTests {
         try await withTerminal { socket, id in
             try await runCat(socket, id)
             try await socket.input(id, "\u{1a}")
-            try await socket.input(id, "jobs; kill -9 %1\n")
+            try await socket.input(id, "jobs\n")
             try await socket.output("Stopped")
+            // A shell does not exit while it has a stopped job.
+            try await socket.input(id, "kill -9 %1; wait %1; echo gone-$((40 + 2))\n")
+            try await socket.output("gone-42\r\n")
         }
     }
 
