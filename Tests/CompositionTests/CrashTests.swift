@@ -79,7 +79,7 @@ private struct CrashRounds {
             }
             group.addTask {
                 let giveUp = ContinuousClock.now + .seconds(30)
-                while ledger.answers < answers, ContinuousClock.now < giveUp {
+                while ledger.answers < answers || !ledger.hasDeleted, ContinuousClock.now < giveUp {
                     try? await Task.sleep(for: .milliseconds(1))
                 }
                 try? await Task.sleep(for: moment)
@@ -162,6 +162,7 @@ private struct CrashRounds {
         }
         let state = Mutex(State())
         var answers: Int { state.withLock { $0.made } }
+        var hasDeleted: Bool { state.withLock { !$0.deleted.isEmpty } }
     }
 
     /// SplitMix64: the same rounds for the same seed, as far as a machine repeats itself.
