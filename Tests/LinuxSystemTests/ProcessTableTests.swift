@@ -44,6 +44,22 @@ import Testing
         }
     }
 
+    @Test func whatIsBeingStartedWhenAllAreToEndIsToldOnceItRuns() {
+        var table = ProcessTable<String>()
+        table.started(table.starting(owner: "runs"), pid: 7)
+        let start = table.starting(owner: "starts")
+        #expect(table.allTerminationRequested(15) == [7])
+        #expect(table.started(start, pid: 8) == 15)
+        #expect(table.allTerminationRequested(9).sorted() == [7, 8])
+        #expect(table.started(table.starting(owner: "late"), pid: 9) == 9)
+        for (pid, owner) in [(7, "runs"), (8, "starts"), (9, "late")] as [(Int32, String)] {
+            guard case .handOver(owner, killGroupFirst: true) = table.exited(pid) else {
+                Issue.record("\(pid)")
+                return
+            }
+        }
+    }
+
     @Test func aReusedPidIsANewProcess() {
         var table = ProcessTable<String>()
         table.started(table.starting(owner: "first"), pid: 7)

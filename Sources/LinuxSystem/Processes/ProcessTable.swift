@@ -22,6 +22,7 @@ package struct ProcessTable<Owner>: ~Copyable {
     private var entries: [Int32: (state: State, owner: Owner)] = [:]
     private var starts: [StartID: Owner] = [:]
     private var nextStart: UInt64 = 1
+    private var termination: Int32?
 
     package init() {}
 
@@ -36,10 +37,13 @@ package struct ProcessTable<Owner>: ~Copyable {
     }
 
     /// It runs, or has run: then it is known already.
-    package mutating func started(_ start: StartID, pid: Int32) {
-        guard let owner = starts.removeValue(forKey: start) else { return }
+    /// - Returns: the signal that all were sent at `allTerminationRequested`, for its group: it was not among them.
+    @discardableResult
+    package mutating func started(_ start: StartID, pid: Int32) -> Int32? {
+        guard let owner = starts.removeValue(forKey: start) else { return nil }
         precondition(entries[pid] == nil, "the kernel does not reuse the pid of an unreaped child")
-        entries[pid] = (.running, owner)
+        entries[pid] = (termination == nil ? .running : .terminating, owner)
+        return termination
     }
 
     /// There was no clone.
@@ -64,6 +68,14 @@ package struct ProcessTable<Owner>: ~Copyable {
         guard let entry = entries[pid] else { return .doNothing }
         entries[pid] = (.terminating, entry.owner)
         return .signalGroup
+    }
+
+    /// For the end of this process.
+    /// - Returns: the groups to send the signal to now. Those whose start is under way follow at `started`.
+    package mutating func allTerminationRequested(_ number: Int32) -> [Int32] {
+        termination = number
+        for (pid, entry) in entries { entries[pid] = (.terminating, entry.owner) }
+        return Array(entries.keys)
     }
 
     package enum ExitOrder {

@@ -90,7 +90,7 @@ package final class Reaper: Sendable {
             state.withLock { state in
                 state.starts[start] = nil
                 if let pid = pid.value {
-                    state.table.started(start, pid: pid)
+                    if let missed = state.table.started(start, pid: pid) { kill(-pid, missed) }
                 } else {
                     state.table.notStarted(start)
                 }
@@ -131,12 +131,10 @@ package final class Reaper: Sendable {
         }
     }
 
-    /// To every group that still has its leader, for the end of the process.
+    /// To every group that still has its leader, for the end of the process; also to those that start from now on.
     package func terminateAll(_ number: Int32) {
         state.withLock { state in
-            for pid in state.table.pids where state.table.terminationRequested(pid) == .signalGroup {
-                kill(-pid, number)
-            }
+            for pid in state.table.allTerminationRequested(number) { kill(-pid, number) }
         }
     }
 
