@@ -20,8 +20,9 @@ import Synchronization
 /// `tag` stands for the data directory. Several instances on one machine therefore never touch each other's, and what
 /// a crash of ours left is found on the machine itself, by name.
 final class GVisorIsolation: Isolation {
-    /// What a container takes beside its computes' own memory: gVisor's kernel and file server.
-    private static let memoryAllowance: Int64 = 64 << 20
+    /// What a container may take beside its computes' own memory: gVisor's kernel and file server, some 16 MiB, and what
+    /// a program fills before the Sidekick, which on a crowded machine has to wait for a processor, has ended it.
+    private static let memoryAllowance: Int64 = 128 << 20
 
     let members: String
     let settings: GVisorSettings

@@ -18,7 +18,8 @@ package struct MemoryWatch: Sendable {
     /// only when somebody goes on filling it.
     private static let settlingTime: Duration = .seconds(1)
 
-    /// The host ends the sandbox at 64 MiB above the limit; the rest of that is its own.
+    /// The host ends the sandbox at 128 MiB above the limit. This much of that may be filled with what is nobody's; the
+    /// rest is gVisor's own, and for what is written while a kill is on its way.
     private static let hostAllows = 48 << 20
 
     /// A shell and a small program, under gVisor, with what the Sidekick needs to start and hear them.
