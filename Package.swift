@@ -217,9 +217,9 @@ let package = Package(
             "APIServiceTests",
             [
                 "APIService", "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol",
-                "Auth", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, logging, crypto,
-                jwtKit,
-                nio("NIOCore"),
+                "Auth", "HTTPServing", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes,
+                logging,
+                crypto, jwtKit, nio("NIOCore"), nio("NIOHTTP1"),
             ]),
         tests(
             "GatewayServiceTests",

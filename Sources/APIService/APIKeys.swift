@@ -104,7 +104,7 @@ package struct APIKeys: Sendable {
                 occurredAt: clock.now()))
         switch outcome {
         case .committed: return true
-        case .versionConflict, .taken, .overLimit: return false
+        case .versionConflict, .taken, .overLimit, .overtaken: return false
         }
     }
 }

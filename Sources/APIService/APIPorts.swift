@@ -59,6 +59,12 @@ package struct Caller: Hashable, Sendable {
     /// When the credential itself is over.
     package var expiresAt: WallTime?
 
+    /// What a change of who may do what is made on: whoever loses his credential meanwhile changes nothing with it. nil for
+    /// who came with a token of one compute.
+    package var standing: Standing? {
+        credential.map { Standing(group: group, credential: $0.description, origins: origins, secret: secret) }
+    }
+
     /// Without power of his own, unless it is said.
     package init(
         group: GroupID, metadata: EventMetadata, authority: Authority = Authority(role: .viewer, scopes: []),

@@ -43,16 +43,18 @@ extension Request {
     static let maxBodyBytes = 1 << 20
 
     /// The body as JSON, whatever its content type says: clients send none, or the wrong one.
-    func document() async throws -> JSONValue {
+    func document() async throws -> JSONValue { try JSONDocument.parse(Array(try await wholeBody().readableBytesView)) }
+
+    func wholeBody() async throws -> ByteBuffer {
         if let length = headers[.contentLength].flatMap({ Int($0) }), length > Self.maxBodyBytes {
             throw Problem.bodyTooLarge
         }
-        var bytes: [UInt8] = []
-        for try await chunk in body {
-            guard bytes.count + chunk.readableBytes <= Self.maxBodyBytes else { throw Problem.bodyTooLarge }
-            bytes.append(contentsOf: chunk.readableBytesView)
+        var bytes = ByteBuffer()
+        for try await var chunk in body {
+            guard bytes.readableBytes + chunk.readableBytes <= Self.maxBodyBytes else { throw Problem.bodyTooLarge }
+            bytes.writeBuffer(&chunk)
         }
-        return try JSONDocument.parse(bytes)
+        return bytes
     }
 
     /// - Returns: nil when the parameter is absent or empty.

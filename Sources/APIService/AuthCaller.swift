@@ -8,7 +8,8 @@ import Hummingbird
 /// Whoever shows a token of a compute.
 struct AuthCaller: Sendable {
     let token: AccessToken
-    /// When the first of the credentials that it came of is over; nil: none of them is by itself.
+    /// When the first of the credentials that it came of is over; nil: none of them is by itself. What is made with it is
+    /// good for no longer.
     let originsEnd: WallTime?
 
     /// - Throws: 401 for no token, or one that is not good for this compute (any more).
@@ -33,7 +34,9 @@ struct AuthCaller: Sendable {
         guard case .good(let end) = try await service.standing(ofOrigins: token.origins) else {
             throw Problem.tokenNeeded
         }
-        originsEnd = end
+        // One that is shorter than others was cut at the end of what it came of: a sign-in has no record that says so.
+        let isCut = token.kind == .access && token.expiresAt < token.issuedAt + AccessToken.defaultLifetime
+        originsEnd = [end, isCut ? token.expiresAt : nil].compactMap(\.self).min()
         self.token = token
     }
 }

@@ -28,7 +28,7 @@ extension ComputeService {
                 switch try await self.commit(commit) {
                 case .committed(let events): return try folded(events, onto: nil)
                 case .overLimit(_, let limit): throw Problem.quotaExceeded(limit)
-                case .versionConflict, .taken: throw Problem.internalError
+                case .versionConflict, .taken, .overtaken: throw Problem.internalError
                 }
             } catch {
                 await remove(member.name)
@@ -53,7 +53,7 @@ extension ComputeService {
             switch try await self.commit(commit) {
             case .taken(let hold): return .success(.taken(hold))
             case .overLimit(_, let limit): return .failure(.quotaExceeded(limit))
-            case .versionConflict: return .failure(.internalError)
+            case .versionConflict, .overtaken: return .failure(.internalError)
             case .committed(let events):
                 guard let summary = try folded(events, onto: nil) else { return .failure(.internalError) }
                 do throws(Problem) {
@@ -91,7 +91,7 @@ extension ComputeService {
                     // Only an end can have come between.
                     throw Problem(
                         status: 409, code: .conflict, message: "the sandbox was deleted while it was being created")
-                case .taken, .overLimit: throw Problem.internalError
+                case .taken, .overLimit, .overtaken: throw Problem.internalError
                 }
             } catch {
                 await remove(member.name)

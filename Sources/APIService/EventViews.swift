@@ -56,11 +56,11 @@ extension RouteRecord {
 extension SessionRecord {
     /// nil for an event that revokes nothing that a token stands on.
     package init?(_ event: RecordedEvent) throws(EventStoreError) {
-        if let id = try Self.endedCredential(event) {
-            // Nothing that came of it is good for longer.
+        if let ended = try Self.endedCredential(event) {
             self.init(
-                sessionId: id, computeId: nil, isRevoked: true,
-                expiresAt: event.occurredAt + CreateSession.longestLifetime)
+                sessionId: ended.id, computeId: nil, isRevoked: true,
+                // Nothing that came of it is good for longer.
+                expiresAt: ended.expiresAt ?? event.occurredAt + CreateSession.longestLifetime)
             return
         }
         guard event.stream.category == StreamID.sessionCategory, let id = SessionID(event.stream.id),
@@ -70,20 +70,28 @@ extension SessionRecord {
     }
 
     /// The key, session or member of the API that is over with this event, or what a member was before his role sank.
-    private static func endedCredential(_ event: RecordedEvent) throws(EventStoreError) -> SessionID? {
+    /// - Returns: also when it would have been over by itself, where the event says so.
+    private static func endedCredential(
+        _ event: RecordedEvent
+    ) throws(EventStoreError) -> (id: SessionID, expiresAt: WallTime?)? {
+        func ended(_ id: String, by expiresAt: WallTime? = nil) -> (id: SessionID, expiresAt: WallTime?)? {
+            SessionID(id).map { ($0, expiresAt) }
+        }
         switch event.stream.category {
         case StreamID.apiKeyCategory:
             guard case .revoked? = try APIKeyEvent(type: event.type, data: event.data) else { return nil }
-            return SessionID(event.stream.id)
+            return ended(event.stream.id)
         case StreamID.apiSessionCategory:
-            guard case .revoked? = try APISessionEvent(type: event.type, data: event.data) else { return nil }
-            return SessionID(event.stream.id)
+            guard case .revoked(let expiresAt)? = try APISessionEvent(type: event.type, data: event.data) else {
+                return nil
+            }
+            return ended(event.stream.id, by: expiresAt)
         case StreamID.groupCategory:
             switch try GroupEvent(type: event.type, data: event.data) {
             case .memberRemoved(let id, let demotions)?:
-                return SessionID(Origin(member: id, demotions: demotions).text)
+                return ended(Origin(member: id, demotions: demotions).text)
             case .memberRoleChanged(let id, _, let demotions?)?:
-                return SessionID(Origin(member: id, demotions: demotions - 1).text)
+                return ended(Origin(member: id, demotions: demotions - 1).text)
             // With a deleted group no compute is left that a token could open.
             case .created?, .renamed?, .memberAdded?, .memberRoleChanged?, .deleted?, nil: return nil
             }

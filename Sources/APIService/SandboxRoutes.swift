@@ -129,11 +129,11 @@ struct SandboxTokens: Sendable {
     /// Good for no longer than what it was asked for with.
     func token(for summary: ComputeSummary, _ caller: Caller) async throws(AuthError) -> String {
         let now = clock.now()
-        let life = now + AccessToken.defaultLifetime
+        let ends = [now + AccessToken.defaultLifetime, caller.authority.expiresAt, caller.expiresAt].compactMap(\.self)
         return try await signer.sign(
             AccessToken(
                 computeID: summary.id, group: summary.group, kind: .access, tokenID: String.randomLabel(length: 20),
-                issuedAt: now, expiresAt: caller.authority.expiresAt.map { min($0, life) } ?? life,
+                issuedAt: now, expiresAt: ends.min() ?? now,
                 origins: caller.origins))
     }
 }

@@ -31,6 +31,8 @@ package protocol EventStore: Sendable {
 /// Everything that one decision changes, in one transaction.
 package struct Commit: Sendable {
     package var appends: [StreamAppend]
+    /// Whose decision it is, where that has to hold until the commit is through: it fails as `.overtaken` otherwise.
+    package var standing: Standing?
     /// Unique rows to take; the commit fails as `.taken` when another holds one.
     package var takes: [UniqueHold]
     /// Unique rows to give back. Releasing what nobody holds, or another owner holds, is nothing.
@@ -41,17 +43,35 @@ package struct Commit: Sendable {
     package var occurredAt: WallTime
 
     package init(
-        appends: [StreamAppend], takes: [UniqueHold] = [], releases: [UniqueRelease] = [],
+        appends: [StreamAppend], standing: Standing? = nil, takes: [UniqueHold] = [], releases: [UniqueRelease] = [],
         counterMoves: [CounterMove] = [], privateRows: [PrivateRow] = [], metadata: EventMetadata,
         occurredAt: WallTime
     ) {
         self.appends = appends
+        self.standing = standing
         self.takes = takes
         self.releases = releases
         self.counterMoves = counterMoves
         self.privateRows = privateRows
         self.metadata = metadata
         self.occurredAt = occurredAt
+    }
+}
+
+/// What somebody was let in by: the record of a credential, with all that it stands on, as they were then.
+package struct Standing: Hashable, Sendable {
+    package var group: GroupID
+    /// `key:<id>`: the name of the record.
+    package var credential: String
+    package var origins: [String]
+    /// Of a key: which of its secrets was shown.
+    package var secret: Int?
+
+    package init(group: GroupID, credential: String, origins: [String], secret: Int? = nil) {
+        self.group = group
+        self.credential = credential
+        self.origins = origins
+        self.secret = secret
     }
 }
 
@@ -160,6 +180,8 @@ package enum CommitOutcome: Hashable, Sendable {
     case versionConflict(StreamID)
     case taken(UniqueHold)
     case overLimit(CounterName, limit: Int64)
+    /// What the standing rests on is over, or means less than it did.
+    case overtaken
 }
 
 package struct EventFilter: Hashable, Sendable {

@@ -43,6 +43,16 @@ struct AccessSQL {
         return chain
     }
 
+    /// From here to the end of the transaction nobody else who changes the access to the group gets through: each of them
+    /// begins with this row of it.
+    func uphold(_ standing: Standing, at now: WallTime) throws -> Bool {
+        try db.run(
+            sql: "UPDATE access_records SET created_at = created_at WHERE kind = :kind AND id = :id",
+            arguments: ["kind": AccessRecord.Kind.group.rawValue, "id": standing.group.rawValue])
+        guard let id = AccessRecord.ID(standing.credential) else { return false }
+        return try chain(id).uphold(standing, at: now)
+    }
+
     func chain(keyHash: String) throws -> KeyFinding? {
         guard let row = try CommitSQL(db: db).privateRow(kind: PrivateRow.apiKeyKind, key: keyHash),
             let id = row.activeAPIKeyID

@@ -8,6 +8,9 @@ struct CommitSQL {
     let db: any SQLConnection
 
     func apply(_ commit: Commit) throws -> CommitOutcome {
+        if let standing = commit.standing, try !AccessSQL(db: db).uphold(standing, at: commit.occurredAt) {
+            return .overtaken
+        }
         var recorded: [RecordedEvent] = []
         let metadata = try jsonText(commit.metadata)
         for append in commit.appends {

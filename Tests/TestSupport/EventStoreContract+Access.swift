@@ -125,6 +125,72 @@ extension EventStoreContract {
             try require(try await store.chain(keyHash: "h-other")?.chain.isEmpty == true, "its key")
             try require(try await store.chain(keyHash: "h-default")?.chain.count == 2, "another group's")
         },
+        EventStoreContract(description: "nothing is changed on a standing that is over, or less than it was") { store in
+            let mary = GroupMember(id: "mary", subject: Subject(issuer: "https://a", name: "x"), role: .admin)
+            let key = KeyGrant(
+                id: "keyofmary", label: "l", prefix: "p",
+                authority: Authority(role: .admin, expiresAt: start + .seconds(60)), member: mary.id)
+            _ = try await store.commit(.group(other, [.created(name: "g"), .memberAdded(mary)]))
+            _ = try await store.commit(.key(key, [.created(key)], in: other))
+            func standing() async throws -> Standing {
+                let chain = try await store.chain(AccessRecord.ID(.key, key.id))
+                return Standing(
+                    group: other, credential: "key:\(key.id)", origins: try chain.map { try $0.origin().text },
+                    secret: 1)
+            }
+            var count = 0
+            func outcome(_ standing: Standing, at seconds: Int = 0) async throws -> CommitOutcome {
+                count += 1
+                var commit = Commit.notes("n\(count)")
+                commit.standing = standing
+                commit.occurredAt = start + .seconds(seconds)
+                return try await store.commit(commit)
+            }
+            let first = try await standing()
+            try require(try await outcome(first).isCommitted, "good")
+            try require(try await outcome(first, at: 60) == .overtaken, "its time")
+            for (change, what) in [
+                ({ $0.group = .default }, "another group"), ({ $0.credential = "key:nobody" }, "unknown"),
+                ({ $0.credential = "nobody" }, "no record's name"), ({ $0.secret = 2 }, "another secret"),
+            ] as [((inout Standing) -> Void, String)] {
+                var wrong = first
+                change(&wrong)
+                try require(try await outcome(wrong) == .overtaken, what)
+            }
+            let demoted = GroupEvent.memberRoleChanged(id: mary.id, role: .viewer, demotions: 1)
+            _ = try await store.commit(.group(other, [demoted], version: 2))
+            try require(try await outcome(first) == .overtaken, "more than she may now")
+            try require(try await outcome(try await standing()).isCommitted, "what she may now")
+            let rotated = APIKeyEvent.rotated(number: 2, prefix: "q", overlapUntil: start + .seconds(5))
+            _ = try await store.commit(.key(key, [rotated], version: 1, in: other))
+            try require(try await outcome(try await standing()).isCommitted, "while both secrets are good")
+            try require(try await outcome(try await standing(), at: 5) == .overtaken, "the old secret")
+            _ = try await store.commit(.key(key, [.revoked], version: 2, in: other))
+            try require(try await outcome(first) == .overtaken, "revoked")
+            try require(
+                try await store.drain(limit: 100).events.count { $0.stream.category == "note" } == 3, "no trace")
+        },
+        EventStoreContract(description: "of a revocation and what is done on it at once, only what came before stays") {
+            store in
+            for round in 0..<20 {
+                let group = GroupID("group\(round)")
+                let (old, new) = (
+                    KeyGrant(id: "old\(round)", label: "l", prefix: "p"),
+                    KeyGrant(id: "new\(round)", label: "l", prefix: "p")
+                )
+                _ = try await store.commit(.group(group, [.created(name: "g")]))
+                _ = try await store.commit(.key(old, [.created(old)], in: group))
+                var making = Commit.key(new, [.created(new)], in: group)
+                making.standing = Standing(group: group, credential: "key:\(old.id)", origins: [old.id])
+                let (made, deletion) = (making, Commit.group(group, [.deleted], version: 1))
+                async let outcome = store.commit(made)
+                async let end = store.commit(deletion)
+                let (wasMade, isOver) = (try await outcome, try await end)
+                try require(isOver.isCommitted && (wasMade.isCommitted || wasMade == .overtaken), "\(wasMade)")
+                let left = try await store.records(.key, in: group, ownedBy: nil, after: nil, limit: 9).records
+                try require(left.isEmpty, "a key of a group that is gone, made: \(wasMade.isCommitted)")
+            }
+        },
         EventStoreContract(description: "the last use of a credential only moves on, and sessions that are over go") {
             store in
             let grant = KeyGrant(id: "key0", label: "l", prefix: "p")

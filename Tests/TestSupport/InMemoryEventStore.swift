@@ -229,6 +229,10 @@ private struct State: Sendable {
     }
 
     mutating func apply(_ commit: Commit) throws(EventStoreError) -> CommitOutcome {
+        if let standing = commit.standing {
+            let chain = AccessRecord.ID(standing.credential).map(chain) ?? []
+            guard try chain.uphold(standing, at: commit.occurredAt) else { return .overtaken }
+        }
         var recorded: [RecordedEvent] = []
         for append in commit.appends {
             var version = versions[append.stream] ?? 0

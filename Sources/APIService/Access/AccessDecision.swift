@@ -36,12 +36,13 @@ struct AccessDecider: Sendable {
                     StreamAppend(
                         stream: stream, group: group, expectedVersion: history.last?.version ?? 0,
                         events: events.map(\.recorded))
-                ], metadata: caller.metadata, occurredAt: ports.clock.now())
+                ], standing: caller.standing, metadata: caller.metadata, occurredAt: ports.clock.now())
             adding(events, &commit)
             let finished = commit
             switch try await reading({ () async throws(EventStoreError) in try await ports.store.commit(finished) }) {
             case .committed: return .committed(events)
             case .overLimit: return .full
+            case .overtaken: throw .unauthenticated
             case .versionConflict, .taken: continue
             }
         }

@@ -60,15 +60,12 @@ package struct Credentials: Sendable {
         let now = clock.now()
         guard let credential = caller.credential, caller.expiresAt.map({ now < $0 }) ?? true else { return false }
         let chain = try await sessions.ports.access.chain(credential)
-        guard let bearer = try Bearer(chain, at: now), bearer.group == caller.group,
-            bearer.origins.map(\.text) == caller.origins
+        guard let standing = caller.standing, try chain.uphold(standing, at: now),
+            let authority = try chain.authority(at: now)
         else { return false }
-        if let secret = caller.secret {
-            guard try chain.first?.accepts(secret: secret, at: now) == true else { return false }
-        }
-        var standing = caller
-        standing.authority = bearer.authority
-        do { try AuthorizationTable.check(standing, method, path) } catch { return false }
+        var caller = caller
+        caller.authority = authority
+        do { try AuthorizationTable.check(caller, method, path) } catch { return false }
         return true
     }
 }

@@ -102,7 +102,9 @@ package struct GroupService: Sendable {
         return record
     }
 
+    /// - Throws: 403 for a caller who is confined to scopes, or has a lower role.
     package func add(_ order: AddMember, to id: GroupID, for caller: Caller) async throws(Problem) -> AccessRecord {
+        try caller.authority.requireUnconfined()
         let member = GroupMember(
             id: String.randomLabel(length: 12), subject: order.subject, name: order.name, role: order.role)
         try await decide(.add(member, by: caller.authority.role), on: id, for: caller)
@@ -111,9 +113,13 @@ package struct GroupService: Sendable {
 
     /// When his role sinks, the tokens of computes that came of him and his keys are over; he gets new ones if he still
     /// may.
+    /// - Throws: 403 for more than the caller has: a higher role than his, or any rise when he is confined to scopes.
     package func change(
         _ member: String, _ order: ChangeMember, of id: GroupID, for caller: Caller
     ) async throws(Problem) -> AccessRecord {
+        let found = try await self.member(member, of: id)
+        let standing = try await decider.reading { () throws(EventStoreError) in try found.authority() }
+        if order.role > standing.role { try caller.authority.requireUnconfined() }
         try await decide(.changeRole(id: member, role: order.role, by: caller.authority.role), on: id, for: caller)
         return try await self.member(member, of: id)
     }
@@ -128,6 +134,15 @@ package struct GroupService: Sendable {
         case .committed, .unchanged: return
         case .full: throw .internalError
         case .rejected(let rejection): throw Problem(rejection)
+        }
+    }
+}
+
+extension Authority {
+    /// A member is confined by nothing but his role: who is confined himself would hand out what he does not have.
+    fileprivate func requireUnconfined() throws(Problem) {
+        guard scopes == nil else {
+            throw .forbidden("a credential with scopes makes no members, and raises none", field: "scopes")
         }
     }
 }

@@ -46,4 +46,13 @@ extension [AccessRecord] {
         }
         return authority
     }
+
+    /// Whether this, which is the chain of the standing's credential now, is still what it was.
+    package func uphold(_ standing: Standing, at now: WallTime) throws(EventStoreError) -> Bool {
+        guard let first, first.group == standing.group, try authority(at: now) != nil else { return false }
+        let origins = try map { (record) throws(EventStoreError) in try record.origin().text }
+        guard origins == standing.origins else { return false }
+        guard let secret = standing.secret else { return true }
+        return try first.accepts(secret: secret, at: now)
+    }
 }

@@ -88,16 +88,7 @@ final class Sessions: Sendable {
         }
     }
 
-    /// Access tokens go on where nobody can be asked: an API that is down takes nothing back, and must not end what runs.
     private func ask(_ id: SessionID, of token: AccessToken) async throws(Problem) {
-        do throws(Problem) {
-            try await ask(id, of: token.computeID)
-        } catch {
-            guard token.kind == .access, error.status == 503 else { throw error }
-        }
-    }
-
-    private func ask(_ id: SessionID, of computeID: ComputeID) async throws(Problem) {
         let mayAsk = state.withLock { state in
             guard state.asking < Self.mostQuestions else { return false }
             state.asking += 1
@@ -110,9 +101,11 @@ final class Sessions: Sendable {
             record = try await api.session(id)
         } catch {
             logger.warning("session lookup failed", metadata: ["session": "\(id)", "error": "\(error)"])
+            // An API that is down takes nothing back, and must not end what runs.
+            if token.kind == .access { return }
             throw .unavailable("sessions cannot be checked at the moment")
         }
-        guard let record, record.computeId == nil || record.computeId == computeID else { throw .sessionOver }
+        guard let record, record.computeId == nil || record.computeId == token.computeID else { throw .sessionOver }
         if record.isRevoked {
             revoked(record)
             throw .sessionOver

@@ -50,6 +50,25 @@ struct GroupTests {
         }
     }
 
+    @Test func whoIsConfinedMakesNoMembersAndRaisesNone() async throws {
+        try await Scene.run { scene async throws in
+            let base = "/v1/groups/default/members"
+            func body(_ role: String) -> String { #"{"issuer":"https://i","subject":"mary","role":"\#(role)"}"# }
+            let made = try await scene.owner.send(.post, base, body("developer"))
+            let id = made["data", "memberId"]?.text ?? ""
+            let confined = scene.api(
+                try await scene.world.key(of: "default", Authority(role: .owner, scopes: [.membersWrite])))
+            for reply in [
+                try await confined.send(.post, base, body("viewer").replacing("mary", with: "john")),
+                try await confined.send(.patch, "\(base)/\(id)", #"{"role":"admin"}"#),
+            ] {
+                #expect(reply.status == 403 && reply["field"] == .string("scopes"), "\(reply.text)")
+            }
+            #expect(try await confined.send(.patch, "\(base)/\(id)", #"{"role":"viewer"}"#).status == 200)
+            #expect(try await confined.send(.delete, "\(base)/\(id)").status == 200)
+        }
+    }
+
     @Test(arguments: [
         (#"{"subject":"s","role":"viewer"}"#, "issuer"), (#"{"issuer":"i","role":"viewer"}"#, "subject"),
         (#"{"issuer":"i","subject":"s"}"#, "role"), (#"{"issuer":"i","subject":"s","role":"root"}"#, "role"),

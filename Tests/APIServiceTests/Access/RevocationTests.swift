@@ -5,9 +5,12 @@ import ComputeCore
 import ComputeDomain
 import EventSourcing
 import Foundation
+import HTTPServing
 import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
+import NIOCore
+import NIOHTTP1
 import TestSupport
 import Testing
 
@@ -200,6 +203,70 @@ struct RevocationTests {
             }
             let records = try await world.store.inner.records(.key, in: group, ownedBy: nil, after: nil, limit: 9)
             #expect(records.records.isEmpty)
+        }
+    }
+
+    // MARK: - What was asked before
+
+    @Test func whatIsAskedBeforeARevocationAndDoneAfterItChangesNothing() async throws {
+        try await Scene.run { scene async throws in
+            let server = scene.world.server
+            let made = try await scene.owner.send(.post, "/v1/keys", #"{"role":"owner"}"#)
+            let id = made["data", "keyId"]?.text ?? ""
+            let caller = Caller(
+                try await server.credentials.bearer(made["data", "key"]?.text ?? "", in: .theOnly),
+                metadata: EventMetadata(actor: "key:\(id)"))
+            let other = try await server.keyService.create(CreateKey(label: "", role: .viewer), for: caller)
+            #expect(try await scene.owner.send(.delete, "/v1/keys/\(id)").status == 200)
+            let mary = try AddMember(try JSONDocument.parse(Array(Self.maryBody.utf8)), issuer: nil)
+            func expectRefusal(_ work: () async throws(Problem) -> Void) async {
+                do {
+                    try await work()
+                    Issue.record("it was done")
+                } catch { #expect(error.status == 401) }
+            }
+            await expectRefusal { () async throws(Problem) in
+                _ = try await server.keyService.create(CreateKey(label: "", role: .viewer), for: caller)
+            }
+            await expectRefusal { () async throws(Problem) in
+                _ = try await server.keyService.rotate(other.record.id.id, overlap: .zero, for: caller)
+            }
+            await expectRefusal { () async throws(Problem) in
+                try await server.keyService.revoke(other.record.id.id, for: caller)
+            }
+            await expectRefusal { () async throws(Problem) in
+                _ = try await server.groups.add(mary, to: .default, for: caller)
+            }
+            #expect(try await scene.owner.send(.get, "/v1/keys/\(other.record.id.id)").status == 200)
+            #expect(try await scene.owner.send(.get, "/v1/groups/default/members").list.isEmpty)
+        }
+    }
+
+    @Test func aRequestThatIsHeldOpenKeepsNoPowerThatWasTaken() async throws {
+        let world = World()
+        _ = try await world.server.keys.bootstrap(preset: nil)
+        try await world.server.publicApplication.test(.live) { client async throws in
+            let key = try await world.key(of: "default")
+            let hash = try #require(APIKey(key)).hash
+            let id = try #require(try await world.store.inner.chain(keyHash: hash)?.chain.first?.id.id)
+            let port = try #require(client.port)
+            let held = try await HTTPClientConnection.connect(
+                to: .tcp(host: "127.0.0.1", port: port), timeout: .seconds(5))
+            let headers: HTTPHeaders = ["Host": "api", "X-ComputeSDK-API-Key": key, "Content-Length": "2"]
+            try await held.sendHead(
+                HTTPRequestHead(version: .http1_1, method: .POST, uri: "/v1/sandboxes", headers: headers))
+            try await held.sendBody(ByteBuffer(string: "{"))
+            // As long as it takes to be seen as held.
+            try await Task.sleep(for: .milliseconds(500))
+            try await world.server.keyService.revoke(
+                id,
+                for: Caller(group: .default, metadata: EventMetadata(actor: "test"), authority: Authority(role: .owner))
+            )
+            try await held.sendBody(ByteBuffer(string: "}"))
+            try await held.finish()
+            #expect(try await held.receiveHead().status == .unauthorized)
+            await held.close()
+            #expect(try await world.livingCount() == 0)
         }
     }
 
