@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SYS_close_range
@@ -29,11 +30,20 @@
 
 enum { first_other_fd = 3, signal_set_size = 8, stack_size = 32 << 10, companion_stack_size = 8 << 10 };
 
+// Its stack is the parent's, too, which may go on only when nobody is on it any more.
+struct companion {
+    char *stack;
+    // While it has our memory. Set by the kernel at its clone, and cleared at its execve or end.
+    pid_t pid;
+    // Cleared by the child, for kernels that clear nothing at an execve.
+    int is_under_way;
+};
+
 struct child {
     const struct clinux_spawn *spawn;
     struct clinux_spawn_failure *failure;
     pid_t parent;
-    char *companion_stack;
+    struct companion *companion;
 };
 
 _Noreturn static void fail(const struct child *child, int step) {
@@ -127,10 +137,27 @@ static int run_companion(void *argument) {
 // Made from the child, since nobody joins a session later. It leaves the child at once by forking, so that the program does
 // not find a child that it never had. Its failure is no failure of the program's.
 static void start_companion(const struct child *child) {
-    char *top = child->companion_stack + companion_stack_size;
-    pid_t pid = clone(run_companion, top, CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)child->spawn);
+    struct companion *companion = child->companion;
+    __atomic_store_n(&companion->is_under_way, 1, __ATOMIC_SEQ_CST);
+    pid_t pid = clone(
+        run_companion, companion->stack + companion_stack_size,
+        CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, (void *)child->spawn,
+        &companion->pid, NULL, &companion->pid);
+    __atomic_store_n(&companion->is_under_way, 0, __ATOMIC_SEQ_CST);
     if (pid < 0) return;
     while (syscall(SYS_wait4, pid, NULL, 0, NULL) < 0 && errno == EINTR) {}
+}
+
+// A child that is killed comes back to the parent at once; its companion may still be on its way.
+static void await_companion(const struct companion *companion) {
+    if (!__atomic_load_n(&companion->is_under_way, __ATOMIC_SEQ_CST)) return;
+    const struct timespec pause = {.tv_nsec = 1000000};
+    pid_t pid;
+    while ((pid = __atomic_load_n(&companion->pid, __ATOMIC_SEQ_CST)) != 0) {
+        // Its program serves nobody any more.
+        kill(pid, SIGKILL);
+        nanosleep(&pause, NULL);
+    }
 }
 
 static int run_child(void *argument) {
@@ -177,7 +204,8 @@ int clinux_start(const struct clinux_spawn *spawn, pid_t *pid, struct clinux_spa
     volatile struct clinux_spawn_failure told = {clinux_step_none, 0};
     _Alignas(16) char stack[stack_size];
     _Alignas(16) char companion_stack[companion_stack_size];
-    struct child child = {spawn, (struct clinux_spawn_failure *)&told, getpid(), companion_stack};
+    struct companion companion = {.stack = companion_stack};
+    struct child child = {spawn, (struct clinux_spawn_failure *)&told, getpid(), &companion};
 
     // A handler of ours must never run in the child, whose memory is ours.
     sigset_t all, before;
@@ -187,6 +215,7 @@ int clinux_start(const struct clinux_spawn *spawn, pid_t *pid, struct clinux_spa
     pid_t cloned = clone(
         run_child, stack + stack_size, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, &child, pid);
     int error = errno;
+    await_companion(&companion);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 
     if (cloned < 0) {
