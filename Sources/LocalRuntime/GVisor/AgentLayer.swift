@@ -27,6 +27,18 @@ struct AgentLayer: Sendable, Hashable {
     var folder: String
     var user: ImageUser
 
+    /// What lies beside the Sidekick's executable; a Sidekick that needs one and finds none says so.
+    private static let beside: [(name: String, mode: mode_t)] = [
+        ("libstatflags.so", 0o644), ("libwaitingshell.so", 0o644), ("terminal-signals", 0o755),
+    ]
+
+    /// - Returns: nil when it is not there.
+    private static func identity(of file: String) -> String? {
+        var info = stat()
+        guard stat(file, &info) == 0 else { return nil }
+        return "\(info.st_size) \(info.st_mtim.tv_sec).\(info.st_mtim.tv_nsec) \(file)"
+    }
+
     /// Makes it, or finds it made. Blocks.
     /// - Parameters:
     ///   - layers: where all layers are.
@@ -38,12 +50,14 @@ struct AgentLayer: Sendable, Hashable {
         let shell = ["/bin/bash", "/usr/bin/bash"].contains { file($0, in: rootfs) } ? "/bin/bash" : "/bin/sh"
         let user = ImageUser(
             passwd: text("passwd", in: rootfs), group: text("group", in: rootfs), shell: shell)
-        var info = stat()
-        guard stat(sidekick, &info) == 0 else { throw .system("cannot find the sidekick at \(sidekick)") }
-        // The executable may be replaced between two starts of ours, while computes of the first live on.
-        let identity = "\(info.st_size) \(info.st_mtim.tv_sec).\(info.st_mtim.tv_nsec) \(sidekick)"
+        // They may be replaced between two starts of ours, while computes of the first live on.
+        guard let identity = Self.identity(of: sidekick) else {
+            throw .system("cannot find the sidekick at \(sidekick)")
+        }
+        let folder = sidekick.prefix(upTo: sidekick.lastIndex(of: "/") ?? sidekick.startIndex)
+        let others = Self.beside.compactMap { Self.identity(of: "\(folder)/\($0.name)") }
         let executable = "\(layers)/sidekick-\(key([identity]))"
-        let layer = AgentLayer(folder: "\(layers)/\(key([identity, image.digest] + dns))", user: user)
+        let layer = AgentLayer(folder: "\(layers)/\(key([identity] + others + [image.digest] + dns))", user: user)
         guard access("\(layer.folder)\(Self.sidekick)", X_OK) != 0 else { return layer }
 
         let files = FileManager.default
@@ -64,14 +78,9 @@ struct AgentLayer: Sendable, Hashable {
             guard link(executable, new + Self.sidekick) == 0 else {
                 throw RuntimeError.system("cannot link \(executable)")
             }
-            // Beside the Sidekick's executable; a Sidekick that needs it and finds none says so.
-            let beside = sidekick.prefix(upTo: sidekick.lastIndex(of: "/") ?? sidekick.startIndex)
-            for (name, mode) in [
-                ("libstatflags.so", 0o644), ("libwaitingshell.so", 0o644), ("terminal-signals", 0o755),
-            ]
-            where access("\(beside)/\(name)", R_OK) == 0 {
-                try files.copyItem(atPath: "\(beside)/\(name)", toPath: "\(new)/computesdk/lib/\(name)")
-                chmod("\(new)/computesdk/lib/\(name)", mode_t(mode))
+            for (name, mode) in Self.beside where access("\(folder)/\(name)", R_OK) == 0 {
+                try files.copyItem(atPath: "\(folder)/\(name)", toPath: "\(new)/computesdk/lib/\(name)")
+                chmod("\(new)/computesdk/lib/\(name)", mode)
             }
             try write(image.environment.map { "\($0)\0" }.joined(), new + imageEnvironment)
             try write("\(hostname)\n", "\(new)/etc/hostname")
