@@ -7,7 +7,7 @@ import NIOHTTP1
 /// can need.
 package struct HTTPDocumentSource: DocumentSource {
     private let http: HTTPClient
-    private static let deadline: TimeAmount = .seconds(5)
+    private static let deadline: Duration = .seconds(5)
     private static let maxBytes = 1 << 20
 
     /// - Parameter http: one that follows no redirects.
@@ -19,7 +19,20 @@ package struct HTTPDocumentSource: DocumentSource {
         }
         var request = HTTPClientRequest(url: url)
         request.headers.add(name: "Accept", value: "application/json")
-        let response = try await http.execute(request, timeout: Self.deadline)
+        return try await withThrowingTaskGroup(of: [UInt8].self) { [request] group in
+            group.addTask { try await fetch(request) }
+            // The client's own deadline is the head's: a body that never ends would hold every sign-in up.
+            group.addTask {
+                try await Task.sleep(for: Self.deadline)
+                throw AuthError(.badDocument, "the issuer took longer than \(Self.deadline)")
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? []
+        }
+    }
+
+    private func fetch(_ request: HTTPClientRequest) async throws -> [UInt8] {
+        let response = try await http.execute(request, deadline: .distantFuture)
         guard response.status == .ok else {
             throw AuthError(.badDocument, "the issuer answered \(response.status.code)")
         }

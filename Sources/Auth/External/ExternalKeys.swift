@@ -39,7 +39,11 @@ package struct ExternalKeys: Sendable {
     /// Encrypted, or within this machine: who can change the keys on their way can be anybody.
     package static func isFetchable(_ url: String) -> Bool {
         guard url.utf8.count <= 2048, url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return false }
-        if url.hasPrefix("https://") { return url.utf8.count > 8 }
+        if url.hasPrefix("https://") {
+            // What looks like the host before an `@` is none.
+            let authority = url.dropFirst(8).prefix { !["/", "?", "#"].contains($0) }
+            return !authority.isEmpty && !authority.contains("@")
+        }
         return ["http://127.0.0.1", "http://localhost", "http://[::1]"].contains { local in
             url.hasPrefix(local) && [nil, ":", "/"].contains(url.dropFirst(local.count).first)
         }
