@@ -72,11 +72,15 @@ package struct KeyService: Sendable {
     }
 
     /// Another secret for the same key; the one before it is good for `overlap` more.
-    /// - Throws: 403 for a key with more power than the caller has: he would have it then.
+    /// - Throws: 403 for a key with more power than the caller has, and for another member's: he would have it then, also
+    ///   when he is no member any more.
     package func rotate(_ id: String, overlap: Duration, for caller: Caller) async throws(Problem) -> Made {
         let found = try await get(id, for: caller)
         let standing = try await decider.reading { () throws(EventStoreError) in try found.authority() }
         try caller.authority.require(standing)
+        if let owner = found.ownerID, owner.id != caller.member {
+            throw .forbidden("the key is another member's; it can be revoked, and only who it is of can rotate it")
+        }
         let key = APIKey.random()
         let group = found.group
         let command = APIKeyLife.Command.rotate(prefix: key.prefix, overlapUntil: ports.clock.now() + overlap)

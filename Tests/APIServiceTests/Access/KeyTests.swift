@@ -108,6 +108,20 @@ struct KeyTests {
         }
     }
 
+    @Test func nobodyGetsTheSecretOfAnothersKey() async throws {
+        try await Scene.run { scene async throws in
+            let body = #"{"issuer":"https://i","subject":"mary","role":"admin"}"#
+            let mary = try await scene.owner.send(.post, "/v1/groups/default/members", body)["data", "memberId"]?.text
+            let hers = scene.api(
+                try await scene.world.key(of: "default", Authority(role: .admin), member: mary))
+            let made = try await hers.send(.post, "/v1/keys", #"{"role":"viewer"}"#)
+            let path = "/v1/keys/\(made["data", "keyId"]?.text ?? "")"
+            #expect(try await scene.owner.send(.post, "\(path)/rotate").status == 403)
+            #expect(try await hers.send(.post, "\(path)/rotate").status == 200)
+            #expect(try await scene.owner.send(.delete, path).status == 200)
+        }
+    }
+
     @Test(arguments: [
         (#"{}"#, "role"), (#"{"role":"god"}"#, "role"), (#"{"role":1}"#, "role"),
         (#"{"role":"viewer","scopes":["x"]}"#, "scopes"), (#"{"role":"viewer","scopes":"x"}"#, "scopes"),

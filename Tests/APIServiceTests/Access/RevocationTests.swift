@@ -107,6 +107,23 @@ struct RevocationTests {
         }
     }
 
+    @Test func aRevokedSessionIsRememberedForAsLongAsItWouldHaveBeenGood() async throws {
+        try await Scene.run { scene async throws in
+            let made = try await scene.owner.send(.post, "/v1/sessions", #"{"expiresIn":600}"#)
+            let id = made["data", "sessionId"]?.text ?? ""
+            #expect(try await scene.owner.send(.delete, "/v1/sessions/\(id)").status == 200)
+            try await scene.world.server.internalApplication.test(.router) { client async throws in
+                let inside = API(client: client, key: "")
+                let feed = try await inside.send(.get, "/internal/v1/events?wait=0", authenticated: false)
+                let told = try feed.text.split(separator: "\n").compactMap {
+                    try JSONDecoder().decode(FeedLine.self, from: Data($0.utf8)).session
+                }
+                #expect(told.map(\.sessionId.rawValue) == [id])
+                #expect(told.first?.expiresAt == scene.world.clock.now() + .seconds(600))
+            }
+        }
+    }
+
     @Test func aRemovedMemberKeepsNothing() async throws {
         try await withMary { scene, id, mary in
             let loot = try await Loot(of: mary)

@@ -34,6 +34,13 @@ struct SignInTests {
             #expect(
                 session["data", "expiresAt"] == .string((world.clock.now() + .seconds(300)).rfc3339),
                 "no longer than the sign-in")
+            let payload = made["data", "token"]?.text?.split(separator: ".").dropFirst().first ?? ""
+            let claims = try JSONDocument.parse([UInt8](base64URL: payload) ?? [])
+            guard case .object(let fields) = claims, case .int(let end)? = fields["exp"] else {
+                Issue.record("\(claims)")
+                return
+            }
+            #expect(end == world.clock.now().milliseconds / 1000 + 300, "nor is what it opens")
             let stranger = world.signedIn(api, try await issuer.token(world.claims(sub: "john")))
             #expect(try await stranger("GET", "/v1/sandboxes", nil).status == 403)
             // Out at once, with what came of it.
