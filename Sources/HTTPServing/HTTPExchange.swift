@@ -87,6 +87,25 @@ package final class HTTPExchange: Sendable {
         return HTTPResponseWriter(exchange: self)
     }
 
+    /// The same, with the first part of the body, or all of it, out of a file: it goes out together with the head.
+    /// - Parameter headers: have the Content-Length.
+    package func startResponse(
+        status: HTTPResponseStatus, headers: HTTPHeaders, with first: FileRegion
+    ) async throws -> HTTPResponseWriter {
+        let (keeps, draining) = (keepsConnection(goesOnReading: status.code < 400), connection.isDraining)
+        let (head, hasBody) = try state.withLock { state in
+            if draining { state.closeAfterwards() }
+            if !keeps { state.closeBeforeStart() }
+            return (try state.start(status: status, headers: headers), try state.writeFile(first.readableBytes))
+        }
+        if hasBody, first.readableBytes > 0 {
+            try await connection.line.write(first, behind: head)
+        } else {
+            try await connection.line.write(head)
+        }
+        return HTTPResponseWriter(exchange: self)
+    }
+
     /// Whether the part of the request's body that nobody has read yet can be read away. The head of the answer has to say when
     /// it costs the connection: a client that is told so does not send its next request into it.
     private func keepsConnection(goesOnReading: Bool) -> Bool {

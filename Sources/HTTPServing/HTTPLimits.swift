@@ -23,6 +23,8 @@ package struct HTTPLimits: Sendable {
     /// How long one write may wait for a peer that takes neither all of it nor 64 KiB of it, in answers, tunnels and WebSockets
     /// alike: this bounds standstill and not slowness.
     package var stallTimeout: Duration
+    /// What the kernel keeps on its way to a peer, in bytes; nil: as much as it likes, which far peers need. Over TCP.
+    package var sendBufferBytes: Int?
 
     /// As long as the contract lets an answer take to begin. A download that somebody paused for minutes goes on.
     package static let defaultStallTimeout: Duration = .seconds(300)

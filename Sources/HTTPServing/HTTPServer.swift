@@ -81,6 +81,9 @@ package final class HTTPServer: Sendable {
                     try channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
                     // A tunnel may be silent for days; only this finds out that the client's machine is gone.
                     try channel.syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
+                    if let bytes = limits.sendBufferBytes {
+                        try channel.syncOptions?.setOption(.socketOption(.so_sndbuf), value: .init(bytes))
+                    }
                     local = .tcp(
                         host: channel.localAddress?.ipAddress ?? host, port: channel.localAddress?.port ?? port)
                 }

@@ -49,9 +49,16 @@ final class Line: Sendable {
 
     /// Some of a file. Whoever owns the file may close it when this returns, so a cancelled caller waits too, for the
     /// connection's end.
-    func write(_ region: FileRegion) async throws {
+    /// - Parameter head: what goes before it; in one packet with its begin, so that the peer is woken up once.
+    func write(_ region: FileRegion, behind head: ByteBuffer? = nil) async throws {
         let promise = channel.eventLoop.makePromise(of: Void.self)
-        send([region], promise)
+        if let head {
+            holdsPackets(true)
+            promise.futureResult.whenComplete { _ in self.holdsPackets(false) }
+            send([.byteBuffer(head), .fileRegion(region)] as [IOData], promise)
+        } else {
+            send([region], promise)
+        }
         // What the file no longer has by then would be tried again for ever.
         let watch = channel.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) {
             [channel] _ in
@@ -64,6 +71,13 @@ final class Line: Sendable {
             } onCancel: { [channel] in
                 channel.close(promise: nil)
             }
+        }
+    }
+
+    /// Whether the kernel waits until a packet is full. Something of TCP's.
+    private func holdsPackets(_ holds: Bool) {
+        channel.eventLoop.execute { [channel] in
+            try? channel.syncOptions?.setOption(.tcpOption(.init(rawValue: TCP_CORK)), value: holds ? 1 : 0)
         }
     }
 

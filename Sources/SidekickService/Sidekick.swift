@@ -99,6 +99,9 @@ package struct Sidekick: Sendable {
     /// here: it shall not be able to take up our connections either.
     private static func limits(_ listen: Endpoint) -> HTTPLimits {
         var limits = HTTPLimits(maxConnections: 1024)
+        // Who is served is near. What waits on its way to him stays in the processor's cache: twice as fast as with the
+        // megabytes that the kernel takes by itself.
+        limits.sendBufferBytes = 768 << 10
         if case .tcp(let host, _) = listen { limits.refusesOwnMachine = ["0.0.0.0", "::", "[::]"].contains(host) }
         return limits
     }

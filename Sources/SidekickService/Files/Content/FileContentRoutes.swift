@@ -88,8 +88,9 @@ struct FileContentRoutes: Sendable {
         guard request.method == .GET else {
             return try await request.exchange.respond(status: status, headers: headers)
         }
-        let writer = try await request.exchange.startResponse(status: status, headers: headers)
-        try await stream(file, part, to: writer, as: request.compute.user)
+        try await stream(file, part, as: request.compute.user) { region in
+            try await request.exchange.startResponse(status: status, headers: headers, with: region)
+        }
     }
 
     private static func names(_ item: Substring, _ tag: String) -> Bool {
@@ -101,7 +102,8 @@ struct FileContentRoutes: Sendable {
 
     /// From the kernel's cache to the socket. What is not in the cache yet is fetched while the part before it is on its way.
     private func stream(
-        _ file: OpenedFile, _ part: Range<Int64>, to writer: HTTPResponseWriter, as user: UserIdentity
+        _ file: OpenedFile, _ part: Range<Int64>, as user: UserIdentity,
+        start: (FileRegion) async throws -> HTTPResponseWriter
     ) async throws {
         // It borrows the descriptor: every write has ended when this returns, in whatever way.
         let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: file.file.raw)
@@ -109,16 +111,17 @@ struct FileContentRoutes: Sendable {
         let scratch = OpenedFile.Piece()
         var current = OpenedFile.portion(of: part, at: part.lowerBound)
         try await files.fetch(file, current, through: scratch, as: user)
-        while !current.isEmpty {
-            let (region, next) = (current, OpenedFile.portion(of: part, at: current.upperBound))
+        var writer: HTTPResponseWriter?
+        repeat {
+            let next = OpenedFile.portion(of: part, at: current.upperBound)
+            let region = FileRegion(
+                fileHandle: handle, readerIndex: Int(current.lowerBound), endIndex: Int(current.upperBound))
             async let isFetched: Void = files.fetch(file, next, through: scratch, as: user)
-            try await writer.write(
-                FileRegion(
-                    fileHandle: handle, readerIndex: Int(region.lowerBound), endIndex: Int(region.upperBound)))
+            if let writer { try await writer.write(region) } else { writer = try await start(region) }
             try await isFetched
             current = next
-        }
-        try await writer.finish()
+        } while !current.isEmpty
+        try await writer?.finish()
     }
 
     // MARK: - Up
