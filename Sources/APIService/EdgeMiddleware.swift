@@ -105,7 +105,7 @@ struct KeyMiddleware: RouterMiddleware {
     private static func choice(_ named: GroupID?, _ context: APIRequestContext) -> SignIns.Choice {
         if let named { return .group(named) }
         if let group = context.parameters.get("group") { return .group(GroupID(group)) }
-        return context.endpointPath == "/v1/groups" ? .any : .theOnly
+        return context.endpointPath == "/v1/groups" ? .any : .unsaid
     }
 
     /// - Throws: 400 when a field is there more than once: whoever looks at the request before us may read another one.

@@ -18,8 +18,9 @@ package struct SignIns: Sendable {
     /// Which of his groups somebody means.
     package enum Choice: Hashable, Sendable {
         case group(GroupID)
-        /// The only one that he is in.
-        case theOnly
+        /// Nobody said: then it is the group `default`. Any admin can make anybody a member of his own group, and must not
+        /// be given what somebody makes who does not know.
+        case unsaid
         /// Any: the route is about all of them.
         case any
     }
@@ -51,13 +52,13 @@ package struct SignIns: Sendable {
             chosen = memberships.first { $0.group == group }
             guard chosen != nil else { throw Problem.noSuchGroup }
         case .any: chosen = memberships.first
-        case .theOnly:
-            guard memberships.count <= 1 else {
+        case .unsaid:
+            chosen = memberships.first { $0.group == .default }
+            guard chosen != nil || memberships.isEmpty else {
                 throw Problem.invalid(
                     KeyMiddleware.groupHeader,
-                    "\(KeyMiddleware.groupHeader) must say which of your \(memberships.count) groups is meant")
+                    "\(KeyMiddleware.groupHeader) must say which group is meant; GET /v1/groups lists yours")
             }
-            chosen = memberships.first
         }
         guard let chosen else { throw Problem.forbidden("you are not a member of any group here") }
         var bearer = try Bearer([chosen], at: clock.now())

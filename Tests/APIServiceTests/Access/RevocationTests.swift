@@ -231,7 +231,7 @@ struct RevocationTests {
             let made = try await scene.owner.send(.post, "/v1/keys", #"{"role":"owner"}"#)
             let id = made["data", "keyId"]?.text ?? ""
             let caller = Caller(
-                try await server.credentials.bearer(made["data", "key"]?.text ?? "", in: .theOnly),
+                try await server.credentials.bearer(made["data", "key"]?.text ?? "", in: .unsaid),
                 metadata: EventMetadata(actor: "key:\(id)"))
             let other = try await server.keyService.create(CreateKey(label: "", role: .viewer), for: caller)
             #expect(try await scene.owner.send(.delete, "/v1/keys/\(id)").status == 200)
@@ -295,7 +295,7 @@ struct RevocationTests {
             let path = "/v1/groups/default/members/\(id)"
             func caller(_ api: API) async throws -> Caller {
                 Caller(
-                    try await credentials.bearer(api.key, in: .theOnly), metadata: EventMetadata(actor: "test"))
+                    try await credentials.bearer(api.key, in: .unsaid), metadata: EventMetadata(actor: "test"))
             }
             func stays(_ caller: Caller, on method: String = "GET", _ path: String = "/v1/events") async throws -> Bool
             {
