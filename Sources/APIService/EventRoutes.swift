@@ -20,7 +20,7 @@ struct EventRoutes: Sendable {
             guard let id = ComputeID(text), try await service.summary(id, in: caller.group) != nil else {
                 throw Problem.noSuchSandbox(text)
             }
-            filter.stream = .compute(id)
+            filter.streams = [.compute(id)]
         }
         let limit = try request.limit(default: 100)
         let after = request.query("after").map { Cursor(rawValue: $0) }

@@ -43,7 +43,7 @@ extension SessionID: Codable {
 
 extension StringProtocol {
     /// What `String.randomLabel` makes, of any length that ids may have.
-    fileprivate var isRandomLabel: Bool {
+    var isRandomLabel: Bool {
         guard (8...32).contains(utf8.count), let first = utf8.first, first.isLowercaseLetter else { return false }
         return utf8.allSatisfy { $0.isLowercaseLetter || $0.isDigit }
     }

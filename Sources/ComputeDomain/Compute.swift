@@ -97,3 +97,18 @@ package enum Compute: Aggregate {
         }
     }
 }
+
+/// Whoever keeps extending a compute makes its history long.
+extension Compute {
+    package static func condensed(_ state: State) -> [ComputeEvent]? {
+        // When it was requested is of no consequence to the state.
+        let start = WallTime(milliseconds: 0)
+        switch state {
+        case .absent: return []
+        case .requested(let spec): return [.requested(spec, at: start)]
+        case .running(let spec, let placement, let expiresAt):
+            return [.requested(spec, at: start), .started(placement, expiresAt: expiresAt)]
+        case .ended(let spec, let reason): return [.requested(spec, at: start), .ended(reason)]
+        }
+    }
+}

@@ -18,9 +18,13 @@ package protocol Aggregate {
     /// - Returns: the events that the command leads to; none when it is already so.
     static func decide(_ command: Command, _ state: State) throws(Rejection) -> [Event]
     static func evolve(_ state: State, _ event: Event) -> State
+    /// The shortest history that leads to this state, for a snapshot. nil where streams stay short, whatever the state.
+    static func condensed(_ state: State) -> [Event]?
 }
 
 extension Aggregate {
+    package static func condensed(_ state: State) -> [Event]? { nil }
+
     package static func replay(_ events: some Sequence<Event>) -> State { events.reduce(initial, evolve) }
 }
 

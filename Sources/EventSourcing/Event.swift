@@ -38,6 +38,15 @@ package struct EventMetadata: Codable, Hashable, Sendable {
         self.source = source
     }
 
+    /// As it is stored. nil for what is none.
+    package init?(_ document: JSONValue) {
+        guard case .object(let fields) = document, case .string(let actor)? = fields["actor"] else { return nil }
+        func text(_ name: String) -> String? {
+            if case .string(let text)? = fields[name] { text } else { nil }
+        }
+        self.init(actor: actor, requestID: text("requestID"), traceID: text("traceID"), source: text("source"))
+    }
+
     package static let system = EventMetadata(actor: "system")
 }
 

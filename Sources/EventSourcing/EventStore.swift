@@ -10,6 +10,19 @@ package protocol EventStore: Sendable {
     /// The events of one stream in order of version; empty for an unknown stream.
     func events(of stream: StreamID) async throws(EventStoreError) -> [RecordedEvent]
 
+    /// The version of the stream's last event; 0 for an unknown stream.
+    func version(of stream: StreamID) async throws(EventStoreError) -> Int
+
+    /// The events of one stream that come after that version.
+    func events(of stream: StreamID, after version: Int) async throws(EventStoreError) -> [RecordedEvent]
+
+    /// The last snapshot that was saved; nil when there is none.
+    func snapshot(of stream: StreamID) async throws(EventStoreError) -> Snapshot?
+    func save(_ snapshot: Snapshot) async throws(EventStoreError)
+
+    /// One event; nil when there is none of that version.
+    func event(of stream: StreamID, version: Int) async throws(EventStoreError) -> RecordedEvent?
+
     /// Events of the log in order, after `cursor` (nil: from the start). Never skips an event that commits late.
     /// - Parameter limit: at most this many, 1 to 1000.
     func events(after cursor: Cursor?, matching filter: EventFilter, limit: Int) async throws(EventStoreError)
@@ -26,6 +39,31 @@ package protocol EventStore: Sendable {
 
     /// A row outside the log, such as the hash of an API key.
     func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow?
+}
+
+extension EventStore {
+    package func version(of stream: StreamID) async throws(EventStoreError) -> Int {
+        try await events(of: stream).last?.version ?? 0
+    }
+
+    package func event(of stream: StreamID, version: Int) async throws(EventStoreError) -> RecordedEvent? {
+        try await events(of: stream).first { $0.version == version }
+    }
+
+    package func events(of stream: StreamID, after version: Int) async throws(EventStoreError) -> [RecordedEvent] {
+        try await events(of: stream).filter { version < $0.version }
+    }
+
+    /// A store without snapshots reads whole streams.
+    package func snapshot(of stream: StreamID) async throws(EventStoreError) -> Snapshot? { nil }
+    package func save(_ snapshot: Snapshot) async throws(EventStoreError) {}
+
+    /// The end of the log as it can be read now; nil for an empty log.
+    package func head() async throws(EventStoreError) -> Cursor? {
+        // A page of a stream that cannot exist passes everything.
+        let nothing = EventFilter(stream: StreamID(category: "", id: ""))
+        return try await events(after: nil, matching: nothing, limit: 1).next
+    }
 }
 
 /// Everything that one decision changes, in one transaction.
@@ -184,15 +222,37 @@ package enum CommitOutcome: Hashable, Sendable {
     case overtaken
 }
 
+/// Which events of the log a reader wants. Absent parts let everything pass.
 package struct EventFilter: Hashable, Sendable {
     /// nil: all groups, for the internal feed only.
     package var group: GroupID?
-    package var stream: StreamID?
+    package var streams: Set<StreamID>?
+    package var types: Set<String>?
+    package var actor: String?
+    /// From then on, and before then: the times of the events, which follow the log's order only about.
+    package var since: WallTime?
+    package var until: WallTime?
 
-    package init(group: GroupID? = nil, stream: StreamID? = nil) {
+    package init(
+        group: GroupID? = nil, stream: StreamID? = nil, types: Set<String>? = nil, actor: String? = nil,
+        since: WallTime? = nil, until: WallTime? = nil
+    ) {
         self.group = group
-        self.stream = stream
+        self.streams = stream.map { [$0] }
+        self.types = types
+        self.actor = actor
+        self.since = since
+        self.until = until
     }
+
+    package func accepts(_ event: RecordedEvent) -> Bool {
+        (group.map { $0 == event.group } ?? true) && (streams?.contains(event.stream) ?? true)
+            && (types?.contains(event.type) ?? true) && (actor.map { $0 == event.metadata.actor } ?? true)
+            && (since.map { $0 <= event.occurredAt } ?? true) && (until.map { event.occurredAt < $0 } ?? true)
+    }
+
+    /// Whether events have to be looked at one by one, because no index answers: such a page may end before it is full.
+    package var looksAtEach: Bool { types != nil || actor != nil || since != nil || until != nil }
 }
 
 package struct EventPage: Sendable {
@@ -200,14 +260,24 @@ package struct EventPage: Sendable {
     /// Where to go on: after the last event read (also of those that the filter dropped). Never nil for a page
     /// read after a cursor; nil only when the log is empty and no cursor was given.
     package var next: Cursor?
-    /// False when the log held nothing more at the time of reading.
+    /// False when the log held nothing more at the time of reading. A page of a filter may be short, even empty, and
+    /// yet have more behind it.
     package var hasMore: Bool
+    private let places: @Sendable (Int) -> Cursor?
 
-    package init(events: [RecordedEvent], next: Cursor?, hasMore: Bool) {
+    /// - Parameter places: the cursor after the event of that index; made when somebody asks.
+    package init(
+        events: [RecordedEvent], next: Cursor?, hasMore: Bool,
+        places: @escaping @Sendable (Int) -> Cursor? = { _ in nil }
+    ) {
         self.events = events
         self.next = next
         self.hasMore = hasMore
+        self.places = places
     }
+
+    /// Where to go on after the event of that index.
+    package func cursor(after index: Int) -> Cursor? { places(index) ?? next }
 }
 
 /// A place in the log. Opaque to everyone but the store that made it.

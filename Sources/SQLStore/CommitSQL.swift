@@ -1,5 +1,4 @@
 import ComputeCore
-import ComputeDomain
 import EventSourcing
 
 /// One commit inside a transaction that someone else opened. On any other outcome than `.committed` the caller rolls
@@ -20,9 +19,7 @@ struct CommitSQL {
             for (index, event) in append.events.enumerated() {
                 let event = try insert(
                     event, of: append, version: append.expectedVersion + index + 1, commit: commit, metadata: metadata)
-                try updateSummary(event)
-                try SessionSQL(db: db).update(event)
-                try AccessSQL(db: db).update(event)
+                try ReadModels(db: db).update(event)
                 recorded.append(event)
             }
         }
@@ -37,7 +34,7 @@ struct CommitSQL {
         return .committed(recorded)
     }
 
-    private func version(of stream: StreamID) throws -> Int {
+    func version(of stream: StreamID) throws -> Int {
         try db.readRows(
             sql: "SELECT coalesce(max(version), 0) AS version FROM events WHERE stream_id = :stream",
             arguments: ["stream": stream.rawValue]
@@ -49,26 +46,20 @@ struct CommitSQL {
     {
         let position = try db.readRows(
             sql: """
-                INSERT INTO events (stream_id, version, group_id, type, data, metadata, occurred_at)
-                VALUES (:stream, :version, :group, :type, :data, :metadata, :occurred_at)
+                INSERT INTO events (stream_id, version, group_id, type, schema_version, data, metadata, occurred_at)
+                VALUES (:stream, :version, :group, :type, :schema, :data, :metadata, :occurred_at)
                 RETURNING global_position
                 """,
             arguments: [
                 "stream": append.stream.rawValue, "version": version, "group": append.group.rawValue,
-                "type": event.type, "data": try jsonText(event.data), "metadata": metadata,
+                "type": event.type, "schema": Upcasting.known.schema(of: event.type), "data": try jsonText(event.data),
+                "metadata": metadata,
                 "occurred_at": commit.occurredAt.milliseconds,
             ]
         ) { try $0.required("global_position") as Int64 }[0]
         return RecordedEvent(
             position: position, stream: append.stream, version: version, group: append.group,
             type: event.type, data: event.data, metadata: commit.metadata, occurredAt: commit.occurredAt)
-    }
-
-    private func updateSummary(_ event: RecordedEvent) throws {
-        guard event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id) else { return }
-        if let row = try ComputeSummary.applying(event, to: try SummarySQL(db: db).summary(id, in: nil)) {
-            try SummarySQL(db: db).put(row)
-        }
     }
 
     private func release(_ release: UniqueRelease) throws {

@@ -33,6 +33,8 @@ package struct SQLArguments: ExpressibleByDictionaryLiteral, Sendable {
         for (name, value) in elements { values[name] = value.sqlValue }
     }
 
+    package mutating func bind(_ name: String, to value: some SQLStorable) { values[name] = value.sqlValue }
+
     package static func += (arguments: inout SQLArguments, more: SQLArguments) {
         arguments.values.merge(more.values) { $1 }
     }

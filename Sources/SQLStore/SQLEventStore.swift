@@ -3,9 +3,12 @@ package import ComputeDomain
 package import EventSourcing
 
 /// What the stores over SQL have in common: all that reads one thing.
-package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords {
+package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords, Webhooks, Consumers {
     /// Runs `work` on a connection, off the threads that async code runs on.
     func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T) async throws(EventStoreError)
+        -> T
+    /// The same in a transaction that may write. It happens whole or not at all.
+    func write<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T) async throws(EventStoreError)
         -> T
 }
 
@@ -14,6 +17,26 @@ extension SQLEventStore {
 
     package func events(of stream: StreamID) async throws(EventStoreError) -> [RecordedEvent] {
         try await read { try EventSQL(db: $0).events(of: stream) }
+    }
+
+    package func version(of stream: StreamID) async throws(EventStoreError) -> Int {
+        try await read { try CommitSQL(db: $0).version(of: stream) }
+    }
+
+    package func events(of stream: StreamID, after version: Int) async throws(EventStoreError) -> [RecordedEvent] {
+        try await read { try EventSQL(db: $0).events(of: stream, after: version) }
+    }
+
+    package func snapshot(of stream: StreamID) async throws(EventStoreError) -> Snapshot? {
+        try await read { try SnapshotSQL(db: $0).snapshot(of: stream) }
+    }
+
+    package func save(_ snapshot: Snapshot) async throws(EventStoreError) {
+        try await write { try SnapshotSQL(db: $0).save(snapshot) }
+    }
+
+    package func event(of stream: StreamID, version: Int) async throws(EventStoreError) -> RecordedEvent? {
+        try await read { try EventSQL(db: $0).event(of: stream, version: version) }
     }
 
     package func holder(of key: UniqueKey) async throws(EventStoreError) -> UniqueHold? {
@@ -70,6 +93,10 @@ extension SQLEventStore {
         try await read { try SessionSQL(db: $0).revokedCount(of: id, at: time) }
     }
 
+    package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
+        try await write { try SessionSQL(db: $0).noteUses(uses) }
+    }
+
     // MARK: - AccessRecords
 
     package func chain(_ id: AccessRecord.ID) async throws(EventStoreError) -> [AccessRecord] {
@@ -84,5 +111,9 @@ extension SQLEventStore {
         _ kind: AccessRecord.Kind, in group: GroupID?, ownedBy owner: String?, after cursor: Cursor?, limit: Int
     ) async throws(EventStoreError) -> AccessPage {
         try await read { try AccessSQL(db: $0).page(kind, in: group, ownedBy: owner, after: cursor, limit: limit) }
+    }
+
+    package func noteAccess(_ uses: [AccessRecord.ID: WallTime]) async throws(EventStoreError) {
+        try await write { try AccessSQL(db: $0).noteAccess(uses) }
     }
 }

@@ -9,6 +9,8 @@ protocol SQLLog {
     /// Those of an event and of its place.
     static var columns: String { get }
     static var order: String { get }
+    /// The columns of a place alone.
+    static var place: String { get }
     /// What is after `start`, up to `head`.
     static func range(after start: Place, to head: Place) -> (condition: String, arguments: SQLArguments)
 
@@ -31,24 +33,86 @@ extension SQLLog {
         let head = try head() ?? .start
         guard start <= head else { throw EventStoreError(.badCursor, "the cursor is ahead of the log") }
         let limit = min(max(limit, 1), 1000)
-        var (conditions, arguments) = Self.range(after: start, to: head)
-        arguments += ["limit": limit + 1]
-        if let group = filter.group {
-            conditions += " AND group_id = :group"
-            arguments += ["group": group.rawValue]
-        }
-        if let stream = filter.stream {
-            conditions += " AND stream_id = :stream"
-            arguments += ["stream": stream.rawValue]
-        }
+        let end = try filter.looksAtEach ? endOfLook(after: start, to: head, matching: filter) : head
+        var conditions = indexed(filter, after: start, to: end)
+        try conditions.look(for: filter)
+        conditions.arguments += ["limit": limit + 1]
         var rows = try db.readRows(
-            sql: "SELECT \(Self.columns) FROM events WHERE \(conditions) ORDER BY \(Self.order) LIMIT :limit",
-            arguments: arguments
+            sql: "SELECT \(Self.columns) FROM events WHERE \(conditions.sql) ORDER BY \(Self.order) LIMIT :limit",
+            arguments: conditions.arguments
         ) { (event: try EventSQL.event($0), place: try Place(row: $0)) }
-        let hasMore = rows.count > limit
-        if hasMore { rows.removeLast() }
-        let last = hasMore ? rows.last?.place ?? head : head
+        let isFull = rows.count > limit
+        if isFull { rows.removeLast() }
+        let last = isFull ? rows.last?.place ?? end : end
+        let places = rows.map(\.place)
         return EventPage(
-            events: rows.map(\.event), next: last > .start ? last.cursor : cursor, hasMore: hasMore)
+            events: rows.map(\.event), next: last > .start ? last.cursor : cursor, hasMore: isFull || end < head,
+            places: { places[$0].cursor })
+    }
+
+    /// Where one page stops looking at events one by one, so that a rare one costs many short pages and not one that
+    /// holds a connection for long.
+    private func endOfLook(after start: Place, to head: Place, matching filter: EventFilter) throws -> Place {
+        var conditions = indexed(filter, after: start, to: head)
+        conditions.arguments += ["skipped": longestLook - 1]
+        return try db.readRows(
+            sql: """
+                SELECT \(Self.place) FROM events WHERE \(conditions.sql)
+                ORDER BY \(Self.order) LIMIT 1 OFFSET :skipped
+                """, arguments: conditions.arguments, Place.init(row:)
+        ).first ?? head
+    }
+
+    private func indexed(_ filter: EventFilter, after start: Place, to end: Place) -> LogConditions {
+        let range = Self.range(after: start, to: end)
+        var conditions = LogConditions(sql: range.condition, arguments: range.arguments)
+        if let group = filter.group {
+            conditions.sql += " AND group_id = :group"
+            conditions.arguments += ["group": group.rawValue]
+        }
+        if let streams = filter.streams {
+            conditions.addList("stream_id", of: streams.map(\.rawValue), named: "stream")
+        }
+        return conditions
+    }
+}
+
+/// About 20 ms of looking.
+private let longestLook = 20_000
+
+/// What stands behind WHERE.
+private struct LogConditions {
+    var sql: String
+    var arguments: SQLArguments
+
+    mutating func look(for filter: EventFilter) throws(EventStoreError) {
+        if let types = filter.types { addList("type", of: Array(types), named: "type") }
+        if let actor = filter.actor {
+            // The keys of what is stored are sorted, and this one is the first: its text begins with it. A quote ends
+            // the name, so that no other one begins likewise.
+            let beginning = String(try jsonText(EventMetadata(actor: actor)).dropLast())
+            sql += " AND substr(metadata, 1, CAST(:actor_length AS INTEGER)) = :actor"
+            arguments += ["actor": beginning, "actor_length": beginning.unicodeScalars.count]
+        }
+        if let since = filter.since {
+            sql += " AND occurred_at >= :since"
+            arguments += ["since": since.milliseconds]
+        }
+        if let until = filter.until {
+            sql += " AND occurred_at < :until"
+            arguments += ["until": until.milliseconds]
+        }
+    }
+
+    /// One name per value, in letters, which is all that names may have: `:type_a`, `:type_aa` …
+    mutating func addList(_ column: String, of values: [String], named name: String) {
+        // An empty list is no SQL; nothing is in none.
+        guard !values.isEmpty else {
+            sql += " AND 1 = 0"
+            return
+        }
+        let names = values.indices.map { "\(name)_\(String(repeating: "a", count: $0 + 1))" }
+        sql += " AND \(column) IN (\(names.map { ":\($0)" }.joined(separator: ", ")))"
+        for (name, value) in zip(names, values.sorted()) { arguments.bind(name, to: value) }
     }
 }

@@ -26,6 +26,17 @@ extension SQLRow {
         }
     }
 
+    /// Any document, by the strict reader: the general one finds the type of each value by trying, which is most of the
+    /// cost of reading the log.
+    func document(_ column: String) throws -> JSONValue {
+        let text: String = try required(column)
+        do throws(Problem) {
+            return try JSONDocument.parse(Array(text.utf8))
+        } catch {
+            throw EventStoreError(.corrupt, "the column \(column) cannot be read", cause: error)
+        }
+    }
+
     /// A value that has a form as text, such as an id, an endpoint or a state.
     func parsed<T>(_ column: String, _ parse: (String) -> T?) throws -> T? {
         guard let text: String = try optional(column) else { return nil }

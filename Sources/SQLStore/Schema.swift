@@ -119,6 +119,57 @@ extension Migration {
                     SELECT 'key', substr(stream_id, 8), group_id, occurred_at, data FROM events
                     WHERE type = 'APIKeyCreated' AND stream_id LIKE 'apikey-%';
                     """),
+            Migration(
+                number: 4, name: "webhooks, readers of the log, shapes of events, snapshots",
+                sql: """
+                    ALTER TABLE events ADD COLUMN schema_version \(integer) NOT NULL DEFAULT 1;
+
+                    CREATE TABLE snapshots (
+                      stream_id \(key) NOT NULL PRIMARY KEY,
+                      version \(integer) NOT NULL,
+                      events TEXT NOT NULL
+                    )\(keyed);
+
+                    CREATE TABLE webhooks (
+                      webhook_id \(key) NOT NULL PRIMARY KEY,
+                      group_id \(key) NOT NULL,
+                      origin TEXT NOT NULL,
+                      types TEXT NOT NULL,
+                      description TEXT NOT NULL,
+                      is_active \(integer) NOT NULL,
+                      disabled_reason TEXT,
+                      secret_version \(integer) NOT NULL,
+                      previous_secret_until \(integer),
+                      created_at \(integer) NOT NULL,
+                      updated_at \(integer) NOT NULL,
+                      version \(integer) NOT NULL
+                    )\(end);
+                    CREATE INDEX webhooks_of_group ON webhooks (group_id, created_at, webhook_id);
+
+                    CREATE TABLE webhook_deliveries (
+                      webhook_id \(key) NOT NULL,
+                      event_id \(key) NOT NULL,
+                      group_id \(key) NOT NULL,
+                      type \(key) NOT NULL,
+                      state \(key) NOT NULL,
+                      attempts \(integer) NOT NULL,
+                      next_at \(integer) NOT NULL,
+                      last_status \(integer),
+                      last_error TEXT,
+                      first_failed_at \(integer) NOT NULL,
+                      last_failed_at \(integer) NOT NULL,
+                      PRIMARY KEY (webhook_id, event_id)
+                    )\(keyed);
+                    CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, state, next_at);
+
+                    CREATE TABLE consumers (
+                      name \(key) NOT NULL PRIMARY KEY,
+                      checkpoint TEXT,
+                      lease_owner \(key),
+                      lease_until \(integer),
+                      updated_at \(integer) NOT NULL
+                    )\(keyed);
+                    """),
         ]
     }
 }

@@ -110,7 +110,11 @@ struct SQLiteEventStoreTests {
                     occurredAt: WallTime(milliseconds: 1)))
             let made = try await store.chain(keyHash: "h")
             try await store.close()
-            try alter(folder + "/db", "DROP TABLE access_records; DELETE FROM schema_migrations WHERE number > 2")
+            let tables = ["access_records", "snapshots", "webhooks", "webhook_deliveries", "consumers"]
+            try alter(
+                folder + "/db",
+                tables.map { "DROP TABLE \($0);" }.joined()
+                    + "ALTER TABLE events DROP COLUMN schema_version; DELETE FROM schema_migrations WHERE number > 2")
             let again = try await open(folder + "/db")
             #expect(try await again.chain(keyHash: "h") == made && made?.chain.count == 1)
             #expect(try made?.chain[0].key() == grant, "an owner's")

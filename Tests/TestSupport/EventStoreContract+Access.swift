@@ -220,7 +220,7 @@ extension EventStoreContract {
 }
 
 extension Commit {
-    fileprivate static func group(_ group: GroupID, _ events: [GroupEvent], version: Int = 0) -> Commit {
+    static func group(_ group: GroupID, _ events: [GroupEvent], version: Int = 0) -> Commit {
         Commit(
             appends: [
                 StreamAppend(
@@ -228,7 +228,7 @@ extension Commit {
             ], metadata: .system, occurredAt: start)
     }
 
-    fileprivate static func key(
+    static func key(
         _ grant: KeyGrant, _ events: [APIKeyEvent], version: Int = 0, in group: GroupID = .default,
         hash: String? = nil, secret: Int = 1, at time: WallTime = start
     ) -> Commit {
@@ -241,7 +241,7 @@ extension Commit {
             metadata: .system, occurredAt: time)
     }
 
-    fileprivate static func session(
+    static func session(
         _ grant: APISessionGrant, _ events: [APISessionEvent], in group: GroupID = .default, at time: WallTime = start
     ) -> Commit {
         Commit(

@@ -5,7 +5,7 @@ import Synchronization
 
 /// The event store and its read model in memory: what services are tested on, and the contract suite's reference.
 package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords {
-    private let state = Mutex(State())
+    let state = Mutex(State())
     private let signal = AppendSignal<Int64>(latest: 0)
 
     package init() {}
@@ -35,14 +35,13 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSum
                 throw EventStoreError(.badCursor, "the cursor is ahead of the log")
             }
             let rest = state.log.drop { $0.position <= start }
-            let matching = rest.filter { event in
-                (filter.group.map { $0 == event.group } ?? true) && (filter.stream.map { $0 == event.stream } ?? true)
-            }
+            let matching = rest.filter(filter.accepts)
             let page = Array(matching.prefix(limit.clampedPageSize))
             let hasMore = page.count < matching.count
             let last = hasMore ? page.last?.position : rest.last?.position
             return EventPage(
-                events: page, next: last.map { PositionCursor(position: $0).cursor } ?? cursor, hasMore: hasMore)
+                events: page, next: last.map { PositionCursor(position: $0).cursor } ?? cursor, hasMore: hasMore,
+                places: { PositionCursor(position: page[$0].position).cursor })
         }
     }
 
@@ -60,7 +59,7 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSum
     }
 
     package func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow? {
-        state.withLock { $0.rows[RowKey(kind: kind, key: key)] }
+        state.withLock { $0.rows[State.RowKey(kind: kind, key: key)] }
     }
 
     // MARK: - ComputeSummaries
@@ -143,7 +142,8 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSum
 
     package func chain(keyHash: String) async throws(EventStoreError) -> KeyFinding? {
         state.withLock { state in
-            guard let row = state.rows[RowKey(kind: PrivateRow.apiKeyKind, key: keyHash)], let id = row.activeAPIKeyID
+            guard let row = state.rows[State.RowKey(kind: PrivateRow.apiKeyKind, key: keyHash)],
+                let id = row.activeAPIKeyID
             else { return nil }
             return KeyFinding(secret: row.apiKeySecret, chain: state.chain(AccessRecord.ID(.key, id)))
         }
@@ -182,104 +182,20 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSum
             }
         }
     }
-}
 
-private struct RowKey: Hashable {
-    var kind: String
-    var key: String
-}
-
-private struct State: Sendable {
-    var log: [RecordedEvent] = []
-    var versions: [StreamID: Int] = [:]
-    var holds: [UniqueKey: UniqueHold] = [:]
-    var counters: [CounterName: Int64] = [:]
-    var rows: [RowKey: PrivateRow] = [:]
-    var summaries: [ComputeID: ComputeSummary] = [:]
-    var sessions: [SessionID: SessionSummary] = [:]
-    var records: [AccessRecord.ID: AccessRecord] = [:]
-
-    func chain(_ id: AccessRecord.ID) -> [AccessRecord] {
-        var (chain, next) = ([AccessRecord](), Optional(id))
-        while let id = next, chain.count < AccessRecord.longestChain, let record = records[id] {
-            chain.append(record)
-            next = record.ownerID
-        }
-        return chain
+    package func snapshot(of stream: StreamID) async throws(EventStoreError) -> Snapshot? {
+        state.withLock { $0.snapshots[stream] }
     }
 
-    private mutating func changeRecords(_ event: RecordedEvent) throws(EventStoreError) {
-        do {
-            for change in try AccessRecord.changes(event, current: { records[$0] }) {
-                switch change {
-                case .put(let record): records[record.id] = record
-                case .remove(let id): records[id] = nil
-                case .removeAll(let group): records = records.filter { $0.value.group != group }
-                case .forgetSessions(let now):
-                    records = records.filter { id, record in
-                        id.kind != .session || record.expiresAt.map { now < $0 } ?? true
-                    }
-                }
-            }
-        } catch let error as EventStoreError {
-            throw error
-        } catch {
-            throw EventStoreError(.corrupt, "an event cannot be read", cause: error)
+    package func save(_ snapshot: Snapshot) async throws(EventStoreError) {
+        state.withLock { state in
+            guard (state.snapshots[snapshot.stream]?.version ?? 0) < snapshot.version else { return }
+            state.snapshots[snapshot.stream] = snapshot
         }
-    }
-
-    mutating func apply(_ commit: Commit) throws(EventStoreError) -> CommitOutcome {
-        if let standing = commit.standing {
-            let chain = AccessRecord.ID(standing.credential).map(chain) ?? []
-            guard try chain.uphold(standing, at: commit.occurredAt) else { return .overtaken }
-        }
-        var recorded: [RecordedEvent] = []
-        for append in commit.appends {
-            var version = versions[append.stream] ?? 0
-            guard version == append.expectedVersion else { return .versionConflict(append.stream) }
-            for event in append.events {
-                version += 1
-                let event = RecordedEvent(
-                    position: Int64(log.count) + 1, stream: append.stream, version: version, group: append.group,
-                    type: event.type, data: event.data, metadata: commit.metadata, occurredAt: commit.occurredAt)
-                log.append(event)
-                recorded.append(event)
-                try changeRecords(event)
-                if let id = ComputeID(event.stream.id), event.stream.category == StreamID.computeCategory {
-                    summaries[id] = try ComputeSummary.applying(event, to: summaries[id])
-                    if event.type == ComputeEvent.TypeName.ended.rawValue {
-                        sessions = sessions.filter { $0.value.grant.computeID != id }
-                    }
-                }
-                if let id = SessionID(event.stream.id), event.stream.category == StreamID.sessionCategory {
-                    sessions = sessions.filter { event.occurredAt < $0.value.grant.expiresAt }
-                    sessions[id] = try SessionSummary.applying(event, to: sessions[id])
-                }
-            }
-            versions[append.stream] = version
-        }
-        for release in commit.releases where holds[release.key]?.owner == release.owner { holds[release.key] = nil }
-        for hold in commit.takes {
-            if let holder = holds[hold.key] {
-                guard holder.owner == hold.owner else { return .taken(holder) }
-            } else {
-                holds[hold.key] = hold
-            }
-        }
-        for move in commit.counterMoves {
-            let value = (counters[move.counter] ?? 0) + move.delta
-            if move.delta > 0, let limit = move.limit, value > limit { return .overLimit(move.counter, limit: limit) }
-            counters[move.counter] = value
-        }
-        if commit.privateRows.contains(where: { $0.expiresAt != nil }) {
-            rows = rows.filter { $0.value.expiresAt.map { commit.occurredAt < $0 } ?? true }
-        }
-        for row in commit.privateRows { rows[RowKey(kind: row.kind, key: row.key)] = row }
-        return .committed(recorded)
     }
 }
 
 extension Int {
     /// What the port promises of `limit`.
-    fileprivate var clampedPageSize: Int { Swift.min(Swift.max(self, 1), 1000) }
+    var clampedPageSize: Int { Swift.min(Swift.max(self, 1), 1000) }
 }

@@ -24,17 +24,17 @@ struct AccessDecider: Sendable {
     ) async throws(Problem) -> Outcome<A> {
         // Conflicts need somebody else who commits to this one stream; eight in a row are no accident.
         for _ in 0..<8 {
-            let history = try await reading { () async throws(EventStoreError) in
-                try await ports.store.events(of: stream)
+            let loaded = try await reading { () async throws(EventStoreError) in
+                try await ports.store.load(A.self, stream)
             }
-            let state = try await reading { () throws(EventStoreError) in try A.state(after: history) }
+            let state = loaded.state
             let events: [A.Event]
             do { events = try A.decide(command, state) } catch { return .rejected(error) }
             guard !events.isEmpty else { return .unchanged(state) }
             var commit = Commit(
                 appends: [
                     StreamAppend(
-                        stream: stream, group: group, expectedVersion: history.last?.version ?? 0,
+                        stream: stream, group: group, expectedVersion: loaded.version,
                         events: events.map(\.recorded))
                 ], standing: caller.standing, metadata: caller.metadata, occurredAt: ports.clock.now())
             adding(events, &commit)

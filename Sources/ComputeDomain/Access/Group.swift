@@ -100,6 +100,16 @@ package enum Group: Aggregate {
         }
         return .active(name: name, members: members)
     }
+
+    /// Members come and go for years.
+    package static func condensed(_ state: State) -> [GroupEvent]? {
+        switch state {
+        case .absent: []
+        case .active(let name, let members):
+            [.created(name: name)] + members.values.sorted { $0.id < $1.id }.map { .memberAdded($0) }
+        case .deleted: [.created(name: ""), .deleted]
+        }
+    }
 }
 
 extension StreamID {

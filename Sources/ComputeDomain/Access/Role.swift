@@ -31,6 +31,8 @@ package enum Scope: String, Codable, Hashable, Sendable, CaseIterable {
     case sandboxesConnect = "sandboxes:connect"
     case sandboxesWrite = "sandboxes:write"
     case eventsRead = "events:read"
+    case webhooksRead = "webhooks:read"
+    case webhooksWrite = "webhooks:write"
     case runtimeRead = "runtime:read"
     case groupsRead = "groups:read"
     case groupsWrite = "groups:write"

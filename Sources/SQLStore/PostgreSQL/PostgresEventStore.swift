@@ -1,5 +1,5 @@
 package import ComputeCore
-package import ComputeDomain
+import ComputeDomain
 package import EventSourcing
 package import Logging
 package import PostgresClient
@@ -62,6 +62,33 @@ package final class PostgresEventStore: SQLEventStore {
         try await prepare(configuration, migrates: true, now: now, logger: logger).steps
     }
 
+    /// Makes the read models anew from the log. Commits of all instances wait meanwhile.
+    /// - Returns: how many events there are.
+    package static func rebuild(_ configuration: PostgresConfiguration, now: WallTime, logger: Logger)
+        async throws(EventStoreError) -> Int
+    {
+        _ = try await prepare(configuration, migrates: false, now: now, logger: logger)
+        var patient = configuration
+        patient.deadline = .seconds(24 * 3600)
+        patient.connections = 1
+        let pool = PostgresPool(patient, logger: logger)
+        pool.start()
+        defer { pool.close() }
+        do {
+            return try await pool.run { connection, deadline in
+                try connection.transaction(until: deadline) {
+                    try connection.run(script: "SET LOCAL statement_timeout = 0", until: deadline)
+                    // Waits for whoever appends, and keeps out the next: then all there is can be read.
+                    try connection.run(script: "LOCK TABLE events IN SHARE MODE", until: deadline)
+                    let db = PostgresSQLConnection(connection: connection, deadline: deadline)
+                    return (keep: true, value: try Rebuild(log: PostgresLog(db: db)).run())
+                }
+            }
+        } catch {
+            throw EventStoreError(translatingPostgres: error)
+        }
+    }
+
     private static func prepare(
         _ configuration: PostgresConfiguration, migrates: Bool, now: WallTime, logger: Logger
     ) async throws(EventStoreError) -> (steps: Int, head: TransactionPlace) {
@@ -111,6 +138,25 @@ package final class PostgresEventStore: SQLEventStore {
         }
     }
 
+    package func write<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T)
+        async throws(EventStoreError) -> T
+    {
+        try watch.claimed.requireWriting()
+        do {
+            return try await pool.run { connection, deadline in
+                // Somebody else may be in the way, as who forgets expired tokens is for who notes their uses.
+                try Self.repeating {
+                    try connection.transaction(until: deadline) {
+                        let db = PostgresSQLConnection(connection: connection, deadline: deadline)
+                        return (keep: true, value: try work(db))
+                    }
+                }
+            }
+        } catch {
+            throw EventStoreError(translatingPostgres: error)
+        }
+    }
+
     // MARK: - EventStore
 
     package func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
@@ -152,27 +198,6 @@ package final class PostgresEventStore: SQLEventStore {
     package func waitForEvents(after cursor: Cursor?, timeout: Duration) async {
         guard let start = try? TransactionPlace(cursor) else { return }
         await signal.wait(past: start, timeout: timeout)
-    }
-
-    package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
-        try watch.claimed.requireWriting()
-        do {
-            try await pool.run { connection, deadline in
-                // Whoever revokes a token or forgets expired ones may be in the way.
-                try Self.repeating {
-                    try connection.transaction(until: deadline) {
-                        let db = PostgresSQLConnection(connection: connection, deadline: deadline)
-                        return (keep: true, value: try SessionSQL(db: db).noteUses(uses))
-                    }
-                }
-            }
-        } catch {
-            throw EventStoreError(translatingPostgres: error)
-        }
-    }
-
-    package func noteAccess(_ uses: [AccessRecord.ID: WallTime]) async throws(EventStoreError) {
-        try await read { try AccessSQL(db: $0).noteAccess(uses) }
     }
 
     /// Looks whether a commit that the server did not answer to took effect: its caller would else have to think that it

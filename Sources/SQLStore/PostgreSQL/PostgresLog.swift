@@ -17,7 +17,7 @@ struct PostgresLog: SQLLog {
     static let columns = "\(EventSQL.columns), CAST(transaction_id AS TEXT) AS transaction_id"
     /// With the table's name, because a column of the answer has the other one.
     static let order = "events.transaction_id, global_position"
-    private static let place = "CAST(transaction_id AS TEXT) AS transaction_id, global_position"
+    static let place = "CAST(transaction_id AS TEXT) AS transaction_id, global_position"
 
     static func range(after start: TransactionPlace, to head: TransactionPlace)
         -> (condition: String, arguments: SQLArguments)

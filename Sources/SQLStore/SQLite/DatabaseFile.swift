@@ -5,8 +5,8 @@ import Glibc
 /// files take theirs from it.
 enum DatabaseFile {
     /// Makes the file if there is none, and lets only its owner read and write it.
-    static func prepare(at path: String) throws(EventStoreError) {
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    static func prepare(at path: String, makes: Bool) throws(EventStoreError) {
+        let descriptor = open(path, O_RDWR | (makes ? O_CREAT : 0) | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw failure("open", path) }
         defer { close(descriptor) }
         guard fchmod(descriptor, 0o600) == 0 else { throw failure("protect", path) }

@@ -1,5 +1,5 @@
 package import ComputeCore
-package import ComputeDomain
+import ComputeDomain
 import Dispatch
 package import EventSourcing
 import GRDB
@@ -18,18 +18,21 @@ package final class SQLiteEventStore: SQLEventStore {
         self.signal = AppendSignal(latest: head)
     }
 
-    /// Opens the database, makes it if there is none, and brings its schema up to date.
+    /// Opens the database, makes it if there is none, and brings its schema up to date; with `migrates: false` it must be
+    /// there and up to date.
     /// - Throws: `.corrupt` for a file that is no database of ours, or one of a newer version; `.unavailable`.
-    package static func open(at path: String, now: WallTime) async throws(EventStoreError) -> SQLiteEventStore {
+    package static func open(at path: String, migrates: Bool = true, now: WallTime) async throws(EventStoreError)
+        -> SQLiteEventStore
+    {
         do {
-            return try await offload { try openBlocking(at: path, now: now) }
+            return try await offload { try openBlocking(at: path, migrates: migrates, now: now) }
         } catch {
             throw EventStoreError(translating: error)
         }
     }
 
-    private static func openBlocking(at path: String, now: WallTime) throws -> SQLiteEventStore {
-        try DatabaseFile.prepare(at: path)
+    private static func openBlocking(at path: String, migrates: Bool, now: WallTime) throws -> SQLiteEventStore {
+        try DatabaseFile.prepare(at: path, makes: migrates)
         var configuration = Configuration()
         configuration.label = "events"
         configuration.foreignKeysEnabled = true
@@ -46,7 +49,7 @@ package final class SQLiteEventStore: SQLEventStore {
             let connection = SQLiteConnection(db: db)
             // With the write lock from its start: a second process that starts now waits for it.
             try db.inTransaction(.immediate) {
-                try Migrator(db: connection, dialect: .sqlite).migrate(now: now)
+                try Migrator(db: connection, dialect: .sqlite).migrate(now: now, applies: migrates)
                 return .commit
             }
             return SQLiteEventStore(pool: pool, head: try SQLiteLog(db: connection).head() ?? .start)
@@ -78,6 +81,16 @@ package final class SQLiteEventStore: SQLEventStore {
         }
     }
 
+    package func write<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T)
+        async throws(EventStoreError) -> T
+    {
+        do {
+            return try await pool.write { try work(SQLiteConnection(db: $0)) }
+        } catch {
+            throw EventStoreError(translating: error)
+        }
+    }
+
     package func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
         let outcome = try await commits.commit(commit)
         if case .committed(let events) = outcome, let last = events.last {
@@ -97,19 +110,9 @@ package final class SQLiteEventStore: SQLEventStore {
         await signal.wait(past: start, timeout: timeout)
     }
 
-    package func noteUses(_ uses: [SessionID: WallTime]) async throws(EventStoreError) {
-        do {
-            try await pool.write { try SessionSQL(db: SQLiteConnection(db: $0)).noteUses(uses) }
-        } catch {
-            throw EventStoreError(translating: error)
-        }
-    }
-
-    package func noteAccess(_ uses: [AccessRecord.ID: WallTime]) async throws(EventStoreError) {
-        do {
-            try await pool.write { try AccessSQL(db: SQLiteConnection(db: $0)).noteAccess(uses) }
-        } catch {
-            throw EventStoreError(translating: error)
-        }
+    /// Makes the read models anew from the log.
+    /// - Returns: how many events there are.
+    package func rebuild() async throws(EventStoreError) -> Int {
+        try await write { try Rebuild(log: SQLiteLog(db: $0)).run() }
     }
 }

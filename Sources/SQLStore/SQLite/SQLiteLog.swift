@@ -10,6 +10,7 @@ struct SQLiteLog: SQLLog {
 
     static let columns = EventSQL.columns
     static let order = "global_position"
+    static let place = "global_position"
 
     static func range(after start: PositionCursor, to head: PositionCursor)
         -> (condition: String, arguments: SQLArguments)

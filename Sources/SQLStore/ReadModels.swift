@@ -1,0 +1,19 @@
+import ComputeCore
+import ComputeDomain
+import EventSourcing
+
+/// All that follows from events and nothing else: what a commit updates, and a rebuild makes anew.
+struct ReadModels {
+    let db: any SQLConnection
+
+    func update(_ event: RecordedEvent) throws {
+        if event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id),
+            let row = try ComputeSummary.applying(event, to: try SummarySQL(db: db).summary(id, in: nil))
+        {
+            try SummarySQL(db: db).put(row)
+        }
+        try SessionSQL(db: db).update(event)
+        try AccessSQL(db: db).update(event)
+        try WebhookSQL(db: db).update(event)
+    }
+}
