@@ -81,7 +81,8 @@ let package = Package(
         library(
             "Composition",
             [
-                "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "PostgresClient",
+                "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "WebhookClient",
+                "PostgresClient",
                 "ServiceHost",
                 "OCIImages", "LinuxHost", "HTTPServing", "ComputeRuntime", "ComputeDomain", "EventSourcing",
                 "APIContract", "SidekickProtocol",
@@ -126,6 +127,10 @@ let package = Package(
                 "SidekickProtocol", "ComputeCore", asyncHTTPClient, crypto, nio("NIOCore"), nio("NIOHTTP1"),
                 nio("NIOFoundationCompat"),
             ]),
+
+        library(
+            "WebhookClient",
+            ["ComputeDomain", "ComputeCore", asyncHTTPClient, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix")]),
 
         // T2: engines, with no word of the product in them
         library("HTTPServing", ["ComputeCore", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket")]),
@@ -213,6 +218,9 @@ let package = Package(
                 asyncHTTPClient, subprocess, crypto, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOWebSocket"),
             ]),
+        tests(
+            "WebhookClientTests",
+            ["WebhookClient", "ComputeDomain", "ComputeCore", hummingbird, httpTypes, logging, nio("NIOCore")]),
         tests(
             "APIServiceTests",
             [

@@ -1,12 +1,15 @@
 package import ComputeCore
 
-/// One entry of `GET /v1/events`: what happened to a compute, as its owner may know it. Addresses and names of
+/// One entry of `GET /v1/events`: what happened, as those who belong to the group may know it. Addresses and names of
 /// places are not among it.
 package struct SandboxEvent: Codable, Hashable, Sendable {
     /// The same for the same event, always; not a cursor.
     package var id: String
     package var type: String
-    package var sandboxId: ComputeID
+    /// The compute that it concerns, if it concerns one.
+    package var sandboxId: ComputeID?
+    /// What it happened to: `compute/<id>`, `session/<id>`, `apikey/<id>`, …
+    package var subject: String
     package var timestamp: WallTime
     /// `key:<id>`, `system`, …
     package var actor: String
@@ -14,12 +17,13 @@ package struct SandboxEvent: Codable, Hashable, Sendable {
     package var data: JSONValue
 
     package init(
-        id: String, type: String, sandboxId: ComputeID, timestamp: WallTime, actor: String, requestId: String?,
-        data: JSONValue
+        id: String, type: String, sandboxId: ComputeID?, subject: String, timestamp: WallTime, actor: String,
+        requestId: String?, data: JSONValue
     ) {
         self.id = id
         self.type = type
         self.sandboxId = sandboxId
+        self.subject = subject
         self.timestamp = timestamp
         self.actor = actor
         self.requestId = requestId

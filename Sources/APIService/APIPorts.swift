@@ -22,12 +22,12 @@ package struct APIPorts: Sendable {
     package var issuer: ExternalIssuer?
     /// What the secret of every Sidekick is derived from; the Gateway has the same.
     package var sidekickKey: SymmetricKey
+    package var webhooks: WebhookPorts
 
     package init(
         store: any EventStore, summaries: any ComputeSummaries, sessions: any SessionSummaries,
         access: any AccessRecords, runtime: any ComputeRuntime, sidekicks: any SidekickAgent, clock: any WallClock,
-        tokens: TokenSigner,
-        sidekickKey: SymmetricKey
+        tokens: TokenSigner, sidekickKey: SymmetricKey, webhooks: WebhookPorts
     ) {
         self.store = store
         self.summaries = summaries
@@ -38,6 +38,7 @@ package struct APIPorts: Sendable {
         self.clock = clock
         self.tokens = tokens
         self.sidekickKey = sidekickKey
+        self.webhooks = webhooks
     }
 }
 

@@ -14,6 +14,7 @@ import Synchronization
 /// ```
 ///   sweep, reaper        repair and end; need nothing but the ports
 ///   signing keys, uses   rotate; note when credentials were used
+///   dispatcher           tells webhooks of events
 ///   drain                on stop: waits for the creates in flight, after the listeners took their last request
 ///   internal listener    the Gateway's
 ///   public listener      stops first: no new request
@@ -32,10 +33,13 @@ package struct APIServer: Sendable {
     package let uses: CredentialUses
     package let sweep: Sweep
     package let reaper: Reaper
+    package let webhooks: WebhookService
+    package let dispatcher: WebhookDispatcher
     /// Where the listeners are bound, with their real ports, once they are.
     package let addresses: BoundAddresses
 
     private let ports: APIPorts
+    private let streamSlots: StreamSlots
     private let settings: APISettings
     private let logger: Logger
 
@@ -60,11 +64,17 @@ package struct APIServer: Sendable {
             clock: ports.clock)
         sweep = Sweep(service: compute, startedAt: startedAt)
         reaper = Reaper(service: compute)
+        webhooks = WebhookService(ports: ports, logger: logger)
+        dispatcher = WebhookDispatcher(service: webhooks)
         addresses = BoundAddresses()
+        streamSlots = StreamSlots(perGroup: settings.eventStreams.perGroup)
     }
 
     package var services: [any Service] {
-        [sweep, reaper, signingKeys, uses, Drain(service: compute), internalApplication, publicApplication]
+        [
+            sweep, reaper, signingKeys, uses, dispatcher, Drain(service: compute), internalApplication,
+            publicApplication,
+        ]
     }
 
     // MARK: - Listeners
@@ -94,6 +104,8 @@ package struct APIServer: Sendable {
         router.add(middleware: EdgeMiddleware(logger: logger))
         HealthRoutes(readiness: ReadinessProbe(ports: ports, logger: logger)).add(to: router)
         AuthRoutes(service: sessions, urls: settings.urls).add(to: router)
+        let customEvents = CustomEventRoutes(service: CustomEventService(service: compute), compute: compute)
+        customEvents.addOpen(to: router)
         let signing = SigningKeyRoutes(signer: ports.tokens, rotation: signingKeys, clock: ports.clock)
         signing.addPublic(to: router)
         let guarded = router.group().add(middleware: KeyMiddleware(credentials: credentials))
@@ -105,7 +117,9 @@ package struct APIServer: Sendable {
             service: compute, tokens: SandboxTokens(signer: ports.tokens, clock: ports.clock), urls: settings.urls,
             sidekickKey: ports.sidekickKey
         ).add(to: guarded)
-        EventRoutes(service: compute).add(to: guarded)
+        EventRoutes(service: compute, slots: streamSlots).add(to: guarded)
+        customEvents.addGuarded(to: guarded)
+        WebhookRoutes(service: webhooks).add(to: guarded)
         RuntimeRoutes(runtime: ports.runtime, maximumResources: settings.maximumResources).add(to: guarded)
         return router
     }

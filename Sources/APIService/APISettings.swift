@@ -26,6 +26,7 @@ package struct APISettings: Sendable {
     package var groups: Int64 = 10_000
     /// How long one key signs tokens.
     package var signingPeriod: Duration = .seconds(90 * 24 * 3600)
+    package var eventStreams = EventStreamTiming()
     /// The most that one compute may ask for; nil is no limit of ours.
     package var maximumResources = ComputeResources()
     /// The clients give up after 30 s; what is left is for a claim and two commits.

@@ -12,6 +12,8 @@ extension HTTPField.Name {
     static let serverTiming = HTTPField.Name("Server-Timing")!
     static let apiKey = HTTPField.Name("X-ComputeSDK-API-Key")!
     static let group = HTTPField.Name(KeyMiddleware.groupHeader)!
+    /// What the events client calls it.
+    static let plainAPIKey = HTTPField.Name("X-API-Key")!
     static let idempotencyKey = HTTPField.Name(RetryKey.header)!
     static let forwardedFor = HTTPField.Name("X-Forwarded-For")!
     static let retryAfter = HTTPField.Name("Retry-After")!

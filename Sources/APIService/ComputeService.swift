@@ -172,19 +172,18 @@ package final class ComputeService: Sendable {
     ) async throws(Problem) -> Decision {
         // Conflicts need somebody else who commits to this one stream; eight in a row are no accident.
         for _ in 0..<8 {
-            let history: [RecordedEvent]
-            let state: Compute.State
+            let loaded: Loaded<Compute>
             do {
-                history = try await ports.store.events(of: .compute(id))
-                state = try Compute.state(after: history)
+                loaded = try await ports.store.load(Compute.self, .compute(id))
             } catch {
                 throw problem(error)
             }
+            let state = loaded.state
             let events: [ComputeEvent]
             do { events = try Compute.decide(command, state) } catch { return .rejected(error) }
             guard !events.isEmpty else { return .unchanged(state) }
             var commit = Commit.compute(
-                id, in: group, expectedVersion: history.last?.version ?? 0, before: state, events: events,
+                id, in: group, expectedVersion: loaded.version, before: state, events: events,
                 metadata: metadata, at: ports.clock.now())
             commit.releases += releases
             if case .committed = try await self.commit(commit) {

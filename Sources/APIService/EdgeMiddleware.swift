@@ -93,6 +93,7 @@ struct KeyMiddleware: RouterMiddleware {
         context.logger[metadataKey: "actor"] = "\(caller.metadata.actor)"
         let (method, path) = (request.method.rawValue, context.endpointPath ?? "")
         try AuthorizationTable.check(caller, method, path)
+        context.isStillAllowed = { [credentials] in try await credentials.mayStay(caller, on: method, path) }
         var request = request
         let start = ContinuousClock.now
         request.body = RequestBody(buffer: try await request.wholeBody())
@@ -110,10 +111,11 @@ struct KeyMiddleware: RouterMiddleware {
 
     /// - Throws: 400 when a field is there more than once: whoever looks at the request before us may read another one.
     static func key(in headers: HTTPFields) throws(Problem) -> String? {
-        for name in [HTTPField.Name.authorization, .apiKey, .group] where headers[values: name].count > 1 {
+        for name in [HTTPField.Name.authorization, .apiKey, .plainAPIKey, .group] where headers[values: name].count > 1
+        {
             throw .invalid(name.canonicalName, "\(name.rawName) is there more than once")
         }
-        if let key = headers[.apiKey] { return key }
+        if let key = headers[.apiKey] ?? headers[.plainAPIKey] { return key }
         guard let authorization = headers[.authorization] else { return nil }
         let parts = authorization.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }

@@ -6,20 +6,59 @@ package import EventSourcing
 // What others see of an event: its owner through the public API, the Gateway through the internal feed.
 
 extension SandboxEvent {
-    /// What an owner may see. A list of what is shown, so that a new field is hidden until somebody decides.
-    private static let shownFields: Set<String> = [
-        "name", "namespace", "timeoutMs", "metadata", "envNames", "directory", "image", "resources", "expiresAt",
-        "generation", "reason",
+    /// What the members of a group may see of an event's data, by the kind of what it happened to. Lists of what is
+    /// shown, so that a new field is hidden until somebody decides, and so is a new kind.
+    private static let shownFields: [String: Set<String>] = [
+        StreamID.computeCategory: [
+            "name", "namespace", "timeoutMs", "metadata", "envNames", "directory", "image", "resources", "expiresAt",
+            "generation", "reason",
+        ],
+        StreamID.sessionCategory: ["description", "expiresAt"],
+        StreamID.magicLinkCategory: ["expiresAt", "sessionId"],
+        StreamID.apiKeyCategory: ["keyID", "label", "prefix", "role", "scopes", "expiresAt", "member", "overlapUntil"],
+        StreamID.apiSessionCategory: ["sessionId", "owner", "role", "scopes", "expiresAt", "description"],
+        StreamID.groupCategory: ["name", "memberId", "role"],
+        StreamID.signingKeyCategory: ["kid", "withdrawsOthers"],
+        StreamID.webhookCategory: ["origin", "types", "description", "isActive", "reason", "secretVersion"],
     ]
 
-    /// nil for an event that is not of a compute.
+    /// nil for an event that is nobody's to see.
     package init?(_ event: RecordedEvent) {
-        guard event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id) else { return nil }
+        let category = event.stream.category
         var data: [String: JSONValue] = [:]
-        if case .object(let fields) = event.data { data = fields.filter { Self.shownFields.contains($0.key) } }
+        if case .object(let fields) = event.data { data = fields }
+        // Of the program that made it all is shown: it is the group's own.
+        var sandboxID =
+            [StreamID.computeCategory, StreamID.customCategory].contains(category)
+            ? ComputeID(event.stream.id) : nil
+        if case .string(let text)? = data["computeId"], category != StreamID.customCategory {
+            sandboxID = ComputeID(text)
+        }
+        if category != StreamID.customCategory {
+            guard let shown = Self.shownFields[category] else { return nil }
+            data = data.filter { shown.contains($0.key) }
+        }
         self.init(
-            id: "\(id).\(event.version)", type: event.type, sandboxId: id, timestamp: event.occurredAt,
-            actor: event.metadata.actor, requestId: event.metadata.requestID, data: .object(data))
+            id: Self.id(of: event.stream, version: event.version), type: event.type, sandboxId: sandboxID,
+            subject: "\(category)/\(event.stream.id)", timestamp: event.occurredAt, actor: event.metadata.actor,
+            requestId: event.metadata.requestID, data: .object(data))
+    }
+
+    /// Computes came first: theirs have no kind in front.
+    package static func id(of stream: StreamID, version: Int) -> String {
+        "\(stream.category == StreamID.computeCategory ? stream.id : stream.rawValue).\(version)"
+    }
+
+    /// The stream and version that `id(of:version:)` made it of.
+    package static func place(of id: String) -> (stream: StreamID, version: Int)? {
+        guard let dot = id.lastIndex(of: "."), let version = Int(id[id.index(after: dot)...]), version > 0 else {
+            return nil
+        }
+        let name = String(id[..<dot])
+        guard let stream = StreamID(rawValue: name.contains("-") ? name : "\(StreamID.computeCategory)-\(name)") else {
+            return nil
+        }
+        return (stream, version)
     }
 }
 

@@ -14,6 +14,7 @@ import ServiceHost
 import ServiceLifecycle
 import SidekickClient
 import SidekickProtocol
+import WebhookClient
 
 /// The API with what it stands on: data folder, keys, embedded database, local runtime.
 struct APIComposition {
@@ -72,7 +73,11 @@ struct APIComposition {
                 store: store, summaries: store, sessions: store, access: store, runtime: runtime, sidekicks: sidekicks,
                 clock: clock,
                 tokens: TokenSigner(try signingKeys.loaded(orFirst: keys.tokenSigning, now: startedAt)),
-                sidekickKey: keys.sidekick)
+                sidekickKey: keys.sidekick,
+                webhooks: WebhookPorts(
+                    webhooks: store, consumers: store,
+                    sender: HTTPWebhookSender(
+                        rules: DestinationRules(allowed: settings.webhookNetworks), resolver: SystemResolver())))
             ports.signingKeys = signingKeys
             let documents = HTTPDocumentSource(http)
             ports.issuer = settings.issuer.map {

@@ -81,6 +81,7 @@ struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.sidekick)) var sidekick: String?
     @Option(help: help(Settings.apiEndpoint)) var apiEndpoint: String?
     @Option(help: help(Settings.internalEndpoint)) var internalEndpoint: String?
+    @Option(help: help(Settings.webhookNetworks)) var webhookNetworks: String?
     @Option(help: help(Settings.databaseType)) var databaseType: String?
     @Option(help: help(Settings.databaseURL)) var databaseUrl: String?
     @Option(help: help(Settings.postgresHost)) var postgresHost: String?
@@ -111,6 +112,7 @@ struct SettingFlags: ParsableArguments {
             (Settings.postgresPassword, postgresPassword), (Settings.postgresDatabase, postgresDatabase),
             (Settings.migrateOnStart, migrateOnStart), (Settings.oidcIssuer, oidcIssuer),
             (Settings.oidcAudience, oidcAudience), (Settings.signingKeyDays, signingKeyDays),
+            (Settings.migrateOnStart, migrateOnStart), (Settings.webhookNetworks, webhookNetworks),
         ]
         return pairs.reduce(into: [:]) { values, pair in values[pair.0.name] = pair.1 }
     }

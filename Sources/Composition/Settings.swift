@@ -1,7 +1,9 @@
 package import ComputeCore
+import Foundation
 package import LocalRuntime
 package import Logging
 package import ServiceHost
+package import WebhookClient
 
 /// Every setting there is, with its default. docs/configuration.md shows the same table; a test compares them.
 package enum Settings {
@@ -67,11 +69,16 @@ package enum Settings {
         "internal-endpoint", fallback: "unix:<data-dir>/internal.sock",
         "Where the API's internal listener is, for the Gateway only: unix:/path.")
 
+    package static let webhookNetworks = Setting(
+        "webhook-networks", fallback: "none",
+        "Networks of your own that webhooks may be sent to, such as 10.0.0.0/8, with commas between. There also http will do."
+    )
+
     package static let all =
         [
             listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
             memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
-            maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
+            maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint, webhookNetworks,
         ] + database + access
 }
 
@@ -101,6 +108,7 @@ package struct ServiceSettings: Sendable {
     package var issuer: IssuerSettings?
     /// How many days one key signs tokens.
     package var signingKeyDays: Int
+    package var webhookNetworks: [IPNetwork]
     /// What a create may ask for.
     package var maximumResources: ComputeResources
 
@@ -138,6 +146,13 @@ package struct ServiceSettings: Sendable {
         keepOnShutdown = try reader.flag(Settings.keepOnShutdown) ?? false
         sidekick = reader.string(Settings.sidekick) ?? "\(executableDirectory)/sidekick"
         gvisor = try Self.gvisor(reader, dataDirectory: directory)
+        webhookNetworks = []
+        for text in (reader.string(Settings.webhookNetworks) ?? "").split(separator: ",") {
+            guard let network = IPNetwork(text.trimmingCharacters(in: .whitespaces)) else {
+                throw reader.error(Settings.webhookNetworks, "must be networks such as 10.0.0.0/8 with commas between")
+            }
+            webhookNetworks.append(network)
+        }
         database = try DatabaseSettings(reader)
         migratesOnStart = try reader.flag(Settings.migrateOnStart) ?? true
         issuer = try IssuerSettings(reader)

@@ -15,6 +15,7 @@ import NIOCore
 import SidekickProtocol
 import Synchronization
 import TestSupport
+import Testing
 
 /// The API on doubles.
 struct World: Sendable {
@@ -25,8 +26,10 @@ struct World: Sendable {
     let signingKey = Curve25519.Signing.PrivateKey()
     let sidekickKey = SymmetricKey(size: .bits256)
     let logs = CapturedLogs()
+    let receivers = InMemoryReceivers()
     let server: APIServer
     let ports: APIPorts
+    let settings: APISettings
 
     init(
         poolSize: Int = 3, abilities: RuntimeAbilities = [], signingKeys: (any SigningKeyStore)? = nil,
@@ -41,9 +44,11 @@ struct World: Sendable {
         settings.coldStartDeadline = .milliseconds(500)
         settings.claimTimeout = .seconds(2)
         change(&settings)
+        self.settings = settings
         var ports = APIPorts(
             store: store, summaries: store.inner, sessions: store.inner, access: store.inner, runtime: runtime,
-            sidekicks: sidekicks, clock: clock, tokens: TokenSigner(signingKey), sidekickKey: sidekickKey)
+            sidekicks: sidekicks, clock: clock, tokens: TokenSigner(signingKey), sidekickKey: sidekickKey,
+            webhooks: WebhookPorts(webhooks: store.inner, consumers: store.inner, sender: receivers))
         ports.signingKeys = signingKeys
         ports.issuer = issuer.map { [clock] in
             ExternalIssuer(issuer: TestIssuer.url, audience: "computesdk", source: $0, clock: clock)
@@ -148,6 +153,7 @@ final class FaultyStore: EventStore {
     func waitForEvents(after cursor: Cursor?, timeout: Duration) async {
         await inner.waitForEvents(after: cursor, timeout: timeout)
     }
+    func version(of stream: StreamID) async throws(EventStoreError) -> Int { try await inner.version(of: stream) }
     func holder(of key: UniqueKey) async throws(EventStoreError) -> UniqueHold? { try await inner.holder(of: key) }
     func counter(_ name: CounterName) async throws(EventStoreError) -> Int64 { try await inner.counter(name) }
     func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow? {
@@ -213,5 +219,16 @@ extension World {
                 ], privateRows: [.apiKey(hash: key.hash, keyID: id, in: GroupID(group))], metadata: .system,
                 occurredAt: clock.now()))
         return key.text
+    }
+
+    func revoke(hash: String) async throws {
+        let id = try #require(try await store.inner.chain(keyHash: hash)?.chain.first?.id.id)
+        _ = try await store.commit(
+            Commit(
+                appends: [
+                    StreamAppend(
+                        stream: .apiKey(id), group: .default, expectedVersion: 1,
+                        events: [APIKeyEvent.revoked.recorded])
+                ], metadata: .system, occurredAt: clock.now()))
     }
 }

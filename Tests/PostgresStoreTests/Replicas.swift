@@ -38,7 +38,8 @@ struct Replicas: Sendable {
                     ports: APIPorts(
                         store: store, summaries: store, sessions: store, access: store, runtime: runtime,
                         sidekicks: sidekicks,
-                        clock: SystemWallClock(), tokens: TokenSigner(signing), sidekickKey: secret),
+                        clock: SystemWallClock(), tokens: TokenSigner(signing), sidekickKey: secret,
+                        webhooks: WebhookPorts(webhooks: store, consumers: store, sender: InMemoryReceivers())),
                     settings: settings, startedAt: moment, logger: silent))
         }
         let (first, second, third) = (servers[0], servers[1], servers[2])

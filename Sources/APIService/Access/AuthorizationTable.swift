@@ -34,7 +34,7 @@ package enum AuthorizationTable {
         package var access: RouteAccess
     }
 
-    package static let rows: [Row] = health + computes + tenants + auth
+    package static let rows: [Row] = health + computes + events + tenants + auth
 
     private static let health: [Row] = [
         row("GET", "/health", .open),
@@ -54,9 +54,25 @@ package enum AuthorizationTable {
                 row("POST", base + "/{id}/extend", .credential(.sandboxesWrite, atLeast: .developer)),
             ]
         } + [
-            row("GET", "/v1/events", .credential(.eventsRead, atLeast: .viewer)),
-            row("GET", "/v1/runtime", .credential(.runtimeRead, atLeast: .viewer)),
+            row("GET", "/v1/runtime", .credential(.runtimeRead, atLeast: .viewer))
         ]
+
+    private static let events: [Row] = [
+        row("GET", "/v1/events", .credential(.eventsRead, atLeast: .viewer)),
+        row("GET", "/v1/events/stream", .credential(.eventsRead, atLeast: .viewer)),
+        row("GET", "/events/{id}", .credential(.eventsRead, atLeast: .viewer)),
+        row("POST", "/events", .computeToken),
+        row("GET", "/v1/webhooks", .credential(.webhooksRead, atLeast: .admin)),
+        row("POST", "/v1/webhooks", .credential(.webhooksWrite, atLeast: .admin, by: .lasting)),
+        row("GET", "/v1/webhooks/{webhook}", .credential(.webhooksRead, atLeast: .admin)),
+        row("PATCH", "/v1/webhooks/{webhook}", .credential(.webhooksWrite, atLeast: .admin, by: .lasting)),
+        row("DELETE", "/v1/webhooks/{webhook}", .credential(.webhooksWrite, atLeast: .admin)),
+        row("POST", "/v1/webhooks/{webhook}/rotate", .credential(.webhooksWrite, atLeast: .admin, by: .lasting)),
+        row("GET", "/v1/webhooks/{webhook}/deliveries", .credential(.webhooksRead, atLeast: .admin)),
+        row("POST", "/v1/webhooks/{webhook}/redeliver", .credential(.webhooksWrite, atLeast: .admin)),
+        row(
+            "POST", "/v1/webhooks/{webhook}/deliveries/{event}/redeliver", .credential(.webhooksWrite, atLeast: .admin)),
+    ]
 
     private static let tenants: [Row] = [
         row("GET", "/v1/groups", .credential(.groupsRead, atLeast: .viewer)),

@@ -74,6 +74,7 @@ package struct GroupService: Sendable {
             commit.counterMoves = [
                 // Fits only where nothing is counted, and leaves no room: who is about to make something comes too late.
                 CounterMove(counter: .computes(in: id), delta: Self.closed, limit: Self.closed),
+                CounterMove(counter: .webhooks(in: id), delta: Self.closed, limit: Self.closed),
                 CounterMove(counter: .keys(in: id), delta: Self.closed),
                 CounterMove(counter: .groups, delta: -1),
             ]
@@ -152,7 +153,7 @@ extension Problem {
     static let defaultGroupStays = Problem(
         status: 409, code: .conflict, message: "the group \(GroupID.default) runs the system; it cannot be deleted")
     static let groupInUse = Problem(
-        status: 409, code: .conflict, message: "the group has sandboxes; end them first")
+        status: 409, code: .conflict, message: "the group has sandboxes or webhooks; end them first")
     static let noSuchMember = Problem.notFound("there is no such member")
 
     init(_ rejection: Group.Rejection) {

@@ -183,6 +183,9 @@ struct RevocationTests {
             for id in [sandbox] + (try await Self.ids(owner)) {
                 _ = try await owner.send(.delete, "/v1/sandboxes/\(id)")
             }
+            let webhook = try await owner.send(.post, "/v1/webhooks", #"{"url":"https://hooks.example/x"}"#)
+            #expect(try await owner.send(.delete, path).status == 409, "its webhooks count as well")
+            _ = try await owner.send(.delete, "/v1/webhooks/\(webhook["data", "id"]?.text ?? "")")
             #expect(try await api.send(.delete, path).status == 404, "not the maker's")
             #expect(try await API(client: api.client, key: session).send(.delete, path).status == 403)
             #expect(try await API(client: api.client, key: other).send(.delete, path).status == 403)
@@ -234,6 +237,8 @@ struct RevocationTests {
                 try await server.credentials.bearer(made["data", "key"]?.text ?? "", in: .unsaid),
                 metadata: EventMetadata(actor: "key:\(id)"))
             let other = try await server.keyService.create(CreateKey(label: "", role: .viewer), for: caller)
+            let hook = try WebhookOrder(.object(["url": .string("https://hooks.example")]), urlIsRequired: true)
+            let webhook = try await server.webhooks.create(hook, for: caller)
             #expect(try await scene.owner.send(.delete, "/v1/keys/\(id)").status == 200)
             let mary = try AddMember(try JSONDocument.parse(Array(Self.maryBody.utf8)), issuer: nil)
             func expectRefusal(_ work: () async throws(Problem) -> Void) async {
@@ -254,8 +259,15 @@ struct RevocationTests {
             await expectRefusal { () async throws(Problem) in
                 _ = try await server.groups.add(mary, to: .default, for: caller)
             }
+            await expectRefusal { () async throws(Problem) in
+                _ = try await server.webhooks.create(hook, for: caller)
+            }
+            await expectRefusal { () async throws(Problem) in
+                try await server.webhooks.delete(webhook.id, for: caller)
+            }
             #expect(try await scene.owner.send(.get, "/v1/keys/\(other.record.id.id)").status == 200)
             #expect(try await scene.owner.send(.get, "/v1/groups/default/members").list.isEmpty)
+            #expect(try await scene.owner.send(.get, "/v1/webhooks").list.count == 1)
         }
     }
 
