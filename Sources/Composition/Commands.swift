@@ -23,7 +23,7 @@ struct ServeCommand: AsyncParsableCommand {
 package struct APICommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "api", abstract: "The API and the runtime it owns.", version: Version.current,
-        subcommands: [MigrateCommand.self])
+        subcommands: [MigrateCommand.self, RebuildCommand.self, ExportCommand.self, RetainCommand.self])
     @OptionGroup var flags: SettingFlags
     package init() {}
 
@@ -131,12 +131,17 @@ func start(
     // From the first moment to the last: a signal during the set-up or the cleaning up would end us where we stand.
     let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
     defer { withExtendedLifetime(signals) {} }
+    try await configured(flags) { try await run($0, signals) }
+}
+
+/// The same for what a signal may end where it stands, because it is kept whole or not at all.
+func configured(_ flags: SettingFlags, _ run: (ServiceSettings) async throws -> Void) async throws {
     do {
         let executable = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let settings = try ServiceSettings(
             flags: flags.values, environment: ProcessInfo.processInfo.environment,
             executableDirectory: (executable as NSString).deletingLastPathComponent)
-        try await run(settings, signals)
+        try await run(settings)
     } catch {
         FileHandle.standardError.write(Data("computesdk: \(error)\n".utf8))
         throw ExitCode.failure

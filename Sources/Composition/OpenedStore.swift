@@ -29,6 +29,21 @@ struct OpenedStore {
     }
 }
 
+extension OpenedStore {
+    /// Beside an API that is at work: nothing is migrated, and nobody is asked to be alone.
+    static func openToRead(_ settings: ServiceSettings, now: WallTime, logger: Logger) async throws -> OpenedStore {
+        switch settings.database {
+        case .sqlite:
+            let store = try await SQLiteEventStore.open(
+                at: "\(settings.dataDirectory)/computesdk.db", migrates: false, now: now)
+            return OpenedStore(store: store, close: { try? await store.close() }, requireClaim: {})
+        case .postgres(let configuration):
+            let store = try await PostgresEventStore.open(configuration, migrates: false, now: now, logger: logger)
+            return OpenedStore(store: store, close: { store.close() }, requireClaim: {})
+        }
+    }
+}
+
 /// `api migrate`: brings the schema up to date and ends.
 /// - Returns: what to tell who asked for it.
 func migrate(_ settings: ServiceSettings, logger: Logger) async throws -> String {
