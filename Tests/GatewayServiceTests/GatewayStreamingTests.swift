@@ -52,7 +52,8 @@ import Testing
                     HTTPRequestHead(
                         version: .http1_1, method: .POST, uri: target,
                         headers: ["Host": host, framing.name: framing.value]))
-                try await connection.sendBody(ByteBuffer(string: "one"))
+                // The refusal may be there before it.
+                try? await connection.sendBody(ByteBuffer(string: "one"))
                 let head = try await connection.receiveHead()
                 #expect(head.status == status, "\(host)")
                 #expect(head.headers["Connection"] == ["close"], "\(host)")
