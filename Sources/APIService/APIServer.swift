@@ -104,7 +104,8 @@ package struct APIServer: Sendable {
         router.add(middleware: EdgeMiddleware(logger: logger))
         HealthRoutes(readiness: ReadinessProbe(ports: ports, logger: logger)).add(to: router)
         AuthRoutes(service: sessions, urls: settings.urls).add(to: router)
-        let customEvents = CustomEventRoutes(service: CustomEventService(service: compute), compute: compute)
+        let customEvents = CustomEventRoutes(
+            service: CustomEventService(service: compute), compute: compute, sessions: sessions)
         customEvents.addOpen(to: router)
         let signing = SigningKeyRoutes(signer: ports.tokens, rotation: signingKeys, clock: ports.clock)
         signing.addPublic(to: router)

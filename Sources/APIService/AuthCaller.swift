@@ -12,20 +12,27 @@ struct AuthCaller: Sendable {
     /// good for no longer.
     let originsEnd: WallTime?
 
-    /// - Throws: 401 for no token, or one that is not good for this compute (any more).
-    init(
-        _ request: Request, _ context: APIRequestContext, of compute: ComputeSummary, _ service: SessionService
-    ) async throws {
+    /// The token that is shown, signed by us and not expired; whether it was taken back is not known yet.
+    /// - Throws: 401 for no such token.
+    static func token(in request: Request, _ ports: APIPorts) async throws -> AccessToken {
         let values = request.headers[values: .authorization]
         guard values.count <= 1 else {
             throw Problem.invalid("authorization", "Authorization is there more than once")
         }
         let parts = (values.first ?? "").split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bearer" else { throw Problem.tokenNeeded }
-        let verifier = service.ports.tokens.verifier
-        guard let token = try? await verifier.verify(String(parts[1]), now: service.ports.clock.now()),
-            token.computeID == compute.id, token.group == compute.group
-        else { throw Problem.tokenNeeded }
+        guard let token = try? await ports.tokens.verifier.verify(String(parts[1]), now: ports.clock.now()) else {
+            throw Problem.tokenNeeded
+        }
+        return token
+    }
+
+    /// - Throws: 401 for no token, or one that is not good for this compute (any more).
+    init(
+        _ request: Request, _ context: APIRequestContext, of compute: ComputeSummary, _ service: SessionService
+    ) async throws {
+        let token = try await Self.token(in: request, service.ports)
+        guard token.computeID == compute.id, token.group == compute.group else { throw Problem.tokenNeeded }
         if token.kind == .session {
             guard let id = SessionID(token.tokenID), try await service.record(of: id)?.isRevoked == false else {
                 throw Problem.tokenNeeded

@@ -11,6 +11,7 @@ import Hummingbird
 struct CustomEventRoutes: Sendable {
     let service: CustomEventService
     let compute: ComputeService
+    let sessions: SessionService
 
     /// With a token: outside of what needs a key.
     func addOpen(to router: some RouterMethods<APIRequestContext>) {
@@ -22,8 +23,16 @@ struct CustomEventRoutes: Sendable {
     }
 
     @Sendable func emit(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        let token = try await Self.token(request, compute.ports)
+        let token = try await AuthCaller.token(in: request, compute.ports)
+        guard token.kind == .access else {
+            throw Problem(status: 403, code: .forbidden, message: "this needs the sandbox's access token")
+        }
         let order = try EmitEvent(try await request.document())
+        guard let summary = try await compute.summary(token.computeID, in: token.group) else {
+            throw Problem.noSuchSandbox(token.computeID.rawValue)
+        }
+        // After the body, which may take its time: a token that was taken back meanwhile puts nothing on record.
+        _ = try await AuthCaller(request, context, of: summary, sessions)
         let metadata = EventMetadata(
             actor: "token:\(token.tokenID)", requestID: context.requestID.rawValue,
             source: context.peer ?? KeyMiddleware.forwarded(request.headers))
@@ -49,22 +58,5 @@ struct CustomEventRoutes: Sendable {
                 events: page.events.compactMap { SandboxEvent($0) }.map {
                     SandboxHistory.Entry($0, of: id, workspaceId: caller.group.rawValue)
                 }))
-    }
-
-    /// - Throws: 401 for no token or a bad one, 403 for one that was delegated.
-    private static func token(_ request: Request, _ ports: APIPorts) async throws -> AccessToken {
-        let values = request.headers[values: .authorization]
-        guard values.count <= 1 else {
-            throw Problem.invalid("authorization", "Authorization is there more than once")
-        }
-        let parts = (values.first ?? "").split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer",
-            let token = try? await TokenVerifier(keys: [ports.tokens.publicKey]).verify(
-                String(parts[1]), now: ports.clock.now())
-        else { throw Problem.tokenNeeded }
-        guard token.kind == .access else {
-            throw Problem(status: 403, code: .forbidden, message: "this needs the sandbox's access token")
-        }
-        return token
     }
 }

@@ -7,11 +7,12 @@ import Synchronization
 
 /// Drives the rounds of all webhooks, in one instance at a time: who has the lease does it, and the others wait for it.
 package struct WebhookDispatcher: Service {
-    private static let consumer = "webhooks"
     /// Renewed at a third of it. After a crash another instance goes on when it is over.
     private static let lease: Duration = .seconds(30)
     /// Webhooks looked at together.
     private static let batch = 32
+    /// Others wait for its place.
+    private static let longestTurn: Duration = .seconds(15)
     /// Looked at this often for what is due again; new events wake it at once.
     private static let pause: Duration = .seconds(1)
 
@@ -36,12 +37,13 @@ package struct WebhookDispatcher: Service {
             }
         }
         // Another instance need not wait for the end of the lease.
-        try? await ports.webhooks.consumers.release(Self.consumer, by: owner, at: ports.clock.now())
+        try? await ports.webhooks.consumers.release(WebhookSummary.dispatcher, by: owner, at: ports.clock.now())
     }
 
     private func hold() async throws -> Bool {
         let now = ports.clock.now()
-        return try await ports.webhooks.consumers.lease(Self.consumer, for: owner, at: now, until: now + Self.lease)
+        return try await ports.webhooks.consumers.lease(
+            WebhookSummary.dispatcher, for: owner, at: now, until: now + Self.lease)
     }
 
     /// Until the lease is lost, or nothing can be read.
@@ -62,7 +64,7 @@ package struct WebhookDispatcher: Service {
                 let page = try await service.webhooks.activeWebhooks(after: last, limit: Self.batch)
                 last = page.count == Self.batch ? page.last?.id : nil
                 for webhook in page where turns.start(webhook) {
-                    group.addTask { await self.rounds(of: webhook) }
+                    group.addTask { await self.rounds(of: webhook, as: owner) }
                 }
                 guard last == nil else { continue }
                 await ports.store.waitForEvents(after: head, timeout: Self.pause)
@@ -70,13 +72,19 @@ package struct WebhookDispatcher: Service {
         }
     }
 
-    private func rounds(of webhook: WebhookSummary) async {
+    /// - Parameter holder: of the lease; nil: nobody has to hold it.
+    private func rounds(of webhook: WebhookSummary, as holder: String? = nil) async {
         var wasSilent = false
         defer { turns.end(webhook, wasSilent: wasSilent) }
+        let end = ContinuousClock.now + Self.longestTurn
         do {
             // A handful, then its turn is over.
-            for _ in 0..<5 where !Task.isCancelled {
-                switch try await WebhookRound(service: service, webhook: webhook, places: places).run() {
+            for _ in 0..<5 where !Task.isCancelled && ContinuousClock.now < end {
+                // Each time anew: it may have been changed, moved or deleted.
+                guard let current = try await service.webhooks.webhook(webhook.id, in: nil), current.spec.isActive
+                else { return }
+                let round = WebhookRound(service: service, webhook: current, places: places, holder: holder)
+                switch try await round.run() {
                 case .more: continue
                 case .done, .over: return
                 case .silent:

@@ -24,6 +24,19 @@ struct WebhookRound: Sendable {
     let service: WebhookService
     let webhook: WebhookSummary
     let places: WebhookPlaces
+    /// Of the lease; nil: nobody has to hold it.
+    let holder: String?
+    /// From then on nothing more is begun, and what has been done is kept: so a kill repeats no more than that.
+    private let end = ContinuousClock.now + .seconds(5)
+
+    init(service: WebhookService, webhook: WebhookSummary, places: WebhookPlaces, holder: String?) {
+        self.service = service
+        self.webhook = webhook
+        self.places = places
+        self.holder = holder
+    }
+
+    private var isOver: Bool { ContinuousClock.now >= end }
 
     private var webhooks: any Webhooks { service.webhooks }
     private var ports: APIPorts { service.ports }
@@ -49,9 +62,13 @@ struct WebhookRound: Sendable {
 
     private func retry(_ url: WebhookURL) async throws -> Outcome {
         let due = try await webhooks.dueDeliveries(of: webhook.id, at: ports.clock.now(), limit: Self.batch)
-        var progress = WebhookProgress(webhook: webhook.id)
+        var progress = WebhookProgress(webhook: webhook.id, owner: holder)
         var isGone = false
+        var tried = 0
         for delivery in due where !isGone {
+            // One at least, however late it is.
+            guard tried == 0 || !isOver else { break }
+            tried += 1
             guard let event = try await event(delivery.eventID) else {
                 // Its stream was taken out of the log meanwhile.
                 progress.arrived.append(delivery.eventID)
@@ -70,7 +87,7 @@ struct WebhookRound: Sendable {
         }
         if try await keep(progress, isGone: isGone) { return .over }
         if progress.wasSilent { return .silent }
-        return progress.failed.isEmpty && due.count == Self.batch ? .more : .done
+        return progress.failed.isEmpty && (due.count == Self.batch || tried < due.count) ? .more : .done
     }
 
     private func goOn(_ url: WebhookURL) async throws -> Outcome {
@@ -82,10 +99,11 @@ struct WebhookRound: Sendable {
         var filter = EventFilter(group: webhook.group)
         if !webhook.spec.types.isEmpty { filter.types = Set(webhook.spec.types) }
         let page = try await ports.store.events(after: start, matching: filter, limit: Self.batch)
-        var progress = WebhookProgress(webhook: webhook.id)
+        var progress = WebhookProgress(webhook: webhook.id, owner: holder)
         var isGone = false
         var handled = 0
         for event in page.events {
+            guard handled == 0 || !isOver else { break }
             guard let shown = SandboxEvent(event) else {
                 handled += 1
                 continue
@@ -116,13 +134,14 @@ struct WebhookRound: Sendable {
         if let place { places.set(place, of: webhook.id, isSaved: progress.checkpoint != nil) }
         if isOver { return .over }
         if progress.wasSilent { return .silent }
-        return progress.failed.isEmpty && isWhole && page.hasMore ? .more : .done
+        return progress.failed.isEmpty && (page.hasMore || !isWhole) ? .more : .done
     }
 
     /// - Returns: whether the webhook was disabled.
     private func keep(_ progress: WebhookProgress, isGone: Bool) async throws -> Bool {
         guard !progress.isEmpty else { return false }
-        try await webhooks.note(progress, at: ports.clock.now())
+        // Also when this one is cancelled meanwhile: what has arrived would be sent again.
+        try await Task { [webhooks, ports] in try await webhooks.note(progress, at: ports.clock.now()) }.value
         if isGone {
             try await service.disable(webhook, .gone)
             return true

@@ -57,7 +57,9 @@ package struct WebhookService: Sendable {
         let row = try await reading { () async throws(EventStoreError) in
             try await ports.store.privateRow(kind: PrivateRow.webhookURLKind, key: id.rawValue)
         }
-        guard let row, let url = secrets.url(in: row, of: id) else {
+        // Deleted this very moment.
+        guard let row, row.value != .object([:]) else { throw .noSuchWebhook }
+        guard let url = secrets.url(in: row, of: id) else {
             logger.error("the URL of a webhook cannot be read", metadata: ["webhook": "\(id)"])
             throw .internalError
         }
@@ -172,7 +174,12 @@ package struct WebhookService: Sendable {
         return count
     }
 
+    /// Nothing when it was changed since: what failed was another place.
     func disable(_ webhook: WebhookSummary, _ reason: WebhookDisableReason) async throws(Problem) {
+        let current = try await reading { () async throws(EventStoreError) in
+            try await webhooks.webhook(webhook.id, in: nil)
+        }
+        guard current?.updatedAt == webhook.updatedAt else { return }
         try await decide(on: webhook.id, in: webhook.group, metadata: .system) { _ in .disable(reason) }
         logger.notice(
             "webhook disabled", metadata: ["webhook": "\(webhook.id)", "reason": "\(reason.rawValue)"])

@@ -107,9 +107,21 @@ private struct ArchiveFile {
 
     init(_ path: String) throws {
         // For its owner only: it is what the database holds.
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw CocoaError(.fileWriteNoPermission, userInfo: [NSFilePathErrorKey: path]) }
         handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        // Its name is on disk before anything is gone from the database.
+        let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        let folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0, fsync(folder) == 0 else {
+            throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: path])
+        }
+        close(folder)
+        // What was killed may have left half a line, which was never relied on; the next one begins its own.
+        let size = try handle.seekToEnd()
+        guard size > 0 else { return }
+        try handle.seek(toOffset: size - 1)
+        if try handle.readToEnd() != Data("\n".utf8) { try handle.write(contentsOf: Data("\n".utf8)) }
     }
 
     func append(_ events: [RecordedEvent]) throws {

@@ -78,6 +78,8 @@ package struct WebhookFailure: Error, Hashable, Sendable {
 /// What came of one round of deliveries of one webhook; kept at once.
 package struct WebhookProgress: Sendable {
     package var webhook: WebhookID
+    /// Who holds the lease of webhooks; from anybody else nothing is kept. nil: whoever it is.
+    package var owner: String?
     /// How far the log is handled; nil: as before.
     package var checkpoint: String?
     /// Failed, for the first time or again.
@@ -85,6 +87,9 @@ package struct WebhookProgress: Sendable {
     /// Ids of events that arrived after all.
     package var arrived: [String] = []
 
-    package init(webhook: WebhookID) { self.webhook = webhook }
+    package init(webhook: WebhookID, owner: String? = nil) {
+        self.webhook = webhook
+        self.owner = owner
+    }
     package var isEmpty: Bool { checkpoint == nil && failed.isEmpty && arrived.isEmpty }
 }

@@ -32,6 +32,8 @@ package struct WebhookSummary: Hashable, Sendable {
 
     /// What its place in the log is kept under.
     package static func consumer(_ id: WebhookID) -> String { "webhook:\(id)" }
+    /// What the lease of whoever sends to all of them is kept under.
+    package static let dispatcher = "webhooks"
 }
 
 extension WebhookSummary {

@@ -24,7 +24,8 @@ package protocol Webhooks: Sendable {
 
     func deliveryCount(of id: WebhookID, in state: WebhookDelivery.State) async throws(EventStoreError) -> Int
 
-    /// Keeps what came of a round. Nothing is kept for a webhook that was deleted meanwhile.
+    /// Keeps what came of a round. Nothing is kept for a webhook that was deleted meanwhile, nor from one who has lost the
+    /// lease: another one is further by now.
     func note(_ progress: WebhookProgress, at now: WallTime) async throws(EventStoreError)
 
     /// Has dead deliveries tried again at once, from the first attempt on.

@@ -39,6 +39,16 @@ struct ConsumerSQL {
         ) { try $0.required("name") as String }.isEmpty
     }
 
+    /// And stays so until the end of the transaction.
+    func isLeased(_ consumer: String, by owner: String) throws -> Bool {
+        try !db.readRows(
+            sql: """
+                UPDATE consumers SET updated_at = updated_at WHERE name = :name AND lease_owner = :owner
+                RETURNING name
+                """, arguments: ["name": consumer, "owner": owner]
+        ) { try $0.required("name") as String }.isEmpty
+    }
+
     func release(_ consumer: String, by owner: String, at now: WallTime) throws {
         try db.run(
             sql: """

@@ -31,6 +31,9 @@ struct DeliverySQL {
     }
 
     func note(_ progress: WebhookProgress, at now: WallTime) throws {
+        if let owner = progress.owner, try !ConsumerSQL(db: db).isLeased(WebhookSummary.dispatcher, by: owner) {
+            return
+        }
         guard try WebhookSQL(db: db).webhook(progress.webhook, in: nil) != nil else { return }
         for id in progress.arrived {
             try db.run(

@@ -17,6 +17,9 @@ extension SQLEventStore {
     /// Never younger than this: a repeated create is told apart from a new one by what is in the log.
     package static var shortestRetention: Duration { .seconds(7 * 24 * 3600) }
 
+    /// In memory; a stream is whole, and has some ten thousand at most.
+    private static var mostEventsAtOnce: Int { 5000 }
+
     /// Moves histories that are over, and older than `time`, out of the log. Nothing that stays is touched.
     /// - Parameter archive: keeps them, durably when it returns; called with whole streams before they are removed.
     package func retain(
@@ -26,7 +29,7 @@ extension SQLEventStore {
         while true {
             let finished = try await read { try RetentionSQL(db: $0).finished(before: time, limit: 200) }
             var (kept, events): ([(StreamID, Int)], [RecordedEvent]) = ([], [])
-            for (stream, version) in finished {
+            for (stream, version) in finished where events.count < Self.mostEventsAtOnce {
                 let history = try await self.events(of: stream)
                 guard history.last?.version == version else { continue }
                 kept.append((stream, version))

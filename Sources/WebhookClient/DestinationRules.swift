@@ -16,11 +16,12 @@ package struct DestinationRules: Sendable {
         return Self.global6.contains(address) && !Self.special6.contains { $0.contains(address) }
     }
 
-    /// IANA's special-purpose registry, and what is not unicast.
+    /// IANA's special-purpose registry, what is not unicast, and a cloud's own service to its machines.
     private static let special4 = networks([
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
         "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
         "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "168.63.129.16/32",
     ])
     private static let global6 = IPNetwork("2000::/3")!
     /// Teredo and 6to4 hold IPv4 addresses; the others are documentation.

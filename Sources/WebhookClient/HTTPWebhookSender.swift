@@ -126,19 +126,22 @@ package struct HTTPWebhookSender: WebhookSender {
         }
     }
 
+    /// Returns at the deadline also when the work cannot be stopped, which a task group would wait for.
     /// - Returns: nil when it failed or took too long.
     private func withDeadline<T: Sendable>(
         _ limit: Duration, _ work: @escaping @Sendable () async throws -> T
     ) async -> T? {
-        await withTaskGroup(of: T?.self) { group in
-            group.addTask { try? await work() }
-            group.addTask {
-                try? await Task.sleep(for: limit)
-                return nil
-            }
-            let first = await group.next()
-            group.cancelAll()
-            return first ?? nil
+        let (results, end) = AsyncStream.makeStream(of: Optional<T>.self)
+        let asking = Task { end.yield(try? await work()) }
+        let waiting = Task {
+            try? await Task.sleep(for: limit)
+            end.yield(nil)
         }
+        defer {
+            asking.cancel()
+            waiting.cancel()
+        }
+        for await result in results { return result }
+        return nil
     }
 }

@@ -6,12 +6,13 @@ package protocol HostResolver: Sendable {
     func addresses(of host: String) async throws -> [IPAddress]
 }
 
-/// Asks the system, on threads that may wait: the C library knows no deadline. Whoever asks has one; a question that
-/// nobody waits for any more is not asked when its turn comes.
+/// Asks the system, on threads that may wait: the C library knows no deadline. Whoever asks has one, and leaves the thread
+/// to its fate.
 package struct SystemResolver: HostResolver {
     /// The process's own: there is nobody who could wait for a thread that the C library holds.
     private static let pool: NIOThreadPool = {
-        let pool = NIOThreadPool(numberOfThreads: 4)
+        // More than all who ask at once, or names that nobody answers for would hold up everybody's.
+        let pool = NIOThreadPool(numberOfThreads: 48)
         pool.start()
         return pool
     }()

@@ -116,6 +116,24 @@ struct EventRoutesTests {
         }
     }
 
+    @Test func aTokenThatWasTakenBackPutsNothingOnRecord() async throws {
+        let world = World()
+        try await world.withAPI { api async throws in
+            let made = try await api.send(.post, "/v1/keys", #"{"role":"developer"}"#)
+            let holder = API(client: api.client, key: made["data", "key"]?.text ?? "")
+            let token = try await holder.create()["data", "token"]?.text ?? ""
+            func emit() async throws -> Int {
+                try await api.send(
+                    .post, "/events", #"{"type":"a"}"#, headers: [.authorization: "Bearer \(token)"],
+                    authenticated: false
+                ).status
+            }
+            #expect(try await emit() == 200)
+            #expect(try await api.send(.delete, "/v1/keys/\(made["data", "keyId"]?.text ?? "")").status == 200)
+            #expect(try await emit() == 401)
+        }
+    }
+
     @Test func eventsAtOnceAreAllKept() async throws {
         let world = World()
         let compute = try await world.service.create(CreateSandbox(), for: world.caller)

@@ -39,8 +39,11 @@ struct LogCommandTests {
         let rebuilt = try await api(["rebuild"], of: system)
         #expect(rebuilt.status == .exited(0) && rebuilt.output.hasPrefix("read "), "\(rebuilt)")
         let archive = "\(system.dataDirectory)/archive.ndjson"
+        // As a kill leaves it: nothing may be glued to half a line.
+        try Data("whole\nhal".utf8).write(to: URL(fileURLWithPath: archive))
         let retained = try await api(["retain", "--days", "7", "--archive", archive], of: system)
         #expect(retained.status == .exited(0) && retained.output.contains("0 events"), "\(retained)")
+        #expect(try String(contentsOfFile: archive, encoding: .utf8) == "whole\nhal\n")
         #expect(try await api(["retain", "--days", "6", "--archive", archive], of: system).status != .exited(0))
         // Neither of them touched what is there.
         let after = try await api(["export"], of: system)

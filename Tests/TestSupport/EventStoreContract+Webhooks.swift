@@ -90,6 +90,23 @@ extension EventStoreContract {
             try require(try await store.revive(id, eventID: nil, at: now) == 1, "the rest")
             try require(try await store.deliveryCount(of: id, in: .dead) == 0, "no dead")
             try require(try await store.deliveryCount(of: id, in: .retrying) == 4, "all retrying")
+            // Who has lost the lease knows of nothing that came after.
+            let (first, second) = (start + .seconds(100), start + .seconds(200))
+            try require(
+                try await store.lease(WebhookSummary.dispatcher, for: "first", at: start, until: first), "leased")
+            var held = WebhookProgress(webhook: id, owner: "first")
+            held.checkpoint = "further"
+            try await store.note(held, at: start)
+            try require(
+                try await store.checkpoint(of: WebhookSummary.consumer(id))?.rawValue == "further", "who holds it")
+            try require(
+                try await store.lease(WebhookSummary.dispatcher, for: "second", at: first, until: second), "taken over")
+            held.checkpoint = "back"
+            held.failed = [failed(id, "e.1")]
+            try await store.note(held, at: second)
+            try require(
+                try await store.checkpoint(of: WebhookSummary.consumer(id))?.rawValue == "further", "not back")
+            try require(try await store.deliveryCount(of: id, in: .retrying) == 4, "nor anything else")
         },
     ]
 }

@@ -76,6 +76,7 @@ extension InMemoryEventStore: Webhooks {
 
     package func note(_ progress: WebhookProgress, at now: WallTime) async throws(EventStoreError) {
         state.withLock { state in
+            if let owner = progress.owner, state.leases[WebhookSummary.dispatcher]?.owner != owner { return }
             guard state.webhooks[progress.webhook] != nil else { return }
             for id in progress.arrived {
                 state.deliveries[State.DeliveryKey(webhook: progress.webhook, eventID: id)] = nil

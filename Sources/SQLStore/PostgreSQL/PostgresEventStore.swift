@@ -76,12 +76,15 @@ package final class PostgresEventStore: SQLEventStore {
         defer { pool.close() }
         do {
             return try await pool.run { connection, deadline in
-                try connection.transaction(until: deadline) {
-                    try connection.run(script: "SET LOCAL statement_timeout = 0", until: deadline)
-                    // Waits for whoever appends, and keeps out the next: then all there is can be read.
-                    try connection.run(script: "LOCK TABLE events IN SHARE MODE", until: deadline)
-                    let db = PostgresSQLConnection(connection: connection, deadline: deadline)
-                    return (keep: true, value: try Rebuild(log: PostgresLog(db: db)).run())
+                // A change of access has its rows before it appends: one of the two may have to begin again.
+                try Self.repeating {
+                    try connection.transaction(until: deadline) {
+                        try connection.run(script: "SET LOCAL statement_timeout = 0", until: deadline)
+                        // Waits for whoever appends, and keeps out the next: then all there is can be read.
+                        try connection.run(script: "LOCK TABLE events IN SHARE MODE", until: deadline)
+                        let db = PostgresSQLConnection(connection: connection, deadline: deadline)
+                        return (keep: true, value: try Rebuild(log: PostgresLog(db: db)).run())
+                    }
                 }
             }
         } catch {
