@@ -80,7 +80,7 @@ final class RawPeer: Sendable {
     }
 
     private func within<T: Sendable>(_ perform: @escaping @Sendable () async throws -> T) async throws -> T {
-        try await deadline(.seconds(20), perform)
+        try await deadline(.seconds(60), perform)
     }
 
     private final class Reader: ChannelInboundHandler {

@@ -35,7 +35,7 @@ import WebSockets
         let path = temporarySocketPath()
         defer { removeSocketDirectory(path) }
         try await withServer(
-            listen: .unix(path: path), limits: HTTPLimits(stallTimeout: .seconds(3)),
+            listen: .unix(path: path), limits: HTTPLimits(stallTimeout: .seconds(4)),
             { exchange in
                 let writer = try await exchange.startResponse(status: .ok, headers: ["Content-Length": "\(bytes)"])
                 try await writer.write(file.region(0..<bytes))

@@ -38,7 +38,7 @@ final class Expectation<Value: Sendable>: Sendable {
     func fulfil(_ value: Value) { queue.push(value, cost: 0) }
     func value() async throws -> Value {
         let queue = queue
-        return try await deadline(.seconds(20)) { try await queue.next()! }
+        return try await deadline(.seconds(60)) { try await queue.next()! }
     }
 }
 
