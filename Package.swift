@@ -150,6 +150,7 @@ let package = Package(
         library("APIContract", ["ComputeCore"]),
         library("SidekickProtocol", ["ComputeCore", crypto]),
         library("Auth", ["ComputeCore", crypto, jwtKit]),
+        library("SecretSealing", ["ComputeCore", crypto]),
 
         // T0: ground
         library("ComputeCore", []),
@@ -180,6 +181,7 @@ let package = Package(
         tests("ComputeRuntimeTests", ["ComputeRuntime", "TestSupport", "ComputeCore"]),
         tests("SidekickProtocolTests", ["SidekickProtocol", "ComputeCore", crypto]),
         tests("AuthTests", ["Auth", "ComputeCore", crypto]),
+        tests("SecretSealingTests", ["SecretSealing", "ComputeCore"]),
         tests("APIContractTests", ["APIContract", "ComputeCore"]),
         tests(
             "HTTPServingTests",
