@@ -82,8 +82,7 @@ let package = Package(
             "Composition",
             [
                 "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "WebhookClient",
-                "PostgresClient",
-                "ServiceHost",
+                "PostgresClient", "ServiceHost", "SecretSealing",
                 "OCIImages", "LinuxHost", "HTTPServing", "ComputeRuntime", "ComputeDomain", "EventSourcing",
                 "APIContract", "SidekickProtocol",
                 "Auth", "ComputeCore", argumentParser, logging, lifecycle, unixSignals, asyncHTTPClient, crypto,
@@ -96,7 +95,7 @@ let package = Package(
             "APIService",
             [
                 "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol", "Auth",
-                "ComputeCore", hummingbird, httpTypes, logging, lifecycle, nio("NIOCore"), crypto,
+                "SecretSealing", "ComputeCore", hummingbird, httpTypes, logging, lifecycle, nio("NIOCore"), crypto,
             ]),
         library(
             "GatewayService",
@@ -203,7 +202,8 @@ let package = Package(
             "PostgresStoreTests",
             [
                 "SQLStore", "PostgresClient", "APIService", "APIContract", "Auth", "ComputeDomain", "EventSourcing",
-                "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, crypto, logging,
+                "SecretSealing", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, crypto,
+                logging,
                 nio("NIOCore"),
             ]),
         tests(
@@ -227,9 +227,8 @@ let package = Package(
             "APIServiceTests",
             [
                 "APIService", "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol",
-                "Auth", "HTTPServing", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes,
-                logging,
-                crypto, jwtKit, nio("NIOCore"), nio("NIOHTTP1"),
+                "Auth", "HTTPServing", "SecretSealing", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting,
+                httpTypes, logging, crypto, jwtKit, nio("NIOCore"), nio("NIOHTTP1"),
             ]),
         tests(
             "GatewayServiceTests",

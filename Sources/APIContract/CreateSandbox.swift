@@ -15,6 +15,8 @@ package struct CreateSandbox: Hashable, Sendable {
     /// Each as in a create of one at the Sidekick, which alone knows their fields.
     package var overlays: [JSONValue] = []
     package var servers: [JSONValue] = []
+    /// Which of the group's secrets it gets.
+    package var secrets: [GivenSecret] = []
 
     package init(
         timeout: Duration? = nil, metadata: [String: JSONValue]? = nil, envs: [String: String] = [:],
@@ -75,6 +77,7 @@ package struct CreateSandbox: Hashable, Sendable {
         resources = size == ComputeResources() ? nil : size
         overlays = try Self.objects("overlays", fields)
         servers = try Self.objects("servers", fields)
+        secrets = try GivenSecret.list(fields, besides: envs.keys)
     }
 
     /// What the Sidekick does right after the claim.
@@ -233,5 +236,5 @@ extension UInt8 {
     fileprivate var isASCIIAlphanumeric: Bool {
         isDigit || isLowercaseLetter || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self)
     }
-    fileprivate var isNameByte: Bool { isASCIIAlphanumeric || self == UInt8(ascii: "_") }
+    var isNameByte: Bool { isASCIIAlphanumeric || self == UInt8(ascii: "_") }
 }

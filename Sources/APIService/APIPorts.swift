@@ -23,11 +23,12 @@ package struct APIPorts: Sendable {
     /// What the secret of every Sidekick is derived from; the Gateway has the same.
     package var sidekickKey: SymmetricKey
     package var webhooks: WebhookPorts
+    package var secrets: SecretPorts
 
     package init(
         store: any EventStore, summaries: any ComputeSummaries, sessions: any SessionSummaries,
         access: any AccessRecords, runtime: any ComputeRuntime, sidekicks: any SidekickAgent, clock: any WallClock,
-        tokens: TokenSigner, sidekickKey: SymmetricKey, webhooks: WebhookPorts
+        tokens: TokenSigner, sidekickKey: SymmetricKey, webhooks: WebhookPorts, secrets: SecretPorts
     ) {
         self.store = store
         self.summaries = summaries
@@ -39,6 +40,7 @@ package struct APIPorts: Sendable {
         self.tokens = tokens
         self.sidekickKey = sidekickKey
         self.webhooks = webhooks
+        self.secrets = secrets
     }
 }
 

@@ -15,6 +15,7 @@ import Synchronization
 ///   sweep, reaper        repair and end; need nothing but the ports
 ///   signing keys, uses   rotate; note when credentials were used
 ///   dispatcher           tells webhooks of events
+///   rewrapping           brings secrets under the current master key
 ///   drain                on stop: waits for the creates in flight, after the listeners took their last request
 ///   internal listener    the Gateway's
 ///   public listener      stops first: no new request
@@ -35,6 +36,7 @@ package struct APIServer: Sendable {
     package let reaper: Reaper
     package let webhooks: WebhookService
     package let dispatcher: WebhookDispatcher
+    package let secrets: SecretService
     /// Where the listeners are bound, with their real ports, once they are.
     package let addresses: BoundAddresses
 
@@ -66,14 +68,15 @@ package struct APIServer: Sendable {
         reaper = Reaper(service: compute)
         webhooks = WebhookService(ports: ports, logger: logger)
         dispatcher = WebhookDispatcher(service: webhooks)
+        secrets = compute.secrets
         addresses = BoundAddresses()
         streamSlots = StreamSlots(perGroup: settings.eventStreams.perGroup)
     }
 
     package var services: [any Service] {
         [
-            sweep, reaper, signingKeys, uses, dispatcher, Drain(service: compute), internalApplication,
-            publicApplication,
+            sweep, reaper, signingKeys, uses, dispatcher, SecretRewrapping(service: secrets),
+            Drain(service: compute), internalApplication, publicApplication,
         ]
     }
 
@@ -121,6 +124,7 @@ package struct APIServer: Sendable {
         EventRoutes(service: compute, slots: streamSlots).add(to: guarded)
         customEvents.addGuarded(to: guarded)
         WebhookRoutes(service: webhooks).add(to: guarded)
+        SecretRoutes(service: secrets).add(to: guarded)
         RuntimeRoutes(runtime: ports.runtime, maximumResources: settings.maximumResources).add(to: guarded)
         return router
     }

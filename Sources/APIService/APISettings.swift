@@ -15,6 +15,8 @@ package struct APISettings: Sendable {
     package var maximumTimeout: Duration = .milliseconds(CreateSandbox.timeoutRange.upperBound)
     /// How many computes of one group may live at a time.
     package var computesPerGroup: Int64 = 100
+    /// How many secrets a group may have.
+    package var secretsPerGroup: Int64 = 1000
     /// How many session tokens one compute may have that are good.
     package var sessionsPerCompute = 1000
     /// How many that were taken back and have not expired: every Gateway remembers those.

@@ -14,11 +14,13 @@ import EventSourcing
 //                        └ taken: wait for the winner       └ failed: ended(startFailed), member removed
 extension ComputeService {
     /// - Parameter retry: makes a repeat of the request get the same compute.
-    /// - Throws: 409 when the name is another's, or the key was used for something else; 429; 503.
+    /// - Throws: 403 for secrets that the caller may not give away; 409 when the name is another's, or the key was used
+    ///   for something else; 429; 503.
     package func create(
         _ request: CreateSandbox, retry: RetryKey? = nil, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
         try checkOrder(request)
+        try checkSecrets(request, of: caller)
         guard request.name != nil || retry != nil else { return try await createAnonymous(request, for: caller) }
         return try await createUnique(request, retry: retry, finding: false, for: caller)
     }
@@ -27,6 +29,7 @@ extension ComputeService {
     /// repeatable by its name and needs no `Idempotency-Key`.
     package func findOrCreate(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
         try checkOrder(request)
+        try checkSecrets(request, of: caller)
         return try await createUnique(request, retry: nil, finding: true, for: caller)
     }
 
@@ -55,6 +58,12 @@ extension ComputeService {
         }
     }
 
+    /// Whoever makes a compute reads what it was given: power of its own, which a key for computes alone has not.
+    private func checkSecrets(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
+        guard !request.secrets.isEmpty, !caller.authority.permits(.secretsUse, atLeast: .developer) else { return }
+        throw .needs(.secretsUse, .developer, field: "secrets")
+    }
+
     private func createUnique(
         _ request: CreateSandbox, retry: RetryKey?, finding: Bool, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
@@ -76,6 +85,8 @@ extension ComputeService {
                 case .gone: stale.append(UniqueRelease(key: hold.key, owner: hold.owner))
                 }
             }
+            // Refused before anything is recorded; what the compute gets is read again at the claim.
+            _ = try await secrets.given(request, in: caller.group)
             let id = ComputeID.random()
             let hold = idempotencyKey.map { UniqueHold(key: $0, owner: id.rawValue, fingerprint: retry?.fingerprint) }
             let releases = stale
@@ -155,6 +166,7 @@ extension ComputeService {
         do { alive = try await ports.store.counter(.computes(in: caller.group)) } catch { throw problem(error) }
         guard alive < settings.computesPerGroup else { throw .quotaExceeded(settings.computesPerGroup) }
 
+        _ = try await secrets.given(request, in: caller.group)
         let id = ComputeID.random()
         let outcome = await tasks.create(id) {
             do throws(Problem) {
@@ -177,11 +189,13 @@ extension ComputeService {
     }
 
     func spec(_ request: CreateSandbox) -> ComputeSpec {
-        ComputeSpec(
+        var spec = ComputeSpec(
             name: request.name?.name, namespace: request.name?.namespace,
             timeout: request.timeout ?? settings.defaultTimeout, metadata: request.metadata ?? [:],
             envNames: request.envs.keys.sorted(), directory: request.directory, image: request.image,
             resources: request.resources)
+        spec.secretNames = Set(request.secrets.map(\.name.rawValue)).sorted()
+        return spec
     }
 
     private func nameTaken(_ name: SandboxName?) -> Problem {

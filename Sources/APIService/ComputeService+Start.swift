@@ -13,7 +13,7 @@ extension ComputeService {
     func startFromPool(
         _ id: ComputeID, _ request: CreateSandbox, for caller: Caller
     ) async throws(Problem) -> ComputeSummary? {
-        let order = claimOrder(id, request)
+        let order = try await claimOrder(id, request, for: caller)
         for _ in 0..<settings.claimAttempts {
             guard let member = await ServerTiming.measure(.take, ports.runtime.takeIdleMember) else { return nil }
             guard try await claim(member, order) else { continue }
@@ -71,7 +71,7 @@ extension ComputeService {
     private func start(
         _ summary: ComputeSummary, _ request: CreateSandbox, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
-        let order = claimOrder(summary.id, request)
+        let order = try await claimOrder(summary.id, request, for: caller)
         let deadline = ContinuousClock.now + settings.coldStartDeadline
         for _ in 0..<settings.claimAttempts {
             let member = try await member(request.order, deadline: deadline)
@@ -148,6 +148,9 @@ extension ComputeService {
                 case .refused where order.setup != nil && error.field.map(Self.isOfSetup) == true:
                     await remove(member.name)
                     throw .invalid(error.field ?? "", error.message)
+                case .refused where order.secretFiles != nil && error.field == "secretFiles":
+                    await remove(member.name)
+                    throw .invalid("secrets", error.message)
                 case .noAnswer, .refused: break
                 case .alreadyClaimed:
                     // A compute of another process lives there, or will in a moment: removing it would kill a
@@ -189,13 +192,18 @@ extension ComputeService {
         try result.get()
     }
 
-    private func claimOrder(_ id: ComputeID, _ request: CreateSandbox) -> ClaimOrder {
-        ClaimOrder(
+    private func claimOrder(
+        _ id: ComputeID, _ request: CreateSandbox, for caller: Caller
+    ) async throws(Problem) -> ClaimOrder {
+        let given = try await secrets.given(request, in: caller.group)
+        return ClaimOrder(
             computeId: id, generation: .first,
             secret: SidekickSecret.derive(from: ports.sidekickKey, computeID: id, generation: .first),
-            env: request.envs, directory: request.directory, url: settings.urls.url(of: id),
+            env: request.envs.merging(given.env) { _, secret in secret }, directory: request.directory,
+            url: settings.urls.url(of: id),
             portURLTemplate: settings.urls.portURLTemplate(of: id), setup: request.setup,
-            timeoutMs: (request.timeout ?? settings.defaultTimeout).wholeMilliseconds)
+            timeoutMs: (request.timeout ?? settings.defaultTimeout).wholeMilliseconds,
+            secretFiles: given.files.isEmpty ? nil : given.files)
     }
 
     // MARK: - Parts

@@ -17,11 +17,13 @@ package final class ComputeService: Sendable {
     let settings: APISettings
     let logger: Logger
     let tasks = OwnedTasks()
+    let secrets: SecretService
 
     package init(ports: APIPorts, settings: APISettings, logger: Logger) {
         self.ports = ports
         self.settings = settings
         self.logger = logger
+        secrets = SecretService(ports: ports, settings: settings, logger: logger)
     }
 
     /// Creates that this process is at; their places and records are not the sweep's business.

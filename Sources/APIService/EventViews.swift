@@ -10,8 +10,8 @@ extension SandboxEvent {
     /// shown, so that a new field is hidden until somebody decides, and so is a new kind.
     private static let shownFields: [String: Set<String>] = [
         StreamID.computeCategory: [
-            "name", "namespace", "timeoutMs", "metadata", "envNames", "directory", "image", "resources", "expiresAt",
-            "generation", "reason",
+            "name", "namespace", "timeoutMs", "metadata", "envNames", "secretNames", "directory", "image", "resources",
+            "expiresAt", "generation", "reason",
         ],
         StreamID.sessionCategory: ["description", "expiresAt"],
         StreamID.magicLinkCategory: ["expiresAt", "sessionId"],
@@ -20,6 +20,7 @@ extension SandboxEvent {
         StreamID.groupCategory: ["name", "memberId", "role"],
         StreamID.signingKeyCategory: ["kid", "withdrawsOthers"],
         StreamID.webhookCategory: ["origin", "types", "description", "isActive", "reason", "secretVersion"],
+        StreamID.secretCategory: ["name", "version"],
     ]
 
     /// nil for an event that is nobody's to see.

@@ -77,7 +77,9 @@ struct APIComposition {
                 webhooks: WebhookPorts(
                     webhooks: store, consumers: store,
                     sender: HTTPWebhookSender(
-                        rules: DestinationRules(allowed: settings.webhookNetworks), resolver: SystemResolver())))
+                        rules: DestinationRules(allowed: settings.webhookNetworks), resolver: SystemResolver())),
+                secrets: SecretPorts(
+                    records: store, masterKeys: try settings.masterKeys.masterKeys(in: directory)))
             ports.signingKeys = signingKeys
             let documents = HTTPDocumentSource(http)
             ports.issuer = settings.issuer.map {

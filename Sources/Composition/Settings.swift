@@ -79,7 +79,7 @@ package enum Settings {
             listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
             memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
             maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint, webhookNetworks,
-        ] + database + access
+        ] + database + access + secrets
 }
 
 package enum URLStyle: String, CaseIterable, Sendable { case auto, host, path }
@@ -109,6 +109,7 @@ package struct ServiceSettings: Sendable {
     /// How many days one key signs tokens.
     package var signingKeyDays: Int
     package var webhookNetworks: [IPNetwork]
+    package var masterKeys: MasterKeySource
     /// What a create may ask for.
     package var maximumResources: ComputeResources
 
@@ -154,6 +155,7 @@ package struct ServiceSettings: Sendable {
             webhookNetworks.append(network)
         }
         database = try DatabaseSettings(reader)
+        masterKeys = try MasterKeySource(reader)
         migratesOnStart = try reader.flag(Settings.migrateOnStart) ?? true
         issuer = try IssuerSettings(reader)
         signingKeyDays = try reader.integer(Settings.signingKeyDays, in: 1...3650) ?? 90

@@ -43,6 +43,7 @@ extension ComputeEvent: DomainEvent {
                 "timeoutMs": .int(spec.timeout.wholeMilliseconds),
                 "metadata": .object(spec.metadata),
                 "envNames": .array(spec.envNames.map(JSONValue.string)),
+                "secretNames": spec.secretNames.isEmpty ? nil : .array(spec.secretNames.map(JSONValue.string)),
                 "directory": spec.directory.map(JSONValue.string),
                 "image": spec.image.map(JSONValue.string),
                 "resources": spec.resources?.document,
@@ -68,12 +69,13 @@ extension ComputeEvent: DomainEvent {
             let reader = EventDataReader(try FieldReader(data))
             switch name {
             case .requested:
-                let spec = ComputeSpec(
+                var spec = ComputeSpec(
                     name: try reader.fields.string("name"), namespace: try reader.fields.string("namespace"),
                     timeout: .milliseconds(try reader.integer("timeoutMs", in: 0...Int64.max)),
                     metadata: try reader.fields.object("metadata") ?? [:],
                     envNames: try reader.strings("envNames"), directory: try reader.fields.string("directory"),
                     image: try reader.fields.string("image"), resources: try reader.resources("resources"))
+                spec.secretNames = try reader.strings("secretNames")
                 self = .requested(spec, at: try reader.time("requestedAt"))
             case .started:
                 let placement = Placement(

@@ -11,6 +11,8 @@ package struct ComputeSpec: Hashable, Sendable {
     package var timeout: Duration
     package var metadata: [String: JSONValue]
     package var envNames: [String]
+    /// The secrets that it is given, by name.
+    package var secretNames: [String] = []
     /// The working directory; nil for the image's own.
     package var directory: String?
     /// nil for the template's own.

@@ -7,6 +7,7 @@ extension Cursor {
         case events = 0x65
         case summaries = 0x73
         case access = 0x61
+        case secrets = 0x6b
     }
 
     package init(kind: Kind, version: UInt8, payload: [UInt8]) {

@@ -77,6 +77,7 @@ package struct Commit: Sendable {
     package var releases: [UniqueRelease]
     package var counterMoves: [CounterMove]
     package var privateRows: [PrivateRow]
+    package var secretValues: [SecretValueChange] = []
     package var metadata: EventMetadata
     package var occurredAt: WallTime
 

@@ -31,6 +31,7 @@ struct CommitSQL {
             return .overLimit(move.counter, limit: move.limit ?? .max)
         }
         for row in commit.privateRows { try put(row, at: commit.occurredAt) }
+        for change in commit.secretValues { try SecretSQL(db: db).apply(change) }
         return .committed(recorded)
     }
 

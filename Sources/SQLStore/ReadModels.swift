@@ -15,5 +15,6 @@ struct ReadModels {
         try SessionSQL(db: db).update(event)
         try AccessSQL(db: db).update(event)
         try WebhookSQL(db: db).update(event)
+        try SecretSQL(db: db).update(event)
     }
 }

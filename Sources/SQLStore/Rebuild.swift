@@ -4,7 +4,8 @@ import EventSourcing
 
 /// Makes the read models anew from the log: within one transaction, with nobody appending meanwhile.
 ///
-/// What is no consequence of events (unique rows, counters, private rows, when a session was last used) stays.
+/// What is no consequence of events (unique rows, counters, private rows, sealed values, when a session was last used)
+/// stays.
 struct Rebuild<Log: SQLLog> {
     let log: Log
     private var db: any SQLConnection { log.db }
@@ -16,7 +17,7 @@ struct Rebuild<Log: SQLLog> {
     func run() throws -> Int {
         let sessionUses = try uses(of: ["session_id"], in: "session_summaries")
         let accessUses = try uses(of: ["kind", "id"], in: "access_records")
-        for table in ["compute_summaries", "session_summaries", "access_records", "webhooks"] {
+        for table in ["compute_summaries", "session_summaries", "access_records", "webhooks", "secret_summaries"] {
             try db.run(script: "DELETE FROM \(table)")
         }
         var (count, place) = (0, Log.Place.start)

@@ -11,6 +11,7 @@ struct RetentionSQL {
     /// - Returns: each with the version of its last event.
     func finished(before time: WallTime, limit: Int) throws -> [(stream: StreamID, version: Int)] {
         // A compute and what belongs to it; sessions, keys and links that nobody remembers; webhooks that were deleted.
+        // A secret's history stays also when it was deleted: its versions go on from there.
         try db.readRows(
             sql: """
                 SELECT stream_id, max(version) AS version FROM events

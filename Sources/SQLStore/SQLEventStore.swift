@@ -3,7 +3,9 @@ package import ComputeDomain
 package import EventSourcing
 
 /// What the stores over SQL have in common: all that reads one thing.
-package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords, Webhooks, Consumers {
+package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords, Webhooks, Consumers,
+    SecretRecords
+{
     /// Runs `work` on a connection, off the threads that async code runs on.
     func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T) async throws(EventStoreError)
         -> T
@@ -115,5 +117,27 @@ extension SQLEventStore {
 
     package func noteAccess(_ uses: [AccessRecord.ID: WallTime]) async throws(EventStoreError) {
         try await write { try AccessSQL(db: $0).noteAccess(uses) }
+    }
+
+    // MARK: - SecretRecords
+
+    package func secret(_ name: SecretName, in group: GroupID) async throws(EventStoreError) -> SecretSummary? {
+        try await read { try SecretSQL(db: $0).secret(name, in: group) }
+    }
+
+    package func secrets(in group: GroupID, after cursor: Cursor?, limit: Int) async throws(EventStoreError)
+        -> SecretPage
+    {
+        try await read { try SecretSQL(db: $0).page(in: group, after: cursor, limit: limit) }
+    }
+
+    package func secretValue(_ key: SecretValueRow.Key) async throws(EventStoreError) -> SecretValueRow? {
+        try await read { try SecretSQL(db: $0).value(key) }
+    }
+
+    package func secretValues(notUnder masterKey: String, after key: SecretValueRow.Key?, limit: Int)
+        async throws(EventStoreError) -> [SecretValueRow]
+    {
+        try await read { try SecretSQL(db: $0).values(notUnder: masterKey, after: key, limit: limit) }
     }
 }

@@ -170,6 +170,7 @@ extension Migration {
                       updated_at \(integer) NOT NULL
                     )\(keyed);
                     """),
+            .secrets(number: 5, in: dialect),
         ]
     }
 }

@@ -21,10 +21,13 @@ package struct ClaimOrder: Codable, Hashable, Sendable {
     package var setup: JSONValue?
     /// How long the compute was given to live, in milliseconds, for its clients to see. Nothing here ends it.
     package var timeoutMs: Int64?
+    /// Written before the claim is answered, and not recorded with it.
+    package var secretFiles: [SecretFile]?
 
     package init(
         computeId: ComputeID, generation: Generation, secret: String, env: [String: String], directory: String?,
-        url: String, portURLTemplate: String?, setup: JSONValue? = nil, timeoutMs: Int64? = nil
+        url: String, portURLTemplate: String?, setup: JSONValue? = nil, timeoutMs: Int64? = nil,
+        secretFiles: [SecretFile]? = nil
     ) {
         self.computeId = computeId
         self.generation = generation
@@ -35,7 +38,28 @@ package struct ClaimOrder: Codable, Hashable, Sendable {
         self.portURLTemplate = portURLTemplate
         self.setup = setup
         self.timeoutMs = timeoutMs
+        self.secretFiles = secretFiles
     }
+}
+
+/// A secret that a compute gets as a file of its user's.
+package struct SecretFile: Codable, Hashable, Sendable {
+    /// Absolute. Parents that are missing are made, and what is there is replaced.
+    package var path: String
+    /// The permission bits.
+    package var mode: Int
+    /// In base64url.
+    package var content: String
+
+    package init(path: String, mode: Int, content: [UInt8]) {
+        self.path = path
+        self.mode = mode
+        self.content = content.base64URL
+    }
+
+    package static let maxCount = 32
+    /// All of an order's together: a claim is one small POST.
+    package static let maxBytes = 1 << 20
 }
 
 /// What a Sidekick says about itself on `GET /internal/state`.

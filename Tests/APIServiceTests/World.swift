@@ -12,6 +12,7 @@ import Hummingbird
 import HummingbirdTesting
 import Logging
 import NIOCore
+import SecretSealing
 import SidekickProtocol
 import Synchronization
 import TestSupport
@@ -32,10 +33,11 @@ struct World: Sendable {
     let settings: APISettings
 
     init(
-        poolSize: Int = 3, abilities: RuntimeAbilities = [], signingKeys: (any SigningKeyStore)? = nil,
+        poolSize: Int = 3, abilities: RuntimeAbilities = [], store: FaultyStore = FaultyStore(),
+        masterKeys: MasterKeys = .random("first"), signingKeys: (any SigningKeyStore)? = nil,
         issuer: (any DocumentSource)? = nil, _ change: (inout APISettings) -> Void = { _ in }
     ) {
-        store = FaultyStore()
+        self.store = store
         runtime = InMemoryRuntime(poolSize: poolSize, abilities: abilities, clock: clock)
         sidekicks = InMemorySidekicks(of: runtime)
         var settings = APISettings(
@@ -48,7 +50,8 @@ struct World: Sendable {
         var ports = APIPorts(
             store: store, summaries: store.inner, sessions: store.inner, access: store.inner, runtime: runtime,
             sidekicks: sidekicks, clock: clock, tokens: TokenSigner(signingKey), sidekickKey: sidekickKey,
-            webhooks: WebhookPorts(webhooks: store.inner, consumers: store.inner, sender: receivers))
+            webhooks: WebhookPorts(webhooks: store.inner, consumers: store.inner, sender: receivers),
+            secrets: SecretPorts(records: store.inner, masterKeys: masterKeys))
         ports.signingKeys = signingKeys
         ports.issuer = issuer.map { [clock] in
             ExternalIssuer(issuer: TestIssuer.url, audience: "computesdk", source: $0, clock: clock)
@@ -194,6 +197,14 @@ extension JSONValue {
 }
 
 extension World {
+    /// The public API with a valid key of that group.
+    func withAPI(as group: GroupID, _ test: @escaping @Sendable (API) async throws -> Void) async throws {
+        let key = try await key(of: group.rawValue)
+        try await server.publicApplication.test(.router) { client async throws in
+            try await test(API(client: client, key: key))
+        }
+    }
+
     func make(group: String) async throws {
         _ = try await store.commit(
             Commit(
@@ -231,4 +242,13 @@ extension World {
                         events: [APIKeyEvent.revoked.recorded])
                 ], metadata: .system, occurredAt: clock.now()))
     }
+}
+
+extension MasterKeys {
+    /// One line of a file of keys.
+    static func randomLine(_ id: String) -> String {
+        "\(id):" + SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }.base64URL
+    }
+
+    static func random(_ id: String) -> MasterKeys { try! MasterKeys(parsing: randomLine(id)) }
 }

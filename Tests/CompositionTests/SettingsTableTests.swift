@@ -44,6 +44,7 @@ import Testing
         ("COMPUTESDK_RUNSC_PLATFORM", "xen"), ("COMPUTESDK_MAX_CPUS", "many"),
         ("COMPUTESDK_MIGRATE_ON_START", "maybe"), ("COMPUTESDK_OIDC_ISSUER", "http://id.example"),
         ("COMPUTESDK_OIDC_ISSUER", "id.example"), ("COMPUTESDK_SIGNING_KEY_DAYS", "0"),
+        ("COMPUTESDK_SECRETS_KEY_FILE", "relative"), ("COMPUTESDK_SECRETS_KEYS", "a:short"),
     ])
     func aBadValueNamesItsSetting(_ variable: String, _ value: String) {
         let error = #expect(throws: SettingError.self) { try settings([variable: value]) }

@@ -14,7 +14,8 @@ struct PostgresLogTests {
                 sql: """
                     SELECT CAST(compute_summaries AS TEXT) AS line FROM compute_summaries
                     UNION ALL SELECT CAST(session_summaries AS TEXT) FROM session_summaries
-                    UNION ALL SELECT CAST(webhooks AS TEXT) FROM webhooks ORDER BY 1
+                    UNION ALL SELECT CAST(webhooks AS TEXT) FROM webhooks
+                    UNION ALL SELECT CAST(secret_summaries AS TEXT) FROM secret_summaries ORDER BY 1
                     """, arguments: [:]
             ) { try $0.text("line") ?? "" }
         }
@@ -27,7 +28,11 @@ struct PostgresLogTests {
                 try await BusyLog.fill(store)
                 let before = try await summaries(store)
                 #expect(before.count > 30)
-                try await server.run("UPDATE compute_summaries SET state = 'ended'; DELETE FROM webhooks", in: database)
+                try await server.run(
+                    """
+                    UPDATE compute_summaries SET state = 'ended'; DELETE FROM webhooks;
+                    UPDATE secret_summaries SET version = 99
+                    """, in: database)
                 async let written: Void = withThrowingTaskGroup(of: Void.self) { group in
                     for n in 0..<20 { group.addTask { _ = try await store.commit(note("n\(n)")) } }
                     try await group.waitForAll()

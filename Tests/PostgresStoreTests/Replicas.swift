@@ -9,6 +9,7 @@ import HummingbirdTesting
 import NIOCore
 import PostgresClient
 import SQLStore
+import SecretSealing
 import TestSupport
 
 /// Three instances of the API over one database and one runtime, as in a cluster, with the same keys.
@@ -23,6 +24,7 @@ struct Replicas: Sendable {
         let runtime = InMemoryRuntime(poolSize: 6)
         let sidekicks = InMemorySidekicks(of: runtime)
         let (signing, secret) = (Curve25519.Signing.PrivateKey(), SymmetricKey(size: .bits256))
+        let masterKeys = try MasterKeys(parsing: "first:" + [UInt8](repeating: 1, count: 32).base64URL)
         var stores: [PostgresEventStore] = []
         defer { for store in stores { store.close() } }
         var servers: [APIServer] = []
@@ -39,7 +41,8 @@ struct Replicas: Sendable {
                         store: store, summaries: store, sessions: store, access: store, runtime: runtime,
                         sidekicks: sidekicks,
                         clock: SystemWallClock(), tokens: TokenSigner(signing), sidekickKey: secret,
-                        webhooks: WebhookPorts(webhooks: store, consumers: store, sender: InMemoryReceivers())),
+                        webhooks: WebhookPorts(webhooks: store, consumers: store, sender: InMemoryReceivers()),
+                        secrets: SecretPorts(records: store, masterKeys: masterKeys)),
                     settings: settings, startedAt: moment, logger: silent))
         }
         let (first, second, third) = (servers[0], servers[1], servers[2])

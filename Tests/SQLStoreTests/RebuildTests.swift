@@ -26,6 +26,7 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
             "webhooks",
             "webhook_id group_id origin types description is_active disabled_reason secret_version previous_secret_until created_at updated_at version"
         ),
+        ("secret_summaries", "group_id name version created_at updated_at"),
     ] {
         let names = columns.split(separator: " ").map(String.init)
         let casts = names.map { "CAST(\($0) AS TEXT) AS \($0)" }.joined(separator: ", ")
@@ -60,10 +61,13 @@ struct RebuildTests {
             try await store.noteAccess([AccessRecord.ID(.key, "key-1"): now])
             let before = try await readModels(store)
             #expect(before.count > 30 && before.count { $0.contains("last_used_at=1800000000000") } == 2)
+            #expect(before.count { $0.hasPrefix("secret_summaries") } == 2)
             let events = try await store.events(after: nil, matching: EventFilter(), limit: 1000).events
             #expect(try await store.rebuild() == events.count)
             #expect(try await readModels(store) == before)
             #expect(try await store.events(after: nil, matching: EventFilter(), limit: 1000).events == events)
+            let value = SecretValueRow.Key(group: .default, name: SecretName("kept")!, version: 2)
+            #expect(try await store.secretValue(value) != nil, "which is in no event")
         }
     }
 
@@ -76,7 +80,7 @@ struct RebuildTests {
                 """
                 UPDATE compute_summaries SET state = 'ended', version = 99; DELETE FROM session_summaries;
                 DELETE FROM access_records WHERE kind = 'key';
-                UPDATE webhooks SET origin = 'x'
+                UPDATE webhooks SET origin = 'x'; UPDATE secret_summaries SET version = 99
                 """)
             #expect(try await readModels(store) != before)
             _ = try await store.rebuild()
@@ -111,6 +115,7 @@ struct RebuildTests {
             #expect(rest.dropLast() == all.filter { !moved.contains($0) }[...])
             #expect(rest.last?.type == "LogRetained")
             #expect(Set(moved.map(\.stream)).isDisjoint(with: rest.map(\.stream)), "whole histories")
+            #expect(!moved.contains { $0.stream.category == StreamID.secretCategory }, "versions go on from there")
             #expect(moved.allSatisfy { $0.occurredAt < since })
             for stream in Set(moved.map(\.stream)) where stream.category == StreamID.computeCategory {
                 #expect(moved.contains { $0.stream == stream && $0.type == "ComputeEnded" })

@@ -110,7 +110,10 @@ struct SQLiteEventStoreTests {
                     occurredAt: WallTime(milliseconds: 1)))
             let made = try await store.chain(keyHash: "h")
             try await store.close()
-            let tables = ["access_records", "snapshots", "webhooks", "webhook_deliveries", "consumers"]
+            let tables = [
+                "access_records", "snapshots", "webhooks", "webhook_deliveries", "consumers", "secret_summaries",
+                "secret_values",
+            ]
             try alter(
                 folder + "/db",
                 tables.map { "DROP TABLE \($0);" }.joined()

@@ -2,7 +2,7 @@ package import ComputeCore
 import ComputeDomain
 package import EventSourcing
 
-/// A log with a bit of everything in it: computes in every state, sessions good and over, webhooks.
+/// A log with a bit of everything in it: computes in every state, sessions good and over, webhooks, secrets.
 package enum BusyLog {
     /// - Returns: the time of the last event.
     @discardableResult
@@ -47,6 +47,7 @@ package enum BusyLog {
                 .custom("build.done", ["n": .int(1)], of: id, in: .default, version: 0, metadata: .system, at: at))
         }
         try await tenants(store)
+        try await secrets(store)
         for n in 0..<5 {
             let id = WebhookID.random()
             _ = try await store.commit(.webhook(id, .created(WebhookSpec(origin: "https://a\(n).example"))))
@@ -56,6 +57,22 @@ package enum BusyLog {
             if n == 4 { _ = try await store.commit(.webhook(id, .deleted, from: 2)) }
         }
         return start + .seconds(computes * 60)
+    }
+
+    private static func secrets(_ store: any EventStore) async throws {
+        for group in [GroupID.default, other] {
+            for text in ["kept", "gone"] {
+                let name = SecretName(text)!
+                for version in 1...2 as ClosedRange<Int64> {
+                    let key = SecretValueRow.Key(group: group, name: name, version: version)
+                    let value = SecretValueRow(key: key, masterKey: "m", wrappedKey: [1], ciphertext: [2])
+                    _ = try await store.commit(
+                        .secret(text, version, in: group, at: start + .seconds(version), values: [.put(value)]))
+                }
+            }
+            _ = try await store.commit(
+                .secret("gone", 3, event: .deleted(SecretName("gone")!, version: 2), in: group))
+        }
     }
 
     private static func tenants(_ store: any EventStore) async throws {

@@ -5,11 +5,12 @@ package import EventSourcing
 /// What every event store must do, whatever it is made of. A test target runs each clause on a fresh, empty store.
 package struct EventStoreContract: Sendable, CustomStringConvertible {
     package typealias Store = EventStore & ComputeSummaries & SessionSummaries & AccessRecords & Webhooks & Consumers
+        & SecretRecords
     package var description: String
     package var run: @Sendable (any Store) async throws -> Void
 
     package static let all: [EventStoreContract] =
-        log + filters + snapshots + rows + readModel + sessions + access + webhooks + consumers + races
+        log + filters + snapshots + rows + readModel + sessions + access + webhooks + consumers + secrets + races
 }
 
 package struct ContractViolation: Error, CustomStringConvertible {

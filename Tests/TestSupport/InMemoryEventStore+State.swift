@@ -28,6 +28,8 @@ extension InMemoryEventStore {
         var deliveries: [DeliveryKey: WebhookDelivery] = [:]
         var checkpoints: [String: Cursor] = [:]
         var leases: [String: (owner: String, end: WallTime)] = [:]
+        var secrets: [GroupID: [SecretName: SecretSummary]] = [:]
+        var secretValues: [SecretValueRow.Key: SecretValueRow] = [:]
 
         func chain(_ id: AccessRecord.ID) -> [AccessRecord] {
             var (chain, next) = ([AccessRecord](), Optional(id))
@@ -88,6 +90,10 @@ extension InMemoryEventStore {
                             checkpoints[WebhookSummary.consumer(id)] = nil
                         }
                     }
+                    if let name = try SecretSummary.subject(of: event) {
+                        secrets[event.group, default: [:]][name] = try SecretSummary.applying(
+                            event, to: secrets[event.group]?[name])
+                    }
                     if let id = SessionID(event.stream.id), event.stream.category == StreamID.sessionCategory {
                         sessions = sessions.filter { event.occurredAt < $0.value.grant.expiresAt }
                         sessions[id] = try SessionSummary.applying(event, to: sessions[id])
@@ -114,6 +120,7 @@ extension InMemoryEventStore {
                 rows = rows.filter { $0.value.expiresAt.map { commit.occurredAt < $0 } ?? true }
             }
             for row in commit.privateRows { rows[RowKey(kind: row.kind, key: row.key)] = row }
+            for change in commit.secretValues { apply(change) }
             return .committed(recorded)
         }
     }

@@ -34,7 +34,7 @@ package enum AuthorizationTable {
         package var access: RouteAccess
     }
 
-    package static let rows: [Row] = health + computes + events + tenants + auth
+    package static let rows: [Row] = health + computes + events + secrets + tenants + auth
 
     private static let health: [Row] = [
         row("GET", "/health", .open),
@@ -72,6 +72,15 @@ package enum AuthorizationTable {
         row("POST", "/v1/webhooks/{webhook}/redeliver", .credential(.webhooksWrite, atLeast: .admin)),
         row(
             "POST", "/v1/webhooks/{webhook}/deliveries/{event}/redeliver", .credential(.webhooksWrite, atLeast: .admin)),
+    ]
+
+    /// To give them to a compute takes more than the row of its create: `ComputeService.checkSecrets`.
+    private static let secrets: [Row] = [
+        row("GET", "/v1/secrets", .credential(.secretsRead, atLeast: .developer)),
+        row("POST", "/v1/secrets", .credential(.secretsWrite, atLeast: .admin, by: .lasting)),
+        row("GET", "/v1/secrets/{secret}", .credential(.secretsRead, atLeast: .developer)),
+        row("PUT", "/v1/secrets/{secret}", .credential(.secretsWrite, atLeast: .admin, by: .lasting)),
+        row("DELETE", "/v1/secrets/{secret}", .credential(.secretsWrite, atLeast: .admin)),
     ]
 
     private static let tenants: [Row] = [
@@ -171,9 +180,10 @@ extension Problem {
         Problem(status: 403, code: .forbidden, message: message, field: field)
     }
 
-    static func needs(_ scope: Scope?, _ least: Role) -> Problem {
+    static func needs(_ scope: Scope?, _ least: Role, field: String? = nil) -> Problem {
         .forbidden(
-            "this needs the role \(least.rawValue) or above" + (scope.map { " and the scope \($0.rawValue)" } ?? ""))
+            "\(field ?? "this") needs the role \(least.rawValue) or above"
+                + (scope.map { " and the scope \($0.rawValue)" } ?? ""), field: field)
     }
 
     static func wrongMethod(_ allowed: [String]) -> Problem {

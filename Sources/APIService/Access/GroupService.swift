@@ -66,8 +66,9 @@ package struct GroupService: Sendable {
         return try await get(id)
     }
 
-    /// Ends the group with its members, keys and sessions. Its computes have to be ended before, and none begins after.
-    /// - Throws: 409 for the group `default` and one that has computes.
+    /// Ends the group with its members, keys and sessions. Its computes, webhooks and secrets have to be ended before,
+    /// and none begins after.
+    /// - Throws: 409 for the group `default` and one that has any of those.
     package func delete(_ id: GroupID, for caller: Caller) async throws(Problem) {
         guard id != .default else { throw .defaultGroupStays }
         let outcome = try await decider.decide(Group.self, .delete, on: .group(id), in: id, for: caller) { _, commit in
@@ -75,6 +76,7 @@ package struct GroupService: Sendable {
                 // Fits only where nothing is counted, and leaves no room: who is about to make something comes too late.
                 CounterMove(counter: .computes(in: id), delta: Self.closed, limit: Self.closed),
                 CounterMove(counter: .webhooks(in: id), delta: Self.closed, limit: Self.closed),
+                CounterMove(counter: .secrets(in: id), delta: Self.closed, limit: Self.closed),
                 CounterMove(counter: .keys(in: id), delta: Self.closed),
                 CounterMove(counter: .groups, delta: -1),
             ]
@@ -153,7 +155,7 @@ extension Problem {
     static let defaultGroupStays = Problem(
         status: 409, code: .conflict, message: "the group \(GroupID.default) runs the system; it cannot be deleted")
     static let groupInUse = Problem(
-        status: 409, code: .conflict, message: "the group has sandboxes or webhooks; end them first")
+        status: 409, code: .conflict, message: "the group has sandboxes, webhooks or secrets; end them first")
     static let noSuchMember = Problem.notFound("there is no such member")
 
     init(_ rejection: Group.Rejection) {

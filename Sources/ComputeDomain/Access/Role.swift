@@ -33,6 +33,11 @@ package enum Scope: String, Codable, Hashable, Sendable, CaseIterable {
     case eventsRead = "events:read"
     case webhooksRead = "webhooks:read"
     case webhooksWrite = "webhooks:write"
+    /// Their names and versions. Values are nobody's to read.
+    case secretsRead = "secrets:read"
+    case secretsWrite = "secrets:write"
+    /// To give them to computes that one makes, which hands over their values.
+    case secretsUse = "secrets:use"
     case runtimeRead = "runtime:read"
     case groupsRead = "groups:read"
     case groupsWrite = "groups:write"

@@ -45,6 +45,23 @@ extension FileTree {
         }
     }
 
+    /// Makes what is missing of the directory that a file is to be in. What is made belongs to `owner`; links on the way
+    /// to what is there are followed, so it is for places that nobody else changes at the same time.
+    package static func makeParents(of path: String, owner: ThreadIdentity) throws(LinuxSystemError) {
+        var (there, missing) = (split(path).parent, [String]())
+        var info = stat()
+        while stat(there, &info) != 0 {
+            guard errno == ENOENT else { throw .last("stat", path) }
+            let (parent, name) = split(there)
+            missing.insert(name, at: 0)
+            there = parent
+        }
+        guard !missing.isEmpty else { return }
+        guard let real = realpath(there, nil) else { throw .last("resolve", path) }
+        defer { free(real) }
+        try makeDirectories(([String(cString: real)] + missing).joined(separator: "/"), owner: owner)
+    }
+
     /// Where a write through `path` ends: the last component's links resolved, the file itself need not exist.
     static func followingLinks(_ path: String) throws(LinuxSystemError) -> String {
         var path = path

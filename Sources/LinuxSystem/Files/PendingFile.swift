@@ -99,6 +99,11 @@ package struct PendingFile: ~Copyable {
         return Array(piece[..<count])
     }
 
+    /// For whoever may do everything: the file will be somebody else's.
+    package func give(to owner: ThreadIdentity) throws(LinuxSystemError) {
+        guard fchown(file.raw, owner.uid, owner.gid) == 0 else { throw .last("chown", path) }
+    }
+
     /// What was written so far is on disk.
     package func sync() throws(LinuxSystemError) { try file.sync(path) }
 

@@ -17,17 +17,33 @@ struct ClaimFile: ~Copyable, Sendable {
         self.file = file
     }
 
-    /// - Returns: nil when nobody has claimed. What cannot be read is an error, never "unclaimed": somebody's compute must
+    /// - Returns: nil when nobody has claimed, else also whether all of the claim is done. What cannot be read is an error, never "unclaimed": somebody's compute must
     ///   not be given to somebody else.
-    func load() throws -> ClaimRecord? {
+    func load() throws -> (record: ClaimRecord, isWhole: Bool)? {
         let bytes = try file.readAll(upTo: RequestBody.maxBytes * 2, path)
-        return bytes.isEmpty ? nil : try JSONDecoder().decode(ClaimRecord.self, from: Data(bytes))
+        guard let last = bytes.last else { return nil }
+        let record = try JSONDecoder().decode(ClaimRecord.self, from: Data(bytes))
+        return (record, record.hasSecretFiles != true || last == Self.end)
     }
+
+    private static let end = UInt8(ascii: "\n")
 
     /// Into an empty file. Returns when the record would survive a loss of power; whoever gets an error clears the file.
     func save(_ record: ClaimRecord) throws {
         let encoded = try JSONEncoder().encode(record)
         try encoded.withUnsafeBytes { (bytes) throws -> Void in try file.write(bytes, path) }
+        try file.sync(path)
+    }
+
+    /// What the record promises besides itself is done. Returns when that would survive a loss of power.
+    func markWhole() throws(LinuxSystemError) {
+        guard lseek(file.raw, 0, SEEK_END) >= 0 else { throw .last("seek", path) }
+        // One byte is there or not: the record before it cannot be harmed.
+        try withUnsafeBytes(of: Self.end) { bytes -> Result<Void, LinuxSystemError> in
+            do throws(LinuxSystemError) { return .success(try file.write(bytes, path)) } catch {
+                return .failure(error)
+            }
+        }.get()
         try file.sync(path)
     }
 
@@ -45,6 +61,8 @@ package struct ClaimRecord: Codable, Hashable, Sendable {
     package var order: ClaimOrder
     /// Of the body as it was sent: "the same claim again" means the same bytes.
     package var bodySHA256: String
+    /// It has files, which are not in here: whether they are in their places says the end of the record.
+    package var hasSecretFiles: Bool?
 
     package init(order: ClaimOrder, bodySHA256: String) {
         self.order = order

@@ -33,6 +33,7 @@ extension ClaimOrder {
         return ClaimOrder(
             computeId: id, generation: Generation(Int(generation)), secret: secret, env: env, directory: directory,
             url: try fields.requiredString("url"), portURLTemplate: try fields.string("portURLTemplate"),
-            setup: setup, timeoutMs: try fields.integer("timeoutMs", in: 0...Int64.max))
+            setup: setup, timeoutMs: try fields.integer("timeoutMs", in: 0...Int64.max),
+            secretFiles: try SecretFile.list(fields))
     }
 }

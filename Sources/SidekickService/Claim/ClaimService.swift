@@ -38,9 +38,10 @@ final class ClaimService: Sendable {
         self.user = user
         self.image = image
         file = try ClaimFile(in: settings.stateDirectory)
-        let record = try file.load()
-        holder = Mutex(record.map(Holder.compute) ?? .nobody)
-        context = Mutex(record.map { Self.context($0.order, user, image) })
+        let found = try file.load()
+        holder = Mutex(found.map { .compute($0.record) } ?? .nobody)
+        // Without its files it serves nobody: whoever claims it again brings them.
+        context = Mutex(found.flatMap { $0.isWhole ? Self.context($0.record.order, user, image) : nil })
     }
 
     var current: ClaimedContext? { context.withLock { $0 } }
@@ -54,7 +55,12 @@ final class ClaimService: Sendable {
 
     /// **Blocks** for as long as the disk takes, which nobody else waits for: before its claim a member serves nobody.
     func claim(credential: String?, body: [UInt8], now: WallTime) throws {
-        try take(try verified(credential, body, now))
+        var record = try verified(credential, body, now)
+        // What is put in its place is not needed in the record, where it would be a second copy.
+        let files = record.order.secretFiles ?? []
+        record.order.secretFiles = nil
+        record.hasSecretFiles = files.isEmpty ? nil : true
+        try take(record, files)
     }
 
     /// All that a claim does but the claiming; nothing of it stays.
@@ -106,21 +112,24 @@ final class ClaimService: Sendable {
         Problem(status: 403, code: .forbidden, message: message)
     }
 
-    private func take(_ record: ClaimRecord) throws {
+    private func take(_ record: ClaimRecord, _ files: [SecretFile]) throws {
         try holder.withLock { holder in
             switch holder {
-            case .nobody: break
-            // Again, because its answer was lost.
-            case .compute(record): return
+            // Again, because its answer was lost, or its files could not be written.
+            case .nobody, .compute(record): break
             case .compute:
                 throw Problem(status: 409, code: "already_claimed", message: "this member belongs to another compute")
             case .unknown: throw Self.notRecorded
             }
+            // Nothing is written where the user may have laid a link by now.
+            guard current == nil else { return }
             do {
-                let context = Self.context(record.order, user, image)
-                try makeDirectory(context.compute.directory)
-                try save(record, &holder)
-                self.context.withLock { $0 = context }
+                if case .nobody = holder {
+                    try makeDirectory(Self.context(record.order, user, image).compute.directory)
+                    // Before the files: from the first of them on this member is nobody else's.
+                    try save(record, &holder)
+                }
+                try settle(record, files)
             } catch {
                 SidekickLog.write(.error, "claim failed", ["reason": "\(error)"])
                 guard let error = error as? LinuxSystemError else { throw error }
@@ -128,6 +137,13 @@ final class ClaimService: Sendable {
                 throw Problem(status: 507, code: .diskFull, message: "the disk is full: the claim was not recorded")
             }
         }
+    }
+
+    /// What is left to do of a claim that is recorded. Requests are served from here on.
+    private func settle(_ record: ClaimRecord, _ files: [SecretFile]) throws {
+        try SecretFiles(user: user).write(files)
+        if !files.isEmpty { try file.markWhole() }
+        context.withLock { $0 = Self.context(record.order, user, image) }
     }
 
     private static let notRecorded = Problem(

@@ -60,8 +60,10 @@ struct AuthorizationTableTests {
                 guard row.path.contains("{") else { continue }
                 let foreign = try await scene.target(row, in: group == "default" ? "tenant" : "default", for: nil)
                 let foreignReply = try await scene.send(row, foreign, api)
-                #expect(foreignReply.status == (isPermitted ? 404 : 403), "foreign \(row): \(foreignReply.text)")
-                let unknown = Scene.Target(group: "gzzzzzzzzzzz", id: "zzzzzzzzzzzzzzzzzzzz")
+                // A PUT makes what is not there, of whatever name, in the caller's own group.
+                let absent = row.method == "PUT" ? 200 : 404
+                #expect(foreignReply.status == (isPermitted ? absent : 403), "foreign \(row): \(foreignReply.text)")
+                let unknown = Scene.Target(group: "gzzzzzzzzzzz", id: .randomLabel(length: 20))
                 let unknownReply = try await scene.send(row, unknown, api)
                 #expect(unknownReply.status == foreignReply.status, "unknown \(row): \(unknownReply.text)")
                 #expect(Scene.blank(unknownReply, unknown) == Scene.blank(foreignReply, foreign), "\(row)")
@@ -188,6 +190,8 @@ struct Scene: Sendable {
             id = try await by.send(.post, "/v1/keys", #"{"role":"viewer"}"#)["data", "keyId"]?.text ?? ""
         } else if row.path.contains("{webhook}") {
             id = try await by.send(.post, "/v1/webhooks", Self.webhook)["data", "id"]?.text ?? ""
+        } else if row.path.contains("{secret}") {
+            id = try await by.send(.post, "/v1/secrets", Self.secret)["data", "name"]?.text ?? ""
         } else if row.path.contains("{session}") {
             id = try await (caller ?? by).send(.post, "/v1/sessions")["data", "sessionId"]?.text ?? ""
         } else {
@@ -205,15 +209,18 @@ struct Scene: Sendable {
     }
 
     private static let webhook = #"{"url":"https://hooks.example/x"}"#
+    private static var secret: String { #"{"name":"\#(String.randomLabel(length: 9))","value":"x"}"# }
 
     private static func body(_ row: AuthorizationTable.Row) -> String? {
-        guard ["POST", "PATCH"].contains(row.method) else { return nil }
+        guard ["POST", "PUT", "PATCH"].contains(row.method) else { return nil }
         return switch row.path {
         case "/v1/sandboxes/find", "/v1/sandbox/find": #"{"name":"x"}"#
         case "/v1/sandboxes/find-or-create", "/v1/sandbox/find-or-create":
             #"{"name":"\#(String.randomLabel(length: 9))"}"#
         case "/v1/groups", "/v1/groups/{group}": #"{"name":"n"}"#
         case "/v1/webhooks": webhook
+        case "/v1/secrets": secret
+        case "/v1/secrets/{secret}": #"{"value":"x"}"#
         case "/v1/groups/{group}/members":
             #"{"issuer":"https://i","subject":"\#(String.randomLabel(length: 9))","role":"viewer"}"#
         case "/v1/groups/{group}/members/{member}", "/v1/keys": #"{"role":"viewer"}"#

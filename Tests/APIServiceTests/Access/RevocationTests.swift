@@ -186,6 +186,10 @@ struct RevocationTests {
             let webhook = try await owner.send(.post, "/v1/webhooks", #"{"url":"https://hooks.example/x"}"#)
             #expect(try await owner.send(.delete, path).status == 409, "its webhooks count as well")
             _ = try await owner.send(.delete, "/v1/webhooks/\(webhook["data", "id"]?.text ?? "")")
+            _ = try await owner.send(.put, "/v1/secrets/a", #"{"value":"x"}"#)
+            #expect(try await owner.send(.delete, path).status == 409, "its secrets as well")
+            #expect(try await owner.send(.put, "/v1/secrets/b", #"{"value":"x"}"#).status == 200, "nothing is closed")
+            for name in ["a", "b"] { _ = try await owner.send(.delete, "/v1/secrets/\(name)") }
             #expect(try await api.send(.delete, path).status == 404, "not the maker's")
             #expect(try await API(client: api.client, key: session).send(.delete, path).status == 403)
             #expect(try await API(client: api.client, key: other).send(.delete, path).status == 403)
@@ -221,6 +225,10 @@ struct RevocationTests {
             await #expect(throws: Problem.self) {
                 try await world.service.create(CreateSandbox(.object([:])), for: caller)
             }
+            await #expect(throws: Problem.self) {
+                try await world.server.secrets.write(
+                    SecretBytes([1]), to: SecretName("a")!, isNew: true, for: caller)
+            }
             let records = try await world.store.inner.records(.key, in: group, ownedBy: nil, after: nil, limit: 9)
             #expect(records.records.isEmpty)
         }
@@ -239,6 +247,8 @@ struct RevocationTests {
             let other = try await server.keyService.create(CreateKey(label: "", role: .viewer), for: caller)
             let hook = try WebhookOrder(.object(["url": .string("https://hooks.example")]), urlIsRequired: true)
             let webhook = try await server.webhooks.create(hook, for: caller)
+            let secret = try #require(SecretName("kept"))
+            _ = try await server.secrets.write(SecretBytes([1]), to: secret, isNew: true, for: caller)
             #expect(try await scene.owner.send(.delete, "/v1/keys/\(id)").status == 200)
             let mary = try AddMember(try JSONDocument.parse(Array(Self.maryBody.utf8)), issuer: nil)
             func expectRefusal(_ work: () async throws(Problem) -> Void) async {
@@ -265,9 +275,14 @@ struct RevocationTests {
             await expectRefusal { () async throws(Problem) in
                 try await server.webhooks.delete(webhook.id, for: caller)
             }
+            await expectRefusal { () async throws(Problem) in
+                _ = try await server.secrets.write(SecretBytes([2]), to: secret, isNew: false, for: caller)
+            }
+            await expectRefusal { () async throws(Problem) in try await server.secrets.delete(secret, for: caller) }
             #expect(try await scene.owner.send(.get, "/v1/keys/\(other.record.id.id)").status == 200)
             #expect(try await scene.owner.send(.get, "/v1/groups/default/members").list.isEmpty)
             #expect(try await scene.owner.send(.get, "/v1/webhooks").list.count == 1)
+            #expect(try await scene.owner.send(.get, "/v1/secrets/kept")["data", "version"] == .int(1))
         }
     }
 
