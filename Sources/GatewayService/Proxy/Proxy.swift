@@ -77,11 +77,12 @@ struct Proxy: Sendable {
         _ exchange: HTTPExchange, _ upstream: Upstream, _ lease: UpstreamPool.Lease
     ) async throws -> Outcome {
         let upload = Upload()
+        let ending: Ending?
         do {
             try await lease.connection.sendHead(upstream.head)
-            let reusable = try await converse(exchange, upstream, lease.connection, upload)
+            let (reusable, rest) = try await converse(exchange, upstream, lease.connection, upload)
             if reusable { await pool.release(lease) } else { await pool.discard(lease) }
-            return .answered
+            ending = rest
         } catch {
             await pool.discard(lease)
             if let clientError = upload.clientError { throw clientError }
@@ -91,14 +92,26 @@ struct Proxy: Sendable {
             if error.code == .connectionClosed, lease.isUsed, upstream.isRepeatable { return .stale }
             throw upstream.broken
         }
+        // Whoever has all of his answer may ask again at once: the connection is free by then.
+        try await ending?.writer.finish(trailers: ending?.trailers)
+        return .answered
     }
 
-    /// - Returns: whether the connection may carry another request.
+    /// What is left to tell the client when the upstream has said everything.
+    private struct Ending {
+        let writer: HTTPResponseWriter
+        let trailers: HTTPHeaders?
+    }
+
+    /// - Returns: whether the connection may carry another request, and the end of the answer when it is not sent yet.
     private func converse(
         _ exchange: HTTPExchange, _ upstream: Upstream, _ connection: HTTPClientConnection, _ upload: Upload
-    ) async throws -> Bool {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await upload.pump(exchange, to: connection) }
+    ) async throws -> (reusable: Bool, ending: Ending?) {
+        let hasBody = ["content-length", "transfer-encoding"].contains { exchange.head.headers.contains(name: $0) }
+        // An upstream that answers to the head alone must not find the request unfinished.
+        if !hasBody { await upload.pump(exchange, to: connection) }
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            if hasBody { group.addTask { await upload.pump(exchange, to: connection) } }
             defer { group.cancelAll() }
             let head = try await answerHead(connection, upload)
             if head.status == .switchingProtocols {
@@ -109,7 +122,7 @@ struct Proxy: Sendable {
                 }
                 try await group.waitForAll()
                 try await tunnel(exchange, upstream, connection, head, protocolName)
-                return false
+                return (false, nil)
             }
             var headers = HeaderRewriting.response(head.headers)
             upstream.polish(&headers)
@@ -122,8 +135,10 @@ struct Proxy: Sendable {
             let writer = try await exchange.startResponse(status: head.status, headers: headers)
             let body = connection.body
             for try await part in body { try await writer.write(part) }
-            try await writer.finish(trailers: HeaderRewriting.trailers(body.trailers))
-            return upload.isComplete
+            let ending = Ending(writer: writer, trailers: HeaderRewriting.trailers(body.trailers))
+            if upload.isComplete { return (true, ending) }
+            try await ending.writer.finish(trailers: ending.trailers)
+            return (upload.isComplete, nil)
         }
     }
 
