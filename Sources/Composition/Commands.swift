@@ -112,7 +112,7 @@ struct SettingFlags: ParsableArguments {
             (Settings.postgresPassword, postgresPassword), (Settings.postgresDatabase, postgresDatabase),
             (Settings.migrateOnStart, migrateOnStart), (Settings.oidcIssuer, oidcIssuer),
             (Settings.oidcAudience, oidcAudience), (Settings.signingKeyDays, signingKeyDays),
-            (Settings.migrateOnStart, migrateOnStart), (Settings.webhookNetworks, webhookNetworks),
+            (Settings.webhookNetworks, webhookNetworks),
         ]
         return pairs.reduce(into: [:]) { values, pair in values[pair.0.name] = pair.1 }
     }

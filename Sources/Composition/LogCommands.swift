@@ -76,6 +76,7 @@ struct RetainCommand: AsyncParsableCommand {
     @Option(help: "The file that they are appended to.") var archive: String
 
     func run() async throws {
+        // None younger: a repeated create is told apart from a new one by what is in the log.
         guard days >= 7, days <= 36500 else { throw ValidationError("--days must be from 7 to 36500") }
         try await configured(flags) { settings in
             let (logger, now) = (makeLogger("api", settings), SystemWallClock().now())

@@ -14,9 +14,6 @@ package struct RetentionOutcome: Hashable, Sendable {
 }
 
 extension SQLEventStore {
-    /// Never younger than this: a repeated create is told apart from a new one by what is in the log.
-    package static var shortestRetention: Duration { .seconds(7 * 24 * 3600) }
-
     /// In memory; a stream is whole, and has some ten thousand at most.
     private static var mostEventsAtOnce: Int { 5000 }
 
