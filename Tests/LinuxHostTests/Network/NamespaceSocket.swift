@@ -61,6 +61,18 @@ final class NamespaceSocket: Sendable {
         }
     }
 
+    /// Tries again and again, for at most five seconds: the kernel gives an IPv6 address its route some time after
+    /// `ip addr add` has returned, and what is sent before that goes to the network and is lost.
+    static func connectOnceRouted(from namespace: String?, to address: String, port: UInt16) throws -> Outcome {
+        var outcome = Outcome.timedOut
+        for _ in 0..<25 {
+            outcome = try connect(from: namespace, to: address, port: port, patience: 200)
+            if outcome == .connected { break }
+            if outcome != .timedOut { usleep(200_000) }
+        }
+        return outcome
+    }
+
     /// Sends one datagram. That it cannot be sent is as good as that it does not arrive.
     static func send(_ text: String, from namespace: String?, to address: String, port: UInt16) throws {
         try inside(namespace) {
