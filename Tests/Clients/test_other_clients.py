@@ -74,7 +74,7 @@ async def test_the_first_health_poll_after_a_create_succeeds(raw):
         assert (await read(client, "GET", "/health"))["status"] == "ok"
         assert (await read(client, "GET", "/ready"))["ready"] is True
         info = (await read(client, "GET", "/info"))["data"]
-        assert {"auth_enabled", "main_subdomain", "sandbox_count", "sandbox_url", "version", "status"} <= set(info)
+        assert {"auth_enabled", "main_subdomain", "sandbox_count", "sandbox_url", "timeout", "version", "status"} <= set(info)
         assert (info["sandbox_url"], info["auth_enabled"]) == (sandbox["url"], True)
 
 
@@ -86,6 +86,19 @@ async def test_a_create_with_a_directory_and_variables_has_them(raw):
         assert {"sandboxId", "url", "token", "provider", "metadata"} <= set(sandbox)
         ran = (await read(client, "POST", "/run/command", json={"command": "pwd; echo $A"}))["data"]
         assert ran["stdout"] == "/tmp/of-a-create\n1\n"
+
+
+@asynchronously
+async def test_events_of_programs_are_recorded_and_read_as_the_events_client_does(raw):
+    async with made(raw) as (sandbox, _):
+        sent = httpx.post(
+            raw.base_url.join("/events"), json={"type": "file.changed", "data": {"path": "/a"}}, trust_env=False,
+            headers={"Authorization": f"Bearer {sandbox['token']}"}).json()["data"]
+        assert {"eventId", "sandboxId", "type", "timestamp"} <= set(sent)
+        found = raw.get(f"/events/{sandbox['sandboxId']}", params={"type": "file.changed", "limit": 1000}).json()["data"]
+        assert (found["sandboxId"], found["count"]) == (sandbox["sandboxId"], 1)
+        assert {"id", "sandboxId", "workspaceId", "type", "data", "timestamp"} <= set(found["events"][0])
+        assert (found["events"][0]["id"], found["events"][0]["data"]) == (sent["eventId"], {"path": "/a"})
 
 
 @asynchronously
