@@ -106,6 +106,7 @@ package struct APIServer: Sendable {
         let router = Router(context: APIRequestContext.self)
         router.add(middleware: EdgeMiddleware(logger: logger))
         HealthRoutes(readiness: ReadinessProbe(ports: ports, logger: logger)).add(to: router)
+        OpenAPIRoutes(version: settings.version).add(to: router)
         AuthRoutes(service: sessions, urls: settings.urls).add(to: router)
         let customEvents = CustomEventRoutes(
             service: CustomEventService(service: compute), compute: compute, sessions: sessions)

@@ -8,6 +8,8 @@ package struct APISettings: Sendable {
     /// Where Gateway and Operator are served. Never routed to from outside.
     package var internalListen: Endpoint
     package var urls: PublicURLs
+    /// Of the product, as the description of the API says it.
+    package var version = "0"
     /// The lifetime of a compute whose caller named none: what an `extend` without a duration adds, so that both
     /// defaults are one number to remember.
     package var defaultTimeout: Duration = .milliseconds(900_000)

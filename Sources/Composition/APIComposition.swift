@@ -65,6 +65,7 @@ struct APIComposition {
             var apiSettings = APISettings(
                 listen: settings.apiEndpoint, internalListen: settings.internalEndpoint,
                 urls: await PublicURLs.under(settings, publicEndpoint: publicEndpoint))
+            apiSettings.version = Version.current
             apiSettings.maximumResources = settings.maximumResources
             apiSettings.computesPerGroup = Int64(settings.maxComputes)
             apiSettings.signingPeriod = .seconds(settings.signingKeyDays * 24 * 3600)

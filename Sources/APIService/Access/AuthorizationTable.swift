@@ -39,6 +39,7 @@ package enum AuthorizationTable {
     private static let health: [Row] = [
         row("GET", "/health", .open),
         row("GET", "/ready", .open),
+        row("GET", "/openapi.json", .open),
         row("GET", "/.well-known/jwks.json", .open),
     ]
 

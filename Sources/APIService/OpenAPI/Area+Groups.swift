@@ -1,0 +1,49 @@
+import ComputeCore
+
+extension Area {
+    static let groups = Area(
+        name: "groups", text: "Tenants and their members.",
+        operations: [
+            Operation(
+                method: "GET", path: base, id: "listGroups", summary: "The caller's",
+                answer: .page(of: .named("Group"))),
+            Operation(
+                method: "POST", path: base, id: "createGroup", summary: "Make one, and its first key",
+                body: .order([.must("name", name)]),
+                answer: .data(Schema.named("Group").adding([.must("key", .named("NewKey"))])), refusals: [409, 429]),
+            Operation(
+                method: "GET", path: one, id: "getGroup", summary: "One", answer: .data(.named("Group"))),
+            Operation(
+                method: "PATCH", path: one, id: "renameGroup", summary: "Rename it",
+                body: .order([.must("name", name)]),
+                answer: .data(.named("Group"))),
+            Operation(
+                method: "DELETE", path: one, id: "deleteGroup", summary: "Delete it, with its members and keys",
+                answer: .data(.object), refusals: [409]),
+            Operation(
+                method: "GET", path: members, id: "listMembers", summary: "Who is in",
+                parameters: [.cursor, .limit], answer: .page(of: .named("Member"))),
+            Operation(
+                method: "POST", path: members, id: "addMember", summary: "Let somebody in",
+                body: .order([
+                    .may("issuer", Schema.text(1...512).described("The server's own when absent.")),
+                    .must("subject", Schema.text(1...255).described("The `sub` of the sign-ins.")),
+                    .may("name", .text(0...128)), .must("role", Components.role),
+                ]),
+                answer: .data(.named("Member")), refusals: [409, 429]),
+            Operation(
+                method: "GET", path: member, id: "getMember", summary: "One", answer: .data(.named("Member"))),
+            Operation(
+                method: "PATCH", path: member, id: "changeMember", summary: "Give another role",
+                body: .order([.must("role", Components.role)]), answer: .data(.named("Member")), refusals: [409]),
+            Operation(
+                method: "DELETE", path: member, id: "removeMember", summary: "Put out, with all that came of it",
+                answer: .data(.object), refusals: [409]),
+        ])
+
+    private static let base = "/v1/groups"
+    private static let one = base + "/{group}"
+    private static let members = one + "/members"
+    private static let member = members + "/{member}"
+    private static let name = Schema.text(1...128)
+}

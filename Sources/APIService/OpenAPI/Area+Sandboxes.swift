@@ -1,0 +1,58 @@
+import ComputeCore
+
+extension Area {
+    static let sandboxes = Area(
+        name: "sandboxes", text: "Computes: make, find, prolong and end them.",
+        operations: routes(below: "/v1/sandboxes")
+            + routes(below: "/v1/sandbox").map { operation in
+                var old = operation
+                old.id += "ByOldPath"
+                old.isDeprecated = true
+                return old
+            })
+
+    private static func routes(below base: String) -> [Operation] {
+        [
+            Operation(
+                method: "POST", path: base, id: "createSandbox", summary: "Make one; it runs when this answers",
+                parameters: [
+                    .header(
+                        "Idempotency-Key", .text(1...255),
+                        "A repeated request with the same key and body answers with the same sandbox, for a day.")
+                ],
+                body: .named("CreateSandbox"), answer: .data(.named("Sandbox")), refusals: [404, 409, 429]),
+            Operation(
+                method: "GET", path: base, id: "listSandboxes", summary: "The group's, newest first, without tokens",
+                parameters: [
+                    .query(
+                        "state", .word(["creating", "running", "ended", "all"]), "Those that are alive when absent."),
+                    .cursor, .limit,
+                ],
+                answer: .page(of: .named("Sandbox"))),
+            Operation(
+                method: "POST", path: base + "/find", id: "findSandbox", summary: "The one of that name, or null",
+                body: .order([.must("name", Components.sandboxName), .may("namespace", Components.sandboxName)]),
+                answer: .data(Schema.named("Sandbox").orNull)),
+            Operation(
+                method: "POST", path: base + "/find-or-create", id: "findOrCreateSandbox",
+                summary: "The one of that name, made when there is none; only then the other fields count",
+                body: Schema.named("CreateSandbox").adding([.must("name", Components.sandboxName)]),
+                answer: .data(.named("Sandbox")), refusals: [404, 409, 429]),
+            Operation(
+                method: "GET", path: base + "/{id}", id: "getSandbox", summary: "One, also after its end",
+                answer: .data(.named("Sandbox"))),
+            Operation(
+                method: "DELETE", path: base + "/{id}", id: "deleteSandbox", summary: "End it",
+                answer: .data(.object), refusals: [409]),
+            Operation(
+                method: "POST", path: base + "/{id}/extend", id: "extendSandbox", summary: "Move its end",
+                body: .order([
+                    .may(
+                        "duration",
+                        Schema.integer(1000...604_800_000).described(
+                            "Milliseconds; 900 000 when absent. It ends in 7 days at the latest."))
+                ]),
+                answer: .data(.object([.must("sandboxId", .text), .must("expiresAt", .time)])), refusals: [409]),
+        ]
+    }
+}

@@ -1,0 +1,138 @@
+import APIContract
+import ComputeCore
+import ComputeDomain
+
+/// The shapes that more than one route has, by name.
+enum Components {
+    static let schemas: [String: Schema] = [
+        "Problem": .object([
+            .must("success", .boolean), .must("status", .word(["error"])),
+            .must("error", Schema.text.described("What is wrong and what would be right.")),
+            .must("message", Schema.text.described("The same text.")), .must("code", .text),
+            .may("field", Schema.text.described("The path of the field that is at fault, if one is.")),
+            .must("requestId", .text),
+        ]),
+        "Readiness": .object([
+            .must("ready", .boolean), .must("idle", Schema.count.described("How many wait in the pool.")),
+            .may("reasons", .list(of: .text)),
+        ]),
+        "Runtime": .object([
+            .must("isolation", .text), .must("abilities", .list(of: .text)),
+            .may("runsc", .object([.must("version", .text), .must("platform", .text), .must("network", .text)])),
+            .may("cgroup", .text),
+            .must("defaults", .object([.may("image", .text), .may("resources", .named("Resources"))])),
+            .must("ceilings", .named("Resources")),
+            .must("pool", .object([.must("target", .count), .must("idle", .count)])),
+        ]),
+        "Resources": .object([
+            .may("cpus", .number), .may("memoryMiB", .count), .may("diskMiB", .count),
+        ]),
+        "Sandbox": .object([
+            .must("sandboxId", .text), .must("url", Schema.text.described("Of what is inside; without a last slash.")),
+            .may("token", Schema.text.described("Opens what is inside; only where somebody may, and not in lists.")),
+            .must("provider", .text), .must("status", .word(SandboxStatus.allCases.map(\.rawValue))),
+            .may("metadata", .object), .may("name", .text), .may("namespace", .text), .must("createdAt", .time),
+            .must("expiresAt", .time), .may("endedAt", .time), .may("endReason", .text),
+        ]),
+        "CreateSandbox": createSandbox,
+        "GivenSecret": givenSecret,
+        "Event": .object([
+            .must("id", .text), .must("type", .text), .may("sandboxId", .text),
+            .must("subject", Schema.text.described("What it happened to, such as `compute/<id>`.")),
+            .must("timestamp", .time), .must("actor", .text), .may("requestId", .text), .must("data", .object),
+        ]),
+        "Webhook": webhook,
+        "NewWebhook": webhook.adding([.must("secret", Schema.text.described("Signatures are made with it."))]),
+        "Delivery": .object([
+            .must("eventId", .text), .must("type", .text), .must("state", .word(["retrying", "dead"])),
+            .must("attempts", .count), .may("nextAttemptAt", .time), .may("lastStatus", .count),
+            .may("lastError", .text), .must("firstFailedAt", .time), .must("lastFailedAt", .time),
+        ]),
+        "Secret": .object([
+            .must("name", .text), .must("version", .count), .must("createdAt", .time), .must("updatedAt", .time),
+        ]),
+        "Group": group,
+        "Member": .object([
+            .must("memberId", .text), .must("groupId", .text), .must("issuer", .text), .must("subject", .text),
+            .must("role", role), .must("createdAt", .time), .may("name", .text), .may("lastUsedAt", .time),
+        ]),
+        "Key": key,
+        "NewKey": key.adding([.must("key", Schema.text.described("The key itself; never shown again."))]),
+        "Session": session,
+        "NewSession": session.adding([.must("token", Schema.text.described("Never shown again."))]),
+        "SigningKey": .object([
+            .must("kid", .text), .must("state", .word(["announced", "signing", "retired"])), .must("from", .time),
+        ]),
+        "SessionToken": sessionToken,
+    ]
+
+    static let role = Schema.word(Role.allCases.map(\.rawValue))
+    static let scopes = Schema.list(of: .word(Scope.allCases.map(\.rawValue)))
+
+    // MARK: - Computes
+
+    static let sandboxName = Schema.text(1...63, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
+
+    static let createSandbox = Schema.order([
+        .may(
+            "timeout",
+            Schema.integer(CreateSandbox.timeoutRange).described("Lifetime in milliseconds; 900 000 when absent.")),
+        .may("metadata", Schema.object.described("Comes back as it was; 16 KiB.")),
+        .may("envs", Schema.map(of: .text, names: variable).described("Variables of all that runs inside; 64 KiB.")),
+        .may("name", sandboxName), .may("namespace", sandboxName),
+        .may("directory", Schema.text(1...CreateSandbox.maxDirectoryBytes).described("Without `..`; in bytes.")),
+        .may("image", Schema.text(1...512).described("A reference in a registry.")),
+        .may(
+            "resources",
+            .order([
+                .may("cpus", .number(in: 0.1...1024)), .may("memoryMiB", .integer(64...(1 << 24))),
+                .may("diskMiB", .integer(64...(1 << 24))),
+            ])),
+        .may("overlays", .list(of: .object, atMost: CreateSandbox.maxOfEach)),
+        .may("servers", .list(of: .object, atMost: CreateSandbox.maxOfEach)),
+        .may("secrets", .list(of: .named("GivenSecret"), atMost: GivenSecret.maxCount)),
+    ])
+
+    private static let variable = Schema.text(1...256, pattern: "^[A-Za-z_][A-Za-z0-9_]*$")
+
+    private static let givenSecret = Schema.order([
+        .must("name", secretName), .may("version", .integer(1...Int64.max)),
+        .may("env", variable.described("This or `path`.")),
+        .may("path", Schema.text(1...GivenSecret.maxPathBytes).described("Absolute.")),
+        .may("mode", Schema.text(3...4, pattern: "^[0-7]+$").described("Of the file, in octal digits.")),
+    ])
+
+    static let secretName = Schema.text(1...SecretName.maxBytes, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
+
+    // MARK: - What is made and what it is later
+
+    private static let webhook = Schema.object([
+        .must("id", .text), .must("url", .text), .must("types", .list(of: .text)), .may("description", .text),
+        .must("active", .boolean), .may("disabledReason", .text), .must("createdAt", .time),
+        .must("updatedAt", .time),
+        .may("deliveries", .object([.must("retrying", .count), .must("dead", .count)])),
+    ])
+
+    private static let group = Schema.object([
+        .must("groupId", .text), .must("name", .text), .must("createdAt", .time),
+    ])
+
+    private static let powers: [Schema.Field] = [
+        .must("groupId", .text), .must("role", role), .must("createdAt", .time), .may("scopes", scopes),
+        .may("expiresAt", .time), .may("lastUsedAt", .time),
+    ]
+
+    private static let key = Schema.object(
+        powers + [
+            .must("keyId", .text), .must("label", .text), .must("prefix", .text), .may("memberId", .text),
+            .may("overlapUntil", .time),
+        ])
+
+    private static let session = Schema.object(
+        powers + [.must("sessionId", .text), .must("owner", .text), .may("description", .text)])
+
+    private static let sessionToken = Schema.object([
+        .must("id", .text), .may("token", .text), .may("description", .text), .must("createdAt", .time),
+        .must("expiresAt", .time), .must("expiresIn", Schema.count.described("Seconds.")), .may("lastUsedAt", .time),
+    ])
+}
