@@ -37,6 +37,8 @@ let configuration = Target.Dependency.product(name: "Configuration", package: "s
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 // MARK: - Shapes of targets
@@ -61,6 +63,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
@@ -82,10 +85,11 @@ let package = Package(
             "Composition",
             [
                 "APIService", "GatewayService", "SQLStore", "LocalRuntime", "SidekickClient", "WebhookClient",
-                "PostgresClient", "ServiceHost", "SecretSealing",
+                "PostgresClient", "ServiceHost", "SecretSealing", "PrometheusMetrics",
                 "OCIImages", "LinuxHost", "HTTPServing", "ComputeRuntime", "ComputeDomain", "EventSourcing",
                 "APIContract", "SidekickProtocol",
                 "Auth", "ComputeCore", argumentParser, logging, lifecycle, unixSignals, asyncHTTPClient, crypto,
+                coreMetrics,
                 nio("NIOCore"),
                 nio("NIOHTTP1"),
             ]),
@@ -95,12 +99,14 @@ let package = Package(
             "APIService",
             [
                 "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol", "Auth",
-                "SecretSealing", "ComputeCore", hummingbird, httpTypes, logging, lifecycle, nio("NIOCore"), crypto,
+                "SecretSealing", "ComputeCore", hummingbird, httpTypes, logging, metrics, lifecycle, nio("NIOCore"),
+                crypto,
             ]),
         library(
             "GatewayService",
             [
                 "HTTPServing", "APIContract", "SidekickProtocol", "Auth", "ComputeCore", asyncHTTPClient, logging,
+                metrics,
                 lifecycle, nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"), crypto,
             ]),
         library(
@@ -141,6 +147,7 @@ let package = Package(
         library("OCIImages", ["LinuxHost", "ComputeCore", crypto]),
         library("PostgresClient", ["CPostgres", logging]),
         library("ServiceHost", [logging, lifecycle, configuration]),
+        library("PrometheusMetrics", [coreMetrics]),
 
         // T1: vocabulary
         library("ComputeDomain", ["EventSourcing", "ComputeCore"]),
@@ -175,6 +182,7 @@ let package = Package(
             path: "Tests/StoreBenchmark", swiftSettings: strict),
 
         tests("ComputeCoreTests", ["ComputeCore"]),
+        tests("PrometheusMetricsTests", ["PrometheusMetrics", coreMetrics]),
         tests("EventSourcingTests", ["EventSourcing", "ComputeDomain", "TestSupport", "ComputeCore"]),
         tests("ComputeDomainTests", ["ComputeDomain", "EventSourcing", "ComputeCore"]),
         tests("ComputeRuntimeTests", ["ComputeRuntime", "TestSupport", "ComputeCore"]),

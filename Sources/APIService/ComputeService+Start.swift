@@ -16,6 +16,7 @@ extension ComputeService {
         let order = try await claimOrder(id, request, for: caller)
         for _ in 0..<settings.claimAttempts {
             guard let member = await ServerTiming.measure(.take, ports.runtime.takeIdleMember) else { return nil }
+            APIMetrics.placed(from: .pool)
             guard try await claim(member, order) else { continue }
             let now = ports.clock.now()
             let requested = ComputeEvent.requested(spec(request), at: now)
@@ -104,10 +105,16 @@ extension ComputeService {
     private func member(
         _ order: MemberOrder, deadline: ContinuousClock.Instant
     ) async throws(Problem) -> Member {
-        if order.isEmpty, let member = ports.runtime.takeIdleMember() { return member }
+        if order.isEmpty, let member = ports.runtime.takeIdleMember() {
+            APIMetrics.placed(from: .pool)
+            return member
+        }
         do {
-            return try await ports.runtime.startMember(order, deadline: deadline)
+            let member = try await ports.runtime.startMember(order, deadline: deadline)
+            APIMetrics.placed(from: .cold)
+            return member
         } catch {
+            APIMetrics.placed(from: .none)
             logger.failure("a cold start failed", error)
             throw Problem(error)
         }

@@ -133,6 +133,7 @@ package final class ComputeService: Sendable {
         case .unchanged, .rejected: return false
         case .committed: break
         }
+        APIMetrics.ended(reason: reason.rawValue)
         logger.info("sandbox ended", metadata: ["compute.id": "\(id)", "reason": "\(reason.rawValue)"])
         // Read after the end: a place that was recorded between look-up and end is found too.
         if let member = try await summary(id, in: group)?.member { await remove(member) }

@@ -30,7 +30,10 @@ struct EdgeMiddleware: RouterMiddleware {
         }
         if let header = timing.header { response.headers[.serverTiming] = header }
         response.headers[.requestID] = context.requestID.rawValue
-        log(request, response, ContinuousClock.now - start, context)
+        let duration = ContinuousClock.now - start
+        log(request, response, duration, context)
+        APIMetrics.answered(
+            method: request.method.rawValue, route: context.endpointPath, status: response.status.code, in: duration)
         return response
     }
 

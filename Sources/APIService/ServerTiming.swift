@@ -23,7 +23,11 @@ final class ServerTiming: Sendable {
         _ stage: Stage, _ work: () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let start = ContinuousClock.now
-        defer { current?.durations.withLock { $0[stage, default: .zero] += ContinuousClock.now - start } }
+        defer {
+            let duration = ContinuousClock.now - start
+            current?.durations.withLock { $0[stage, default: .zero] += duration }
+            APIMetrics.spent(duration, on: stage)
+        }
         return try await work()
     }
 

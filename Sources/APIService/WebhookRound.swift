@@ -169,12 +169,15 @@ struct WebhookRound: Sendable {
         let message = WebhookMessage(
             id: event.id, timestamp: now,
             signature: service.secrets.signature(of: body, id: event.id, at: now, for: webhook), body: body)
+        var outcome = "failed"
+        defer { APIMetrics.attempted(delivery: outcome) }
         let status = try await ports.webhooks.sender.send(message, to: url)
         guard (200..<300).contains(status) else {
             throw WebhookFailure(
                 status: status,
                 (300..<400).contains(status) ? "redirects are not followed" : "the receiver answered \(status)")
         }
+        outcome = "arrived"
     }
 }
 

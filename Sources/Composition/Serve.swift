@@ -5,6 +5,7 @@ import GatewayService
 import Logging
 import NIOCore
 import NIOHTTP1
+import PrometheusMetrics
 import ServiceHost
 import ServiceLifecycle
 package import UnixSignals
@@ -13,6 +14,7 @@ package import UnixSignals
 /// Gateway reaches the API over its two sockets in the data folder, by the same path as from another machine.
 package func serve(_ settings: ServiceSettings, until signals: UnixSignalsSequence) async throws {
     let logger = makeLogger("serve", settings)
+    let metrics = MetricsListener.registry()
     let directory = try DataDirectory(path: settings.dataDirectory)
     let keys = try ServiceKeys(in: directory)
 
@@ -26,17 +28,22 @@ package func serve(_ settings: ServiceSettings, until signals: UnixSignalsSequen
         settings, directory: directory, keys: keys, publicEndpoint: endpoint, logger: logger)
     let announcement = Announcement(
         endpoint: endpoint, key: api.key, isolationWarning: settings.isolation == .process)
-    try await api.finishing { try await run(api.services + [gateway, announcement], until: signals, logger: logger) }
+    MetricsListener.observe(api, in: metrics)
+    let services = settings.metricsListener(metrics, logger) + api.services + [gateway, announcement]
+    try await api.finishing { try await run(services, until: signals, logger: logger) }
 }
 
 /// The API and its runtime alone; a `gateway` process stands in front of it.
 package func runAPI(_ settings: ServiceSettings, until signals: UnixSignalsSequence) async throws {
     let logger = makeLogger("api", settings)
+    let metrics = MetricsListener.registry()
     let directory = try DataDirectory(path: settings.dataDirectory)
     let api = try await APIComposition(
         settings, directory: directory, keys: ServiceKeys(in: directory), publicEndpoint: settings.listen,
         logger: logger)
-    try await api.finishing { try await run(api.services, until: signals, logger: logger) }
+    MetricsListener.observe(api, in: metrics)
+    let services = settings.metricsListener(metrics, logger) + api.services
+    try await api.finishing { try await run(services, until: signals, logger: logger) }
 }
 
 /// The Gateway alone: it needs the API's two endpoints and the sidekick key in the data folder.
@@ -45,7 +52,8 @@ package func runGateway(_ settings: ServiceSettings, until signals: UnixSignalsS
     let gateway = Gateway(
         settings: GatewaySettings(settings),
         sidekickKey: try ServiceKeys.sidekickKey(inDirectory: settings.dataDirectory), logger: logger)
-    try await run([gateway], until: signals, logger: logger)
+    let metrics = settings.metricsListener(MetricsListener.registry(), logger)
+    try await run(metrics + [gateway], until: signals, logger: logger)
 }
 
 private func run(_ services: [any Service], until signals: UnixSignalsSequence, logger: Logger) async throws {
@@ -57,6 +65,13 @@ private func run(_ services: [any Service], until signals: UnixSignalsSequence, 
         tasks.addTask { for await _ in signals { await group.triggerGracefulShutdown() } }
         defer { tasks.cancelAll() }
         try await group.run()
+    }
+}
+
+extension ServiceSettings {
+    /// The listener for metrics, if one is wanted. It starts first and stops last.
+    fileprivate func metricsListener(_ registry: MetricsRegistry, _ logger: Logger) -> [any Service] {
+        metricsListen.map { [MetricsListener(listen: $0, registry: registry, logger: logger)] } ?? []
     }
 }
 

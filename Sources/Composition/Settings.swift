@@ -74,11 +74,15 @@ package enum Settings {
         "Networks of your own that webhooks may be sent to, such as 10.0.0.0/8, with commas between. There also http will do."
     )
 
+    package static let metricsListen = Setting(
+        "metrics-listen", fallback: "nowhere",
+        "Where GET /metrics is answered, for Prometheus: host:port. Nobody is asked for a key there.")
+
     package static let all =
         [
             listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
             memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
-            maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint, webhookNetworks,
+            maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint, webhookNetworks, metricsListen,
         ] + database + access + secrets
 }
 
@@ -101,6 +105,8 @@ package struct ServiceSettings: Sendable {
     package var sidekick: String
     package var apiEndpoint: Endpoint
     package var internalEndpoint: Endpoint
+    /// Where metrics are asked for; nil: nowhere.
+    package var metricsListen: Endpoint?
     package var gvisor: GVisorSettings
     package var database: DatabaseSettings
     package var migratesOnStart: Bool
@@ -125,6 +131,11 @@ package struct ServiceSettings: Sendable {
                 throw reader.error(Settings.listen, "must be host:port, such as 127.0.0.1:8080")
             }
             listen = endpoint
+        }
+
+        metricsListen = try reader.value(Settings.metricsListen, Endpoint.self, shape: "host:port")
+        guard metricsListen.map({ if case .tcp = $0 { true } else { false } }) ?? true else {
+            throw reader.error(Settings.metricsListen, "must be host:port, such as 127.0.0.1:9100")
         }
 
         let dataHome = environment["XDG_DATA_HOME"] ?? environment["HOME"].map { "\($0)/.local/share" }

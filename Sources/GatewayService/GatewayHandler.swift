@@ -21,12 +21,13 @@ struct GatewayHandler: HTTPHandler {
     let logger: Logger
 
     func handle(_ exchange: HTTPExchange) async throws {
-        let head = exchange.head
+        let (head, start) = (exchange.head, ContinuousClock.now)
         let request = GatewayRequest(
             exchange: exchange,
             resolution: resolver.resolve(
                 method: head.method, version: head.version, target: head.uri, hosts: head.headers["host"]),
             requestID: HeaderRewriting.requestID(of: head.headers), scheme: settings.publicScheme.rawValue)
+        defer { GatewayMetrics.answered(exchange, request.resolution.destination, in: ContinuousClock.now - start) }
         do {
             switch request.resolution.destination {
             case .api(computeHost: nil): try await toAPI(request)

@@ -44,6 +44,8 @@ package final class HTTPExchange: Sendable {
     /// Where the server was reached.
     package var localEndpoint: Endpoint? { connection.localEndpoint }
     package var responseStarted: Bool { state.withLock { $0.started } }
+    /// What was answered; nil before.
+    package var responseStatus: HTTPResponseStatus? { state.withLock { $0.status } }
     /// The lower-cased protocol of `Upgrade` if `Connection` names it too, else nil.
     package var upgrade: String? { MessageRules.upgrade(head) }
 

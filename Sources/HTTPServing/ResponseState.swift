@@ -25,6 +25,8 @@ struct ResponseState {
     private let request: HTTPRequestHead
     private var phase = Phase.notStarted
     private(set) var keepsAlive: Bool
+    /// Of the head that was sent.
+    private(set) var status: HTTPResponseStatus?
 
     init(request: HTTPRequestHead) {
         self.request = request
@@ -88,6 +90,7 @@ struct ResponseState {
         }
         setConnection(&headers)
         phase = .streaming(framing)
+        self.status = status
         return MessageBytes.head(status: status, headers: headers)
     }
 
@@ -146,6 +149,7 @@ struct ResponseState {
         try MessageRules.check(headers)
         phase = .upgraded
         keepsAlive = false
+        self.status = status
         return MessageBytes.head(status: status, headers: headers)
     }
 

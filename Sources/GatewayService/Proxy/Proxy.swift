@@ -177,9 +177,11 @@ struct Proxy: Sendable {
         headers.add(name: "Upgrade", value: protocolName)
         let server = try await connection.becomeTunnel()
         let client = try await exchange.upgradeToBytes(headers: headers)
-        await TunnelCopy(
-            client: client, server: server, halfClosedLimit: headerTimeout,
-            isWebSocket: protocolName.lowercased() == "websocket", session: upstream.session
-        ).run()
+        await GatewayMetrics.countingTunnel {
+            await TunnelCopy(
+                client: client, server: server, halfClosedLimit: headerTimeout,
+                isWebSocket: protocolName.lowercased() == "websocket", session: upstream.session
+            ).run()
+        }
     }
 }
