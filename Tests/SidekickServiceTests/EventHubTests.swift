@@ -55,7 +55,7 @@ import Testing
         #expect(Self.drain(&hub, second) == [.send(Self.created)])
     }
 
-    @Test func earlyOutputWaitsForTheFirstSubscriber() {
+    @Test func trap5EarlyOutputWaitsForTheFirstSubscriber() {
         var hub = hub()
         let connection = hub.connected()!
         #expect(write(&hub, "$ ") == .doNothing)

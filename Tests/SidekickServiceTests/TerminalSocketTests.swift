@@ -14,7 +14,7 @@ struct TerminalSocketTests {
         }
     }
 
-    @Test func terminalLivesFromItsCreationToItsExit() async throws {
+    @Test func trap8ATerminalLivesFromItsCreationToItsShellsExit() async throws {
         try await Self.claimed { place in
             let socket = try await SidekickSocket.open(place)
             let created = try await place.authorized(.POST, "/terminals", body: #"{"pty":true,"shell":"/bin/sh"}"#)

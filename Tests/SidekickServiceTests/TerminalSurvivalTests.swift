@@ -224,7 +224,7 @@ struct TerminalSurvivalTests {
     // MARK: - Traps that public clients fall into (their decoders and their order of calls)
 
     /// Clients install their handler after the answer to the POST has come.
-    @Test func createdIsToldAgainAfterTheAnswerAndToEveryNewConnection() async throws {
+    @Test func trap4CreatedIsToldAgainAfterTheAnswerAndToEveryNewConnection() async throws {
         try await Self.claimed { place in
             let early = try await SidekickSocket.open(place)
             let id = try await place.terminal()
@@ -237,7 +237,7 @@ struct TerminalSurvivalTests {
     }
 
     /// A decoder of a public client loses binary frames, another decodes only some types of them.
-    @Test func everythingGoesOutAsTextWhateverTheConnectionAskedFor() async throws {
+    @Test func traps2And3EverythingGoesOutAsTextWhateverTheConnectionAskedFor() async throws {
         try await Self.claimed { place in
             for query in ["?protocol=binary", "?protocol=json", ""] {
                 guard
