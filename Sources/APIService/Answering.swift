@@ -9,6 +9,7 @@ import NIOCore
 
 extension HTTPField.Name {
     static let requestID = HTTPField.Name("X-Request-Id")!
+    static let traceparent = HTTPField.Name(TraceContext.header)!
     static let serverTiming = HTTPField.Name("Server-Timing")!
     static let apiKey = HTTPField.Name("X-ComputeSDK-API-Key")!
     static let group = HTTPField.Name(KeyMiddleware.groupHeader)!

@@ -157,7 +157,7 @@ struct AuthRoutes: Sendable {
 
     private static func metadata(_ request: Request, _ context: APIRequestContext, actor: String) -> EventMetadata {
         EventMetadata(
-            actor: actor, requestID: context.requestID.rawValue,
+            actor: actor, requestID: context.requestID.rawValue, traceID: TraceContext.current?.traceID,
             source: context.peer ?? KeyMiddleware.forwarded(request.headers))
     }
 

@@ -35,7 +35,7 @@ struct CustomEventRoutes: Sendable {
         _ = try await AuthCaller(request, context, of: summary, sessions)
         let metadata = EventMetadata(
             actor: "token:\(token.tokenID)", requestID: context.requestID.rawValue,
-            source: context.peer ?? KeyMiddleware.forwarded(request.headers))
+            traceID: TraceContext.current?.traceID, source: context.peer ?? KeyMiddleware.forwarded(request.headers))
         let caller = Caller(group: token.group, metadata: metadata)
         return try Answer.success(try await service.emit(order, on: token.computeID, for: caller))
     }

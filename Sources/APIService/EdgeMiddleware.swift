@@ -14,13 +14,22 @@ struct EdgeMiddleware: RouterMiddleware {
     func handle(
         _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
     ) async throws -> Response {
-        let start = ContinuousClock.now
         var context = context
         // The Gateway's id is kept, so that one request has one id in both logs.
         if let given = request.headers[.requestID], given.isPlainRequestID {
             context.requestID = ComputeCore.RequestID(given)
         }
         context.logger[metadataKey: "request.id"] = "\(context.requestID)"
+        // As the Gateway says it; whoever comes without one begins a trace.
+        let trace = request.headers[.traceparent].flatMap { TraceContext($0) }?.child ?? .random()
+        return try await TraceContext.$current.withValue(trace) { try await answer(request, context, next) }
+    }
+
+    private func answer(
+        _ request: Request, _ context: APIRequestContext,
+        _ next: (Request, APIRequestContext) async throws -> Response
+    ) async throws -> Response {
+        let start = ContinuousClock.now
         var response: Response
         let timing = ServerTiming()
         do {
@@ -90,6 +99,7 @@ struct KeyMiddleware: RouterMiddleware {
             bearer,
             metadata: EventMetadata(
                 actor: bearer.credential.description, requestID: context.requestID.rawValue,
+                traceID: TraceContext.current?.traceID,
                 source: context.peer ?? Self.forwarded(request.headers)))
         var context = context
         context.caller = caller

@@ -77,7 +77,14 @@ extension ServiceSettings {
 
 func makeLogger(_ label: String, _ settings: ServiceSettings) -> Logger {
     let level = settings.logLevel
-    LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
+    // Whatever is logged on behalf of a request says so.
+    let trace = Logger.MetadataProvider { TraceContext.current.map { ["trace.id": "\($0.traceID)"] } ?? [:] }
+    LoggingSystem.bootstrap(
+        { label, provider in
+            var handler = JSONLogHandler(label: label, level: level)
+            handler.metadataProvider = provider
+            return handler
+        }, metadataProvider: trace)
     return Logger(label: label)
 }
 
@@ -86,6 +93,7 @@ extension GatewaySettings {
         self.init(
             listen: settings.listen, api: settings.apiEndpoint, internalAPI: settings.internalEndpoint,
             domain: settings.domain)
+        trustsTraces = settings.trustsTraces
     }
 }
 

@@ -78,11 +78,17 @@ package enum Settings {
         "metrics-listen", fallback: "nowhere",
         "Where GET /metrics is answered, for Prometheus: host:port. Nobody is asked for a key there.")
 
+    package static let trustTraceparent = Setting(
+        "trust-traceparent", fallback: "false",
+        "true: a request's own traceparent is believed, because something of yours stands before the Gateway and sets it."
+    )
+
     package static let all =
         [
             listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
             memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
             maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint, webhookNetworks, metricsListen,
+            trustTraceparent,
         ] + database + access + secrets
 }
 
@@ -107,6 +113,7 @@ package struct ServiceSettings: Sendable {
     package var internalEndpoint: Endpoint
     /// Where metrics are asked for; nil: nowhere.
     package var metricsListen: Endpoint?
+    package var trustsTraces: Bool
     package var gvisor: GVisorSettings
     package var database: DatabaseSettings
     package var migratesOnStart: Bool
@@ -133,6 +140,7 @@ package struct ServiceSettings: Sendable {
             listen = endpoint
         }
 
+        trustsTraces = try reader.flag(Settings.trustTraceparent) ?? false
         metricsListen = try reader.value(Settings.metricsListen, Endpoint.self, shape: "host:port")
         guard metricsListen.map({ if case .tcp = $0 { true } else { false } }) ?? true else {
             throw reader.error(Settings.metricsListen, "must be host:port, such as 127.0.0.1:9100")

@@ -21,13 +21,14 @@ struct GatewayHandler: HTTPHandler {
     let logger: Logger
 
     func handle(_ exchange: HTTPExchange) async throws {
-        let (head, start) = (exchange.head, ContinuousClock.now)
-        let request = GatewayRequest(
-            exchange: exchange,
-            resolution: resolver.resolve(
-                method: head.method, version: head.version, target: head.uri, hosts: head.headers["host"]),
-            requestID: HeaderRewriting.requestID(of: head.headers), scheme: settings.publicScheme.rawValue)
+        let start = ContinuousClock.now
+        let request = GatewayRequest(exchange, resolver, settings)
         defer { GatewayMetrics.answered(exchange, request.resolution.destination, in: ContinuousClock.now - start) }
+        try await TraceContext.$current.withValue(request.trace) { try await answer(request) }
+    }
+
+    private func answer(_ request: GatewayRequest) async throws {
+        let exchange = request.exchange
         do {
             switch request.resolution.destination {
             case .api(computeHost: nil): try await toAPI(request)

@@ -8,7 +8,19 @@ struct GatewayRequest: Sendable {
     let exchange: HTTPExchange
     let resolution: Resolution
     let requestID: RequestID
+    let trace: TraceContext
+    let traceState: [String]
     let scheme: String
+
+    init(_ exchange: HTTPExchange, _ resolver: RouteResolution, _ settings: GatewaySettings) {
+        let head = exchange.head
+        self.exchange = exchange
+        resolution = resolver.resolve(
+            method: head.method, version: head.version, target: head.uri, hosts: head.headers["host"])
+        requestID = HeaderRewriting.requestID(of: head.headers)
+        (trace, traceState) = HeaderRewriting.trace(of: head.headers, isTrusted: settings.trustsTraces)
+        scheme = settings.publicScheme.rawValue
+    }
 
     /// The lower-cased protocol that the client wants to speak. HTTP/2 without TLS is not offered: inside a
     /// tunnel it would carry requests that no check has seen.
@@ -21,12 +33,12 @@ struct GatewayRequest: Sendable {
     }
 
     func forwardedHeaders() -> HTTPHeaders {
-        HeaderRewriting.request(
-            exchange.head.headers,
-            facts: ClientFacts(
-                remoteAddress: exchange.remoteAddress,
-                host: exchange.head.headers.first(name: "host") ?? resolution.authority?.description,
-                scheme: scheme, requestID: requestID, upgrade: upgrade))
+        var facts = ClientFacts(
+            remoteAddress: exchange.remoteAddress,
+            host: exchange.head.headers.first(name: "host") ?? resolution.authority?.description,
+            scheme: scheme, requestID: requestID, trace: trace, upgrade: upgrade)
+        facts.traceState = traceState
+        return HeaderRewriting.request(exchange.head.headers, facts: facts)
     }
 
     func headersForUserCode(child: String?) -> HTTPHeaders {

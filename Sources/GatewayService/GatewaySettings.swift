@@ -21,6 +21,8 @@ package struct GatewaySettings: Sendable {
     package var feedWait: Duration
     /// How long requests under way may take to finish at shutdown.
     package var drainLimit: Duration
+    /// Whether a client's `traceparent` is believed: something of the operator's own stands before us.
+    package var trustsTraces = false
 
     package enum Scheme: String, Sendable { case http, https }
 

@@ -52,6 +52,7 @@ package struct HTTPSidekickAgent: SidekickAgent {
                 expiresAt: clock.now() + ClaimCredential.lifetime, body: body)
             request.method = .POST
             request.headers.add(name: "content-type", value: "application/json")
+            if let trace = TraceContext.current { request.headers.add(name: TraceContext.header, value: trace.text) }
             request.headers.add(name: ClaimCredential.header, value: try credential.signed(with: key))
             request.body = .bytes(ByteBuffer(data: body))
         } catch {

@@ -12,6 +12,7 @@ package enum SidekickLog {
         line["time"] = SystemWallClock().now().rfc3339
         line["level"] = level.rawValue
         line["message"] = "\(message)"
+        line["trace.id"] = TraceContext.current?.traceID
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         guard var bytes = try? encoder.encode(line) else { return }

@@ -5,12 +5,14 @@ import NIOHTTP1
 import Testing
 
 @Suite struct HeaderRewritingTests {
+    private static let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
     private func rewrite(_ headers: HTTPHeaders, upgrade: String? = nil) -> HTTPHeaders {
         HeaderRewriting.request(
             headers,
             facts: ClientFacts(
                 remoteAddress: "10.1.2.3", host: "h.localhost", scheme: "https", requestID: RequestID("r1"),
-                upgrade: upgrade))
+                trace: TraceContext(Self.trace)!, upgrade: upgrade))
     }
 
     @Test func connectionHeadersEndHere() {
@@ -39,6 +41,24 @@ import Testing
         #expect(headers["host"] == ["h.localhost"])
         for name in ["x_forwarded_for", "x-real-ip", "x-compute-child"] { #expect(!headers.contains(name: name)) }
         #expect(!headers.contains { $0.value.contains("6.6.6.6") })
+    }
+
+    @Test func aTraceIsOursUnlessSomebodyBeforeUsIsTrusted() throws {
+        let theirs = "00-11111111111111111111111111111111-2222222222222222-01"
+        let sent: HTTPHeaders = ["traceparent": theirs, "Trace_State": "x=1", "tracestate": "a=1,b=2"]
+        let headers = rewrite(sent)
+        #expect(headers["traceparent"] == [Self.trace])
+        #expect(headers["tracestate"] == [] && headers["trace_state"] == ["x=1"])
+
+        let begun = HeaderRewriting.trace(of: sent, isTrusted: false)
+        #expect(begun.context.traceID != String(repeating: "1", count: 32) && begun.state == [])
+        let followed = HeaderRewriting.trace(of: sent, isTrusted: true)
+        #expect(followed.context.traceID == String(repeating: "1", count: 32) && followed.context.isSampled)
+        #expect(followed.context.spanID != String(repeating: "2", count: 16) && followed.state == ["a=1,b=2"])
+        // Two of them are none.
+        let doubled: HTTPHeaders = ["traceparent": theirs, "Traceparent": theirs, "tracestate": "a=1"]
+        let fresh = HeaderRewriting.trace(of: doubled, isTrusted: true)
+        #expect(fresh.context.traceID != String(repeating: "1", count: 32) && fresh.state == [])
     }
 
     @Test func connectionCannotRemoveWhatWeAdd() {

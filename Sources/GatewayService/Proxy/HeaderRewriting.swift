@@ -10,14 +10,21 @@ package struct ClientFacts: Sendable {
     /// The scheme that clients use to reach us, also when something before us ends TLS.
     package var scheme: String
     package var requestID: RequestID
+    package var trace: TraceContext
+    /// What came with a trace that somebody before us began.
+    package var traceState: [String] = []
     /// The lower-cased `Upgrade` token of an upgrade request.
     package var upgrade: String?
 
-    package init(remoteAddress: String?, host: String?, scheme: String, requestID: RequestID, upgrade: String?) {
+    package init(
+        remoteAddress: String?, host: String?, scheme: String, requestID: RequestID, trace: TraceContext,
+        upgrade: String?
+    ) {
         self.remoteAddress = remoteAddress
         self.host = host
         self.scheme = scheme
         self.requestID = requestID
+        self.trace = trace
         self.upgrade = upgrade
     }
 }
@@ -36,6 +43,7 @@ package enum HeaderRewriting {
     private static let ours: Set<String> = [
         "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
         "x-forwarded-server", "x-forwarded-prefix", "x-real-ip", "x-compute-child", "x-compute-id", "x-request-id",
+        TraceContext.header, TraceContext.stateHeader,
     ]
 
     private static let credentials: Set<String> = [
@@ -71,6 +79,8 @@ package enum HeaderRewriting {
         result.add(name: "X-Forwarded-Proto", value: facts.scheme)
         result.add(name: "Forwarded", value: forwarded)
         result.add(name: "X-Request-Id", value: facts.requestID.rawValue)
+        result.add(name: TraceContext.header, value: facts.trace.text)
+        for state in facts.traceState { result.add(name: TraceContext.stateHeader, value: state) }
         return result
     }
 
@@ -97,6 +107,17 @@ package enum HeaderRewriting {
         }
         for name in hopByHop { result.remove(name: name) }
         return result
+    }
+
+    /// The trace that a request belongs to, and what else came with it.
+    /// - Parameter isTrusted: whether who comes here may say so. Else whoever asks could put his requests into traces of
+    ///   others, and have everything recorded.
+    package static func trace(
+        of headers: HTTPHeaders, isTrusted: Bool
+    ) -> (context: TraceContext, state: [String]) {
+        let given = headers[TraceContext.header]
+        guard isTrusted, given.count == 1, let context = TraceContext(given[0]) else { return (.random(), []) }
+        return (context.child, headers[TraceContext.stateHeader])
     }
 
     /// Keeps a client's id when it cannot break a log line or a header; makes one otherwise.

@@ -88,6 +88,14 @@ extension RequestID {
     }
 }
 
+extension TraceContext {
+    /// The caller's, if there is one.
+    init?(of head: HTTPRequestHead) {
+        guard let text = head.headers.first(name: Self.header) else { return nil }
+        self.init(text)
+    }
+}
+
 /// A raw request target, cut at the first `?`.
 struct RawTarget {
     let path: String

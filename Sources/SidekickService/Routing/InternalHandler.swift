@@ -13,6 +13,10 @@ struct InternalHandler: HTTPHandler {
     let metrics: MetricsText
 
     func handle(_ exchange: HTTPExchange) async throws {
+        try await TraceContext.$current.withValue(TraceContext(of: exchange.head)) { try await answer(exchange) }
+    }
+
+    private func answer(_ exchange: HTTPExchange) async throws {
         let id = RequestID(of: exchange.head)
         do {
             switch (exchange.head.method, RawTarget(exchange.head.uri).path) {

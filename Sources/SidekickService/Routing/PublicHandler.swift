@@ -14,11 +14,13 @@ struct PublicHandler: HTTPHandler {
 
     func handle(_ exchange: HTTPExchange) async throws {
         let id = RequestID(of: exchange.head)
-        do {
-            counters.count(try await answer(exchange, id))
-        } catch {
-            guard let status = try await AnswerWriter.write(failure: error, to: exchange, id) else { throw error }
-            counters.count(status)
+        try await TraceContext.$current.withValue(TraceContext(of: exchange.head)) {
+            do {
+                counters.count(try await answer(exchange, id))
+            } catch {
+                guard let status = try await AnswerWriter.write(failure: error, to: exchange, id) else { throw error }
+                counters.count(status)
+            }
         }
     }
 
