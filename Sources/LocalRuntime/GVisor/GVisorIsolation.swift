@@ -20,9 +20,10 @@ import Synchronization
 /// `tag` stands for the data directory. Several instances on one machine therefore never touch each other's, and what
 /// a crash of ours left is found on the machine itself, by name.
 final class GVisorIsolation: Isolation {
-    /// What a container may take beside its computes' own memory: gVisor's kernel and file server, some 16 MiB, and what
-    /// a program fills before the Sidekick, which on a crowded machine has to wait for a processor, has ended it.
-    private static let memoryAllowance: Int64 = 128 << 20
+    /// What a container may take beside its compute's own memory: gVisor's kernel and file server, some 16 MiB; the host's
+    /// tasks that processes inside stand on, some 100 MiB for a few hundred of them; and what programs fill before the
+    /// Sidekick, which on a crowded machine has to wait for a processor, has ended them.
+    private static let memoryAllowance: Int64 = 384 << 20
 
     let members: String
     let settings: GVisorSettings
@@ -177,8 +178,17 @@ final class GVisorIsolation: Isolation {
     func limits(_ resources: ComputeResources) -> CgroupLimits {
         CgroupLimits(
             memoryBytes: resources.memoryBytes.map { Int($0 + Self.memoryAllowance) }, cpus: resources.cpus,
-            // Each process inside is one or more of the host's; what counts is the limit inside.
-            processes: settings.maxProcesses * 8 + 1024)
+            processes: Self.hostTasks(settings.maxProcesses))
+    }
+
+    /// What counts is the limit inside. On the host each process inside is a task for every thread of gVisor that ever ran
+    /// it (35 were seen under ptrace), kept for the next one; a sandbox that gets none when it wants one is dead. The bound is
+    /// there so that none takes all that the machine has.
+    private static func hostTasks(_ maxProcesses: Int) -> Int {
+        let machine = (try? String(contentsOfFile: "/proc/sys/kernel/pid_max", encoding: .utf8)).flatMap {
+            Int($0.prefix { $0.isNumber })
+        }
+        return min(maxProcesses * 64 + 1024, max(4096, (machine ?? 32768) / 4))
     }
 
     func disk(_ directory: MemberDirectory) -> OverlayDisk {

@@ -50,6 +50,19 @@ extension IsolationTests {
         }
     }
 
+    /// gVisor keeps tasks of the host for processes that are long over, more of them from round to round.
+    @Test(.timeLimit(.minutes(3)), arguments: GVisorPair.available)
+    func processesThatComeAndGoDoNotUseTheComputeUp(_ pair: GVisorPair) async throws {
+        try await SharedSystems.withCompute(on: pair) { compute in
+            for round in 1...8 {
+                let ran = try await compute.run(
+                    "for i in $(seq 40); do sleep 0.5 & done; wait", timeout: .seconds(60))
+                #expect(ran.exitCode == 0, "round \(round): \(ran)")
+            }
+            #expect(await compute.answers())
+        }
+    }
+
     @Test(.timeLimit(.minutes(3)), arguments: GVisorPair.available, ["$HOME", "/tmp"])
     func aFullDiskIsSaidAndTheComputeStaysUsable(_ pair: GVisorPair, _ folder: String) async throws {
         try await SharedSystems.withCompute(on: pair) { compute in
