@@ -153,8 +153,15 @@ import Testing
             #expect(preflight.status == 204)
             #expect(preflight.headers["access-control-allow-origin"] == ["*"])
             #expect(world.sidekick.all.isEmpty)
+            // Ranges and uploads that go on, from a page as well.
+            for name in ["Range", "Upload-Offset", "X-Content-SHA256"] {
+                #expect(preflight.headers["access-control-allow-headers"].first?.contains(name) == true)
+            }
             let answer = try await world.send(
                 host: world.host("\(world.id)"), "/files", try await world.authorized(world.id))
+            for name in ["Content-Range", "Upload-Offset", "ETag", "X-Request-Id"] {
+                #expect(answer.headers["access-control-expose-headers"].first?.contains(name) == true)
+            }
             #expect(answer.headers["access-control-allow-origin"] == ["*"])
             #expect(!answer.headers.contains(name: "access-control-allow-credentials"))
         }

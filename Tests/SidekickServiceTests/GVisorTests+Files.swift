@@ -3,6 +3,26 @@ import NIOHTTP1
 import Testing
 
 extension GVisorTests {
+    /// Where gVisor says it otherwise than Linux.
+    @Test func whatCannotBeReadOrStartedIsTheCallersFaultHereToo() async throws {
+        try await sidekick(user: .unprivileged()) { place in
+            for path in ["/files//dev/tty?content=true", "/files/content//dev/tty", "/env?file=/dev/tty"] {
+                let answer = try await place.authorized(.GET, path)
+                #expect(answer.status == 400, "\(path): \(answer.body)")
+            }
+            for path in [
+                "/files//proc/version?content=true", "/files/content//proc/version", "/files/content//proc/1/cmdline",
+            ] {
+                let answer = try await place.authorized(.GET, path)
+                #expect(answer.status == 403, "\(path): \(answer.body)")
+            }
+            let long = String(repeating: "x", count: 140_000)
+            let answer = try await place.authorized(.POST, "/run/command", body: #"{"command":": \#(long)"}"#)
+            #expect(answer.status == 400 && answer.text("field") == "command", "\(answer.body.prefix(500))")
+            #expect(place.errors == [])
+        }
+    }
+
     @Test func streamsTreesAndArchivesWorkInASandbox() async throws {
         try await sidekick(user: .unprivileged()) { place in
             let content = SidekickPlace.noise(700_000)

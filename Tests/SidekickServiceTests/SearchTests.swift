@@ -153,7 +153,8 @@ struct SearchTests {
                 (#""pattern":"(","regex":true"#, "pattern"),
                 (#""pattern":"a\nb""#, "pattern"), (#""pattern":"a","max_results":0"#, "max_results"),
                 (#""pattern":"a","max_results":20000"#, "max_results"), (#""pattern":"a","context":11"#, "context"),
-                (#""pattern":"a","glob":"[""#, "glob"), (#""pattern":"a","ignore":[1]"#, "ignore"),
+                (#""glob":"*""#, "pattern"), (#""pattern":"a","glob":"[""#, "glob"),
+                (#""pattern":"a","ignore":[1]"#, "ignore"),
                 (#""pattern":"a","timeout_ms":1"#, "timeout_ms"), (#""pattern":"a","type":"door""#, "type"),
                 (#""pattern":"a","path":"missing""#, "path"), (#""pattern":"a","path":"/proc""#, "path"),
             ] {

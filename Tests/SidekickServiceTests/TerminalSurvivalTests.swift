@@ -151,6 +151,12 @@ struct TerminalSurvivalTests {
             #expect(detached.channel == "terminal:\(id)")
             try await first.input(id, "echo stolen > stolen\n")
             #expect(try await first.event("terminal:error").channel == "terminal:\(id)")
+            for (route, body) in [
+                ("input", #"{"input":"echo stolen > stolen\n"}"#), ("resize", #"{"cols":9,"rows":9}"#),
+            ] {
+                let refused = try await place.authorized(.POST, "/terminals/\(id)/\(route)", body: body)
+                #expect(refused.status == 409, "\(refused.body)")
+            }
             try await second.input(id, "echo mine-$((4 + 4))\n")
             try await second.output("mine-8\r\n")
             #expect(access(place.home + "/stolen", F_OK) != 0)

@@ -15,8 +15,17 @@ package struct FileDescriptor: ~Copyable {
         while true {
             let raw = clinux_openat(directory, path, flags | O_CLOEXEC | O_NOCTTY, mode)
             if raw >= 0 { return FileDescriptor(adopting: raw) }
-            guard errno == EINTR else { throw .last("open", subject ?? path) }
+            guard errno == EINTR else { throw failure(LinuxSystemError.last("open", subject ?? path), path, directory) }
         }
+    }
+
+    /// A device that nobody is behind, such as the terminal of a process that has none, is no broken disk.
+    private static func failure(_ error: LinuxSystemError, _ path: String, _ directory: Int32) -> LinuxSystemError {
+        var info = stat()
+        guard error.code.errno == EIO, fstatat(directory, path, &info, 0) == 0, info.st_mode & S_IFMT == S_IFCHR else {
+            return error
+        }
+        return LinuxSystemError(.notRegularFile, error.step, error.subject)
     }
 
     package func status(_ subject: String) throws(LinuxSystemError) -> stat {

@@ -73,10 +73,24 @@ package enum FileTree {
     }
 
     package static func refuseProcess(_ descriptor: Int32, _ path: String) throws(LinuxSystemError) {
-        guard clinux_file_system_type(descriptor) != procMagic else {
+        guard clinux_file_system_type(descriptor) != procMagic, !isOnProcessDevice(descriptor) else {
             throw LinuxSystemError(.accessDenied, "open a path below /proc", path)
         }
     }
+
+    /// Of files in there gVisor names another type than of directories; the device is the same.
+    private static func isOnProcessDevice(_ descriptor: Int32) -> Bool {
+        var info = stat()
+        return fstat(descriptor, &info) == 0 && info.st_dev == processDevice
+    }
+
+    /// nil where /proc is none.
+    private static let processDevice: dev_t? = {
+        guard let root = try? FileDescriptor.open("/proc", O_RDONLY | O_DIRECTORY),
+            clinux_file_system_type(root.raw) == procMagic
+        else { return nil }
+        return try? root.status("/proc").st_dev
+    }()
 
     /// PROC_SUPER_MAGIC
     private static let procMagic = 0x9fa0

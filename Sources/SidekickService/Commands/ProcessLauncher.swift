@@ -87,6 +87,11 @@ package enum SpawnProblem {
     /// What a shell answers that is not there, or that this machine cannot run.
     static func isMissing(_ errno: Int32) -> Bool { [ENOENT, ENOTDIR, EACCES, ENOEXEC, ELIBBAD].contains(errno) }
 
+    /// gVisor says of one argument that is too long what Linux says of a path.
+    private static func isTooLong(_ errno: Int32, _ shell: ProcessLauncher.Shell) -> Bool {
+        errno == E2BIG || (errno == ENAMETOOLONG && shell.path.utf8.count < PATH_MAX)
+    }
+
     package static func problem(
         for failure: SpawnFailure, cwd: String?, directory: String, shell: ProcessLauncher.Shell, commandField: String?
     ) -> Problem {
@@ -95,7 +100,7 @@ package enum SpawnProblem {
         case .directory:
             if let cwd { return .invalid("cwd", "cwd \(cwd): \(reason)") }
             return Problem(status: 409, code: .conflict, message: "the working directory \(directory): \(reason)")
-        case .execute where failure.code.errno == E2BIG:
+        case .execute where isTooLong(failure.code.errno, shell):
             return Problem(
                 status: 400, code: .invalidRequest, message: "the command and its environment are too long to start",
                 field: commandField)

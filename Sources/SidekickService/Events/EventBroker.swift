@@ -101,6 +101,8 @@ package final class EventBroker: Sendable {
         state.withLock { $0.hub.mayAct(connection, on: channel) }
     }
 
+    package func isTakenOver(_ channel: String) -> Bool { state.withLock { $0.hub.isTakenOver(channel) } }
+
     package func isStuck(_ connection: EventHub.ConnectionID) -> Bool { state.withLock { $0.hub.isStuck(connection) } }
 
     /// Everybody gets what is queued, then a close.

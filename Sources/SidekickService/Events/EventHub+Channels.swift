@@ -60,6 +60,8 @@ extension EventHub {
         channels[name]?.holder.map { $0 == id } ?? true
     }
 
+    package func isTakenOver(_ name: String) -> Bool { channels[name]?.holder != nil }
+
     private mutating func takeOver(_ name: String, by id: ConnectionID) -> Set<ConnectionID> {
         channels[name]?.holder = id
         let others = subscribers(of: name).subtracting([id])

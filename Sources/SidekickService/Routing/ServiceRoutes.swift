@@ -17,6 +17,9 @@ enum ServiceRoutes {
         return [
             SidekickRoute(.GET, "/", isPublic: true, handle: landing),
             SidekickRoute(.HEAD, "/", isPublic: true, handle: landing),
+            // Where a magic link leads that was told nothing else.
+            SidekickRoute(.GET, "/play/", isPublic: true, handle: landing),
+            SidekickRoute(.HEAD, "/play/", isPublic: true, handle: landing),
             SidekickRoute(.GET, "/ready", isPublic: true, handle: ready),
             SidekickRoute(.HEAD, "/ready", isPublic: true, handle: ready),
             SidekickRoute(.GET, "/info") { info($0.compute, childCount: childCount()) },
@@ -51,7 +54,7 @@ enum ServiceRoutes {
         <html lang="en"><head><meta charset="utf-8"><title>Compute</title>
         <style>body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}</style></head>
         <body><h1>This compute is running</h1>
-        <p>Its API needs an access token. <a href="health">/health</a> and <a href="ready">/ready</a> do not.</p>
+        <p>Its API needs an access token. /health and /ready do not.</p>
         </body></html>
 
         """

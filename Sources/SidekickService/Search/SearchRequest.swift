@@ -30,14 +30,15 @@ struct SearchRequest: Sendable {
             }
             kind = known
         }
-        let wanted = try fields.string("pattern")
-        guard isContentSearched, let pattern = wanted else {
-            guard wanted == nil else { throw .invalid("pattern", "names are found by glob; search takes a pattern") }
+        guard isContentSearched else {
+            guard try fields.string("pattern") == nil else {
+                throw .invalid("pattern", "names are found by glob; search takes a pattern")
+            }
             self.pattern = nil
             return
         }
         self.pattern = try LinePattern(
-            pattern, isRegex: try fields.bool("regex") ?? false,
+            try fields.requiredString("pattern"), isRegex: try fields.bool("regex") ?? false,
             ignoringCase: !(try fields.bool("case_sensitive") ?? true))
     }
 }

@@ -81,11 +81,21 @@ package struct TerminalHandler: Sendable {
     }
 
     private func input(_ request: SidekickRequest) async throws -> SidekickAnswer {
+        try refuseWhileTakenOver(Self.id(request))
         try write(try await request.fields(), to: Self.id(request))
         return .success("input taken", data: [:])
     }
 
+    /// Whoever has taken it over types alone, whichever way the others come.
+    private func refuseWhileTakenOver(_ id: TerminalID) throws(Problem) {
+        guard !broker.isTakenOver(id.channel) else { throw Self.takenOver }
+    }
+
+    private static let takenOver = Problem(
+        status: 409, code: .conflict, message: "another connection has this terminal; subscribe")
+
     private func resize(_ request: SidekickRequest) async throws -> SidekickAnswer {
+        try refuseWhileTakenOver(Self.id(request))
         guard let size = try TerminalSize(try await request.fields()) else {
             throw Problem.invalid("cols", "cols and rows are required")
         }
@@ -122,9 +132,7 @@ package struct TerminalHandler: Sendable {
     ) throws(Problem) {
         let id = TerminalID(try message.name("terminal_id"))
         do throws(Problem) {
-            guard broker.mayAct(sender.connection, on: id.channel) else {
-                throw Problem(status: 409, code: .conflict, message: "another connection has this terminal; subscribe")
-            }
+            guard broker.mayAct(sender.connection, on: id.channel) else { throw Self.takenOver }
             try body(id)
         } catch {
             broker.publish(
