@@ -44,6 +44,15 @@ package protocol ComputeRuntime: Sendable {
     /// Thaws it again.
     func thaw(_ name: MemberName) async throws(RuntimeError)
 
+    /// Makes the disk of a filesystem, which no member has yet: empty, and on disk when this returns. One that is there
+    /// stays as it is. Needs `.filesystems`, like the next two; else throws `.unsupported`.
+    func makeVolume(_ id: FilesystemID, sizeMiB: Int64) async throws(RuntimeError)
+    /// With all that is in it. Removing what is not there succeeds.
+    /// - Throws: `.unavailable` while a member has it.
+    func removeVolume(_ id: FilesystemID) async throws(RuntimeError)
+    /// Every one there is, also those that are half made or half removed.
+    func volumes() async throws(RuntimeError) -> [FilesystemID]
+
     /// nil when a create would succeed; else why not.
     func unreadyReason() async -> String?
 
@@ -60,7 +69,8 @@ package struct RuntimeAbilities: OptionSet, Hashable, Sendable {
     package static let freeze = RuntimeAbilities(rawValue: 1 << 0)
     package static let keepDisk = RuntimeAbilities(rawValue: 1 << 1)
     package static let checkpoint = RuntimeAbilities(rawValue: 1 << 2)
-    package static let volumes = RuntimeAbilities(rawValue: 1 << 3)
+    /// Members with disks that outlive them.
+    package static let filesystems = RuntimeAbilities(rawValue: 1 << 3)
     /// Code in a compute cannot reach the host. Absent for `--isolation process`.
     package static let isolated = RuntimeAbilities(rawValue: 1 << 4)
     /// Members of a size that the caller chooses.
@@ -72,7 +82,7 @@ package struct RuntimeAbilities: OptionSet, Hashable, Sendable {
     package var names: [String] {
         let all: [(RuntimeAbilities, String)] = [
             (.isolated, "isolated"), (.freeze, "freeze"), (.keepDisk, "keepDisk"), (.checkpoint, "checkpoint"),
-            (.volumes, "volumes"), (.resources, "resources"), (.images, "images"),
+            (.filesystems, "filesystems"), (.resources, "resources"), (.images, "images"),
         ]
         return all.filter { contains($0.0) }.map(\.1)
     }

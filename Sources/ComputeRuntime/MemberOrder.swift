@@ -6,12 +6,16 @@ package struct MemberOrder: Hashable, Sendable {
     package var image: String?
     /// What differs from the template's size.
     package var resources: ComputeResources?
+    /// Volumes that are there. A member cannot get any later. Where another member still has one in a way that excludes
+    /// this one, the start waits for it, until its deadline.
+    package var mounts: [VolumeMount]
 
-    package init(image: String? = nil, resources: ComputeResources? = nil) {
+    package init(image: String? = nil, resources: ComputeResources? = nil, mounts: [VolumeMount] = []) {
         self.image = image
         self.resources = resources
+        self.mounts = mounts
     }
 
     package static let fromPool = MemberOrder()
-    package var isEmpty: Bool { image == nil && resources == nil }
+    package var isEmpty: Bool { image == nil && resources == nil && mounts.isEmpty }
 }

@@ -2,8 +2,9 @@ package import ComputeCore
 
 /// What an OCI runtime is told of one container: a folder with a `config.json` (OCI runtime specification 1.0).
 ///
-/// What it has no word for cannot be asked for: no host path, no device, no privilege, no namespace of another
-/// process but the network's. The root file system and the network namespace are all that a container gets of the host.
+/// What it has no word for cannot be asked for: no device, no privilege, no namespace of another process but the
+/// network's. The root file system, the network namespace and the folders that are named are all that a container gets
+/// of the host.
 package struct ContainerBundle: Hashable, Sendable {
     /// A folder on the host.
     package var rootfs: String
@@ -16,7 +17,22 @@ package struct ContainerBundle: Hashable, Sendable {
     package var maxOpenFiles: Int
     /// Folders for root alone, in memory.
     package var privateFolders: [String]
+    /// What outlives the container.
+    package var hostFolders: [HostFolder] = []
     var isReadOnly = false
+
+    /// A folder of the host that is mounted inside.
+    package struct HostFolder: Hashable, Sendable {
+        package var source: String
+        package var destination: String
+        package var isReadOnly: Bool
+
+        package init(source: String, destination: String, isReadOnly: Bool) {
+            self.source = source
+            self.destination = destination
+            self.isReadOnly = isReadOnly
+        }
+    }
 
     package init(
         rootfs: String, arguments: [String], environment: [String: String] = [:], workingDirectory: String = "/",
@@ -62,22 +78,32 @@ package struct ContainerBundle: Hashable, Sendable {
             ]),
             "root": .object(["path": .string(rootfs), "readonly": .bool(isReadOnly)]),
             "hostname": .string(hostname),
-            "mounts": .array(
-                [
-                    mount("/proc", "proc", ["nosuid", "noexec", "nodev"]),
-                    mount("/sys", "sysfs", ["nosuid", "noexec", "nodev", "ro"]),
-                    mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755"]),
-                    mount(
-                        "/dev/pts", "devpts",
-                        ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
-                    // As container engines have it; without a size it would take all the memory there is.
-                    mount("/dev/shm", "tmpfs", ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
-                ] + privateFolders.map { mount($0, "tmpfs", ["nosuid", "noexec", "nodev", "mode=0700", "size=16m"]) }),
+            "mounts": .array(mounts),
             "linux": .object([
                 "namespaces": .array(
                     ["pid", "mount", "ipc", "uts"].map { .object(["type": .string($0)]) } + [networkNamespace])
             ]),
         ])
+    }
+
+    private var mounts: [JSONValue] {
+        var mounts = [
+            mount("/proc", "proc", ["nosuid", "noexec", "nodev"]),
+            mount("/sys", "sysfs", ["nosuid", "noexec", "nodev", "ro"]),
+            mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755"]),
+            mount("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            // As container engines have it; without a size it would take all the memory there is.
+            mount("/dev/shm", "tmpfs", ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
+        ]
+        // Before what is private: where a link of an image leads one there, it does not cover that.
+        for folder in hostFolders {
+            let options = ["bind", folder.isReadOnly ? "ro" : "rw", "nosuid", "nodev"]
+            mounts.append(mount(folder.destination, "bind", options, source: folder.source))
+        }
+        for folder in privateFolders {
+            mounts.append(mount(folder, "tmpfs", ["nosuid", "noexec", "nodev", "mode=0700", "size=16m"]))
+        }
+        return mounts
     }
 
     private var networkNamespace: JSONValue {
@@ -90,9 +116,12 @@ package struct ContainerBundle: Hashable, Sendable {
         .object(["type": .string(type), "soft": .int(Int64(value)), "hard": .int(Int64(value))])
     }
 
-    private func mount(_ destination: String, _ type: String, _ options: [String]) -> JSONValue {
+    private func mount(
+        _ destination: String, _ type: String, _ options: [String], source: String? = nil
+    ) -> JSONValue {
         .object([
-            "destination": .string(destination), "type": .string(type), "source": .string(type),
+            "destination": .string(destination), "type": .string(type),
+            "source": .string(source ?? type),
             "options": .array(options.map(JSONValue.string)),
         ])
     }

@@ -39,6 +39,9 @@ package struct RunscHelp: Hashable {
         options.contains("overlay2") ? add("overlay2", "none") : add("overlay", "false")
         // Nobody else writes to the root file system while the container runs.
         add("file-access", "exclusive")
+        // What else is mounted outlives the container: a write is with the host when it is answered, and what one
+        // container writes others see.
+        add("file-access-mounts", "shared")
         // Said although they are the defaults: each opens something of the host.
         add("host-uds", "none")
         add("host-fifo", "none")

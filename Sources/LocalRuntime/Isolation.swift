@@ -54,6 +54,12 @@ protocol Isolation: Sendable {
     /// name.
     func remove(_ name: MemberName) async throws(RuntimeError)
 
+    /// As of `ComputeRuntime`. Unless it has the ability: `.unsupported`.
+    func makeVolume(_ id: FilesystemID, sizeMiB: Int64) async throws(RuntimeError)
+    func removeVolume(_ id: FilesystemID) async throws(RuntimeError)
+    /// Blocks.
+    func volumes() throws(RuntimeError) -> [FilesystemID]
+
     /// Undoes `prepare`, when no member is left.
     func tearDown() async
 }
@@ -63,6 +69,13 @@ extension Isolation {
     func lookAfter() async {}
     func close() async {}
     var spares: Set<MemberName> { [] }
+
+    func makeVolume(_ id: FilesystemID, sizeMiB: Int64) async throws(RuntimeError) { throw noVolumes }
+    func removeVolume(_ id: FilesystemID) async throws(RuntimeError) { throw noVolumes }
+    func volumes() throws(RuntimeError) -> [FilesystemID] { throw noVolumes }
+    private var noVolumes: RuntimeError {
+        RuntimeError(.unsupported, "\(description.isolation) isolation has no filesystems")
+    }
 }
 
 /// What is seen of one member on the machine.

@@ -5,8 +5,9 @@ import Testing
 
 /// The double keeps the same promises as the real runtimes; otherwise what is tested with it proves nothing.
 @Suite struct InMemoryRuntimeTests {
-    @Test func keepsTheContract() async throws {
-        let runtime = InMemoryRuntime(poolSize: 10)
+    @Test(arguments: [[], [.filesystems]] as [RuntimeAbilities])
+    func keepsTheContract(abilities: RuntimeAbilities) async throws {
+        let runtime = InMemoryRuntime(poolSize: 10, abilities: abilities)
         let sidekicks = InMemorySidekicks(of: runtime)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runtime.run() }

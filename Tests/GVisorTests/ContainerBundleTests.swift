@@ -53,6 +53,30 @@ struct ContainerBundleTests {
         }
     }
 
+    @Test func aFolderOfTheHostIsMountedAsItIsNamedAndGivesNoRights() throws {
+        var bundle = bundle
+        bundle.hostFolders = [
+            .init(source: "/disks/two", destination: "/data", isReadOnly: false),
+            .init(source: "/disks/three", destination: "/home/user/models", isReadOnly: true),
+        ]
+        guard case .array(let mounts) = try value("mounts", in: bundle.configuration()) else {
+            throw RunscError(.failed, "no list")
+        }
+        let bound = try mounts.filter { try value("type", in: $0) == .string("bind") }
+        #expect(
+            bound == [
+                .object([
+                    "destination": .string("/data"), "type": .string("bind"), "source": .string("/disks/two"),
+                    "options": .array(["bind", "rw", "nosuid", "nodev"].map(JSONValue.string)),
+                ]),
+                .object([
+                    "destination": .string("/home/user/models"), "type": .string("bind"),
+                    "source": .string("/disks/three"),
+                    "options": .array(["bind", "ro", "nosuid", "nodev"].map(JSONValue.string)),
+                ]),
+            ])
+    }
+
     @Test func aTemporaryFolderThatLeadsElsewhereIsNotFollowed() async throws {
         let tools = Tools.ofThisProcess
         let folder = try await tools.run("mktemp", ["-d"]).standardOutput.trimmed

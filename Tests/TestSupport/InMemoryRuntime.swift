@@ -15,6 +15,7 @@ package final class InMemoryRuntime: ComputeRuntime {
         package var startDelay: Duration = .zero
         package var removeFailure: RuntimeError?
         package var placesFailure: RuntimeError?
+        package var volumeFailure: RuntimeError?
         package var unreadyReason: String?
         /// What it says of itself beside what is true of every double.
         package var describe: @Sendable (inout RuntimeDescription) -> Void = { _ in }
@@ -37,6 +38,8 @@ package final class InMemoryRuntime: ComputeRuntime {
         var removed: [MemberName] = []
         var coldStarts = 0
         var orders: [MemberOrder] = []
+        var volumes: [FilesystemID: Int64] = [:]
+        var mounts: [MemberName: [VolumeMount]] = [:]
         var isShutDown = false
     }
 
@@ -80,6 +83,8 @@ package final class InMemoryRuntime: ComputeRuntime {
     package var coldStarts: Int { state.withLock { $0.coldStarts } }
     /// What was ordered of the cold starts.
     package var orders: [MemberOrder] { state.withLock { $0.orders } }
+    /// The size of each, in MiB.
+    package var volumeSizes: [FilesystemID: Int64] { state.withLock { $0.volumes } }
     package func isFrozen(_ name: MemberName) -> Bool { state.withLock { $0.frozen.contains(name) } }
     package func isAlive(_ name: MemberName) -> Bool { state.withLock { $0.places[name]?.isAlive ?? false } }
 
@@ -115,7 +120,8 @@ package final class InMemoryRuntime: ComputeRuntime {
         _ order: MemberOrder, deadline: ContinuousClock.Instant
     ) async throws(RuntimeError) -> Member {
         guard order.resources == nil || abilities.contains(.resources),
-            order.image == nil || abilities.contains(.images)
+            order.image == nil || abilities.contains(.images),
+            order.mounts.isEmpty || abilities.contains(.filesystems)
         else { throw RuntimeError(.unsupported, "this runtime makes nothing to order") }
         if order.isEmpty, let member = takeIdleMember() { return member }
         let behaviour = state.withLock { state in
@@ -135,7 +141,10 @@ package final class InMemoryRuntime: ComputeRuntime {
         if let failure = behaviour.startFailure { throw failure }
         let place = newPlace(.taken(at: clock.now()))
         let isShutDown = state.withLock { state in
-            if !state.isShutDown { state.places[place.member.name] = place }
+            if !state.isShutDown {
+                state.places[place.member.name] = place
+                state.mounts[place.member.name] = order.mounts
+            }
             return state.isShutDown
         }
         guard !isShutDown else { throw RuntimeError(.unavailable, "the runtime is shut down") }
@@ -159,6 +168,30 @@ package final class InMemoryRuntime: ComputeRuntime {
 
     package func freeze(_ name: MemberName) async throws(RuntimeError) { try setFrozen(name, true) }
     package func thaw(_ name: MemberName) async throws(RuntimeError) { try setFrozen(name, false) }
+
+    package func makeVolume(_ id: FilesystemID, sizeMiB: Int64) async throws(RuntimeError) {
+        try changeVolumes { if $0[id] == nil { $0[id] = sizeMiB } }
+    }
+
+    package func removeVolume(_ id: FilesystemID) async throws(RuntimeError) {
+        let isMounted = state.withLock { state in state.mounts.values.joined().contains { $0.volume == id } }
+        guard !isMounted else { throw RuntimeError(.unavailable, "a member has the volume") }
+        try changeVolumes { $0[id] = nil }
+    }
+
+    package func volumes() async throws(RuntimeError) -> [FilesystemID] {
+        guard abilities.contains(.filesystems) else { throw RuntimeError(.unsupported, "this runtime has no volumes") }
+        return state.withLock { $0.volumes.keys.sorted() }
+    }
+
+    private func changeVolumes(_ change: (inout [FilesystemID: Int64]) -> Void) throws(RuntimeError) {
+        guard abilities.contains(.filesystems) else { throw RuntimeError(.unsupported, "this runtime has no volumes") }
+        let failure = state.withLock { state in
+            if state.behaviour.volumeFailure == nil { change(&state.volumes) }
+            return state.behaviour.volumeFailure
+        }
+        if let failure { throw failure }
+    }
 
     package func unreadyReason() async -> String? {
         state.withLock { state in
@@ -213,6 +246,7 @@ extension InMemoryRuntime.State {
         guard places.removeValue(forKey: name) != nil else { return }
         idle.removeAll { $0 == name }
         frozen.remove(name)
+        mounts[name] = nil
         removed.append(name)
     }
 }

@@ -42,6 +42,7 @@ package struct RuntimeContract: Sendable {
         try await absentAbilitiesAreRefused()
         try await frozenMembersThaw()
         try await ordersAreFollowedOrRefused()
+        try await volumesOutliveMembersOrAreRefused()
         try await itDescribesItself()
         try await shutdownKeepsOnlyTakenMembersAndStartsNothing()
         try await shutdownLeavesNothing()
@@ -183,6 +184,44 @@ package struct RuntimeContract: Sendable {
         }
         if case .taken = place.standing {} else { throw Violation(description: "it is taken, not \(place.standing)") }
         try await removeAll([member])
+    }
+
+    /// Each of the calls may be repeated; a volume that a member has stays.
+    package func volumesOutliveMembersOrAreRefused() async throws {
+        let id = FilesystemID.random()
+        let order = MemberOrder(mounts: [VolumeMount(volume: id, path: "/data", isReadOnly: false)])
+        guard runtime.abilities.contains(.filesystems) else {
+            let calls: [() async throws -> Void] = [
+                { try await runtime.makeVolume(id, sizeMiB: 64) },
+                { try await runtime.removeVolume(id) },
+                { _ = try await runtime.volumes() },
+                { _ = try await runtime.startMember(order, deadline: .now + patience) },
+            ]
+            for call in calls {
+                do {
+                    try await call()
+                    throw Violation(description: "a volume without the ability is refused")
+                } catch let error as RuntimeError {
+                    try expect(error.code == .unsupported, "it is .unsupported, not \(error)")
+                }
+            }
+            return
+        }
+        for _ in 0..<2 { try await runtime.makeVolume(id, sizeMiB: 64) }
+        try expect(try await runtime.volumes().contains(id), "a volume is listed")
+        let member = try await runtime.startMember(order, deadline: .now + patience)
+        try expect(await listens(member), "a member with a volume listens")
+        do {
+            try await runtime.removeVolume(id)
+            throw Violation(description: "a volume in use is not removed")
+        } catch let error as RuntimeError {
+            try expect(error.code == .unavailable, "it is .unavailable, not \(error)")
+        }
+        try await removeAll([member])
+        try expect(await !leavesTraces(member), "a member with a volume is removed like any other")
+        try expect(try await runtime.volumes().contains(id), "and its volume stays")
+        for _ in 0..<2 { try await runtime.removeVolume(id) }
+        try expect(try await !runtime.volumes().contains(id), "until it is removed")
     }
 
     package func itDescribesItself() async throws {

@@ -14,6 +14,13 @@ enum DiskTemplate {
         // Named by chance: two may make it at once, and the last one to rename wins with an equal file.
         let draft = "\(path).\(UInt32.random(in: 0 ... .max))"
         defer { unlink(draft) }
+        try await format(draft, sizeBytes: sizeBytes, tools: tools)
+        guard rename(draft, path) == 0 else { throw HostError("cannot make \(path)", errno: errno) }
+        return path
+    }
+
+    /// Makes a file that holds an empty file system. One that cannot be made whole may be left.
+    static func format(_ draft: String, sizeBytes: Int, tools: Tools) async throws(HostError) {
         let file = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw HostError("cannot make \(draft)", errno: errno) }
         let sized = ftruncate(file, off_t(sizeBytes))
@@ -32,8 +39,17 @@ enum DiskTemplate {
         } catch {
             throw HostError("cannot make a file system of \(sizeBytes) bytes", error)
         }
-        guard rename(draft, path) == 0 else { throw HostError("cannot make \(path)", errno: errno) }
-        return path
+    }
+
+    /// Whether a file system that is not mounted has errors on record: `s_state` of its superblock, which begins 1,024
+    /// bytes into it (Linux, fs/ext4/ext4.h).
+    static func saysItIsBroken(_ image: String) throws(HostError) -> Bool {
+        let file = open(image, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw HostError("cannot read \(image)", errno: errno) }
+        defer { close(file) }
+        var state: [UInt8] = [0, 0]
+        guard pread(file, &state, 2, 1024 + 0x3a) == 2 else { throw HostError("cannot read \(image)", errno: errno) }
+        return state[0] & 2 != 0
     }
 
     /// Copies what is not a hole, and puts the copy in place as a whole.

@@ -33,6 +33,7 @@ extension GVisorIsolation {
         for path in OverlayDisk.mounted(below: members) where path.hasPrefix(prefix) {
             names.insert(String(path.dropFirst(prefix.count).prefix { $0 != "/" }))
         }
+        names.formUnion(VolumeDisk.users(below: volumeFolder).map { $0.user })
         return names.map { MemberName($0) }.filter { MemberDirectory(members: members, name: $0) != nil }
     }
 
@@ -53,11 +54,15 @@ extension GVisorIsolation {
             try await group.killAll(deadline: Self.killDeadline)
             let network = network
             let disk = disk(directory)
-            // Each to its end, whatever becomes of the other.
+            // Each to its end, whatever becomes of the others.
+            async let released = Self.outcome { () async throws(HostError) in
+                try await self.unmountVolumes(of: name)
+            }
             async let unmounted = Self.outcome { () async throws(HostError) in try await disk.unmount() }
             async let detached = Self.outcome { () async throws(HostError) in try await network.detach(name.rawValue) }
-            let outcomes = await (unmounted, detached)
+            let outcomes = await (unmounted, detached, released)
             try outcomes.0.get()
+            try outcomes.2.get()
             if let warning = try outcomes.1.get() {
                 logger.warning(
                     "A member's network was not as it was left",

@@ -9,7 +9,7 @@ import SidekickProtocol
 import Synchronization
 
 // folder ─► disk ─────┐
-//        └► network ──┴► control group ─► bundle ─► runsc ─► record ─► ready line
+//        └► network ──┴► filesystems ─► control group ─► bundle ─► runsc ─► record ─► ready line
 //  (the ground, mostly laid ahead)
 //
 // Whatever is cut off anywhere is found by its name; whoever called `start` removes it.
@@ -22,7 +22,8 @@ extension GVisorIsolation {
         let blueprint = try await blueprint(order, deadline: deadline)
         do throws(RuntimeError) {
             return try await within(deadline) { () async throws(RuntimeError) in
-                try await self.build(directory, blueprint, startedAt: startedAt, deadline: deadline, onEnd: onEnd)
+                try await self.build(
+                    directory, blueprint, order.mounts, startedAt: startedAt, deadline: deadline, onEnd: onEnd)
             }
         } catch {
             _ = running.withLock { $0.remove(name) }
@@ -33,8 +34,8 @@ extension GVisorIsolation {
     }
 
     private func build(
-        _ directory: MemberDirectory, _ blueprint: Blueprint, startedAt: WallTime, deadline: ContinuousClock.Instant,
-        onEnd: @escaping @Sendable () -> Void
+        _ directory: MemberDirectory, _ blueprint: Blueprint, _ mounts: [VolumeMount], startedAt: WallTime,
+        deadline: ContinuousClock.Instant, onEnd: @escaping @Sendable () -> Void
     ) async throws(RuntimeError) -> Member {
         let name = directory.name
         let bundle = bundle(directory)
@@ -42,11 +43,13 @@ extension GVisorIsolation {
         if let laid = grounds.claim(name) { ground = laid } else { ground = try await lay(directory, blueprint) }
         let attachment = ground.attachment
         let group = cgroups.group(name.rawValue)
-        let container = container(name, blueprint, ground)
+        var container = container(name, blueprint, ground)
+        container.hostFolders = try await mountVolumes(mounts, for: name, deadline: deadline)
+        let bundled = container
         let limits = limits(blueprint.resources)
         try await BlockingThreads.run { () throws(RuntimeError) in
             do throws(HostError) { _ = try group.create(limits) } catch { throw RuntimeError(error) }
-            do throws(RunscError) { try container.write(to: bundle) } catch { throw RuntimeError(error) }
+            do throws(RunscError) { try bundled.write(to: bundle) } catch { throw RuntimeError(error) }
         }
         let pipe = try ReadyPipe()
         let pid: Int32

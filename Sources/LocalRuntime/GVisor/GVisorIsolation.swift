@@ -16,6 +16,7 @@ import Synchronization
 ///                  disk/       disk.img ─loop─► layer ─overlay─► rootfs      over  agent layer : image
 ///   /computesdk-<tag>/<name>   control group: limits, freezer, and the list of what to end
 ///   csdk-<tag>-<name>          network namespace, one address on the bridge csdk<tag>
+///   filesystems/<id>/          what outlives members: `VolumeDisk`
 /// ```
 /// `tag` stands for the data directory. Several instances on one machine therefore never touch each other's, and what
 /// a crash of ours left is found on the machine itself, by name.
@@ -35,6 +36,7 @@ final class GVisorIsolation: Isolation {
     let cgroups: CgroupTree
     let network: HostNetwork
     let shelf: ImageShelf
+    let volumeTurns = VolumeTurns()
     let dataDirectory: String
     let watch = ProcessWatch()
     let grounds: Grounds
@@ -81,7 +83,7 @@ final class GVisorIsolation: Isolation {
     }
 
     var abilities: RuntimeAbilities {
-        var abilities: RuntimeAbilities = [.isolated, .resources, .images]
+        var abilities: RuntimeAbilities = [.isolated, .resources, .images, .filesystems]
         if cgroups.canFreeze { abilities.insert(.freeze) }
         return abilities
     }
@@ -108,6 +110,7 @@ final class GVisorIsolation: Isolation {
             throw RuntimeError(error)
         }
         await endUnreachable()
+        await unmountUnusedVolumes()
         // What a process that was killed left half made may be of an image that nobody asks for again.
         await shelf.store.removeLeftovers()
         let reference: ImageReference

@@ -103,6 +103,9 @@ extension MachineRuntime {
         guard order.image == nil || abilities.contains(.images) else {
             throw RuntimeError(.unsupported, "\(isolation.description.isolation) isolation has no images")
         }
+        guard order.mounts.isEmpty || abilities.contains(.filesystems) else {
+            throw RuntimeError(.unsupported, "\(isolation.description.isolation) isolation has no filesystems")
+        }
         guard state.withLock({ $0.isRunning && !$0.isShutDown }) else {
             throw RuntimeError(.unavailable, "the runtime is not running")
         }
