@@ -17,6 +17,8 @@ package struct CreateSandbox: Hashable, Sendable {
     package var servers: [JSONValue] = []
     /// Which of the group's secrets it gets.
     package var secrets: [GivenSecret] = []
+    /// Which of the group's filesystems it mounts.
+    package var filesystems: [MountedFilesystem] = []
 
     package init(
         timeout: Duration? = nil, metadata: [String: JSONValue]? = nil, envs: [String: String] = [:],
@@ -78,6 +80,18 @@ package struct CreateSandbox: Hashable, Sendable {
         overlays = try Self.objects("overlays", fields)
         servers = try Self.objects("servers", fields)
         secrets = try GivenSecret.list(fields, besides: envs.keys)
+        filesystems = try MountedFilesystem.list(fields)
+        try checkThatNoFilesystemKeepsASecret()
+    }
+
+    /// A file that a compute is given for its life would stay in what outlives it.
+    private func checkThatNoFilesystemKeepsASecret() throws(Problem) {
+        for (index, secret) in secrets.enumerated() {
+            guard case .file(let path, _) = secret.form, filesystems.contains(where: { $0.holds(path) }) else {
+                continue
+            }
+            throw .invalid("secrets[\(index)].path", "secrets[\(index)].path lies in a filesystem, which would keep it")
+        }
     }
 
     /// What the Sidekick does right after the claim.

@@ -13,6 +13,8 @@ package struct Sandbox: Codable, Hashable, Sendable {
     package var metadata: [String: JSONValue]?
     package var name: String?
     package var namespace: String?
+    /// What it has mounted, or had; absent when nothing.
+    package var filesystems: [Filesystem]?
     package var createdAt: WallTime
     package var expiresAt: WallTime
     package var endedAt: WallTime?
@@ -21,10 +23,25 @@ package struct Sandbox: Codable, Hashable, Sendable {
 
     package static let provider = "computesdk"
 
+    /// One of the group's filesystems, where this compute has it.
+    package struct Filesystem: Codable, Hashable, Sendable {
+        package var filesystemId: String
+        package var name: String
+        package var path: String
+        package var readOnly: Bool
+
+        package init(id: FilesystemID, name: String, path: String, readOnly: Bool) {
+            filesystemId = id.rawValue
+            self.name = name
+            self.path = path
+            self.readOnly = readOnly
+        }
+    }
+
     package init(
         sandboxId: ComputeID, url: String, token: String?, status: SandboxStatus, metadata: [String: JSONValue]?,
-        name: String?, namespace: String?, createdAt: WallTime, expiresAt: WallTime, endedAt: WallTime? = nil,
-        endReason: String? = nil
+        name: String?, namespace: String?, filesystems: [Filesystem]? = nil, createdAt: WallTime,
+        expiresAt: WallTime, endedAt: WallTime? = nil, endReason: String? = nil
     ) {
         self.sandboxId = sandboxId
         self.url = url
@@ -34,6 +51,7 @@ package struct Sandbox: Codable, Hashable, Sendable {
         self.metadata = metadata
         self.name = name
         self.namespace = namespace
+        self.filesystems = filesystems
         self.createdAt = createdAt
         self.expiresAt = expiresAt
         self.endedAt = endedAt

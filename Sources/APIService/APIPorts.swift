@@ -24,11 +24,13 @@ package struct APIPorts: Sendable {
     package var sidekickKey: SymmetricKey
     package var webhooks: WebhookPorts
     package var secrets: SecretPorts
+    package var filesystems: any FilesystemRecords
 
     package init(
         store: any EventStore, summaries: any ComputeSummaries, sessions: any SessionSummaries,
         access: any AccessRecords, runtime: any ComputeRuntime, sidekicks: any SidekickAgent, clock: any WallClock,
-        tokens: TokenSigner, sidekickKey: SymmetricKey, webhooks: WebhookPorts, secrets: SecretPorts
+        tokens: TokenSigner, sidekickKey: SymmetricKey, webhooks: WebhookPorts, secrets: SecretPorts,
+        filesystems: any FilesystemRecords
     ) {
         self.store = store
         self.summaries = summaries
@@ -41,6 +43,7 @@ package struct APIPorts: Sendable {
         self.sidekickKey = sidekickKey
         self.webhooks = webhooks
         self.secrets = secrets
+        self.filesystems = filesystems
     }
 }
 

@@ -37,6 +37,7 @@ package struct APIServer: Sendable {
     package let webhooks: WebhookService
     package let dispatcher: WebhookDispatcher
     package let secrets: SecretService
+    package let filesystems: FilesystemService
     /// Where the listeners are bound, with their real ports, once they are.
     package let addresses: BoundAddresses
 
@@ -69,6 +70,7 @@ package struct APIServer: Sendable {
         webhooks = WebhookService(ports: ports, logger: logger)
         dispatcher = WebhookDispatcher(service: webhooks)
         secrets = compute.secrets
+        filesystems = compute.filesystems
         addresses = BoundAddresses()
         streamSlots = StreamSlots(perGroup: settings.eventStreams.perGroup)
     }
@@ -126,6 +128,7 @@ package struct APIServer: Sendable {
         customEvents.addGuarded(to: guarded)
         WebhookRoutes(service: webhooks).add(to: guarded)
         SecretRoutes(service: secrets).add(to: guarded)
+        FilesystemRoutes(service: filesystems).add(to: guarded)
         RuntimeRoutes(runtime: ports.runtime, maximumResources: settings.maximumResources).add(to: guarded)
         return router
     }

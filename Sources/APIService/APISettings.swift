@@ -1,5 +1,6 @@
 package import APIContract
 package import ComputeCore
+package import ComputeDomain
 
 /// What an operator may set of the API.
 package struct APISettings: Sendable {
@@ -19,6 +20,8 @@ package struct APISettings: Sendable {
     package var computesPerGroup: Int64 = 100
     /// How many secrets a group may have.
     package var secretsPerGroup: Int64 = 1000
+    /// How many filesystems a group may have, and of what size in all.
+    package var filesystemsPerGroup = FilesystemLimits(count: 100, totalMiB: 100 << 10)
     /// How many session tokens one compute may have that are good.
     package var sessionsPerCompute = 1000
     /// How many that were taken back and have not expired: every Gateway remembers those.

@@ -14,13 +14,14 @@ import EventSourcing
 //                        └ taken: wait for the winner       └ failed: ended(startFailed), member removed
 extension ComputeService {
     /// - Parameter retry: makes a repeat of the request get the same compute.
-    /// - Throws: 403 for secrets that the caller may not give away; 409 when the name is another's, or the key was used
-    ///   for something else; 429; 503.
+    /// - Throws: 403 for secrets and filesystems that the caller may not give away; 409 when the name is another's, the
+    ///   key was used for something else, or a filesystem is in use; 429; 503.
     package func create(
         _ request: CreateSandbox, retry: RetryKey? = nil, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
         try checkOrder(request)
         try checkSecrets(request, of: caller)
+        try checkFilesystems(request, of: caller)
         guard request.name != nil || retry != nil else { return try await createAnonymous(request, for: caller) }
         return try await createUnique(request, retry: retry, finding: false, for: caller)
     }
@@ -30,6 +31,7 @@ extension ComputeService {
     package func findOrCreate(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
         try checkOrder(request)
         try checkSecrets(request, of: caller)
+        try checkFilesystems(request, of: caller)
         return try await createUnique(request, retry: nil, finding: true, for: caller)
     }
 
@@ -39,6 +41,7 @@ extension ComputeService {
         for (field, isAsked, ability) in [
             ("image", request.image != nil, RuntimeAbilities.images),
             ("resources", request.resources != nil, .resources),
+            ("filesystems", !request.filesystems.isEmpty, .filesystems),
         ] where isAsked && !abilities.contains(ability) {
             throw Problem(
                 status: 400, code: .unsupportedField, message: "\(field) is not supported by this server's runtime",
@@ -62,6 +65,14 @@ extension ComputeService {
     private func checkSecrets(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
         guard !request.secrets.isEmpty, !caller.authority.permits(.secretsUse, atLeast: .developer) else { return }
         throw .needs(.secretsUse, .developer, field: "secrets")
+    }
+
+    /// Whoever makes a compute reads what it mounts, and changes it.
+    private func checkFilesystems(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
+        guard !request.filesystems.isEmpty, !caller.authority.permits(.filesystemsUse, atLeast: .developer) else {
+            return
+        }
+        throw .needs(.filesystemsUse, .developer, field: "filesystems")
     }
 
     private func createUnique(
@@ -170,7 +181,10 @@ extension ComputeService {
         let id = ComputeID.random()
         let outcome = await tasks.create(id) {
             do throws(Problem) {
-                if request.order.isEmpty, let compute = try await self.startFromPool(id, request, for: caller) {
+                // A member of the pool cannot get mounts any more.
+                if request.order(mounting: []).isEmpty, request.filesystems.isEmpty,
+                    let compute = try await self.startFromPool(id, request, for: caller)
+                {
                     return .success(.running(compute))
                 }
             } catch {
@@ -188,13 +202,14 @@ extension ComputeService {
         do { return try await ports.store.holder(of: key) } catch { throw problem(error) }
     }
 
-    func spec(_ request: CreateSandbox) -> ComputeSpec {
+    func spec(_ request: CreateSandbox, mounting filesystems: [ComputeFilesystem] = []) -> ComputeSpec {
         var spec = ComputeSpec(
             name: request.name?.name, namespace: request.name?.namespace,
             timeout: request.timeout ?? settings.defaultTimeout, metadata: request.metadata ?? [:],
             envNames: request.envs.keys.sorted(), directory: request.directory, image: request.image,
             resources: request.resources)
         spec.secretNames = Set(request.secrets.map(\.name.rawValue)).sorted()
+        spec.filesystems = filesystems
         return spec
     }
 

@@ -39,47 +39,66 @@ extension ComputeService {
         return nil
     }
 
-    /// The slow path: the request is recorded first, which takes the unique rows; then a place is found for it.
+    /// The slow path: the request is recorded first, which takes the unique rows and attaches the filesystems; then a
+    /// place is found for it.
     func requestThenStart(
         _ id: ComputeID, _ request: CreateSandbox, idempotency: UniqueHold? = nil, releases: [UniqueRelease] = [],
         for caller: Caller
     ) async -> OwnedTasks.Outcome {
         do throws(Problem) {
-            let now = ports.clock.now()
-            var commit = Commit.compute(
-                id, in: caller.group, expectedVersion: 0, before: Compute.initial,
-                events: [.requested(spec(request), at: now)], limit: settings.computesPerGroup,
-                idempotency: idempotency, metadata: caller.metadata, at: now)
-            commit.releases += releases
-            switch try await self.commit(commit) {
-            case .taken(let hold): return .success(.taken(hold))
-            case .overLimit(_, let limit): return .failure(.quotaExceeded(limit))
-            case .versionConflict, .overtaken: return .failure(.internalError)
-            case .committed(let events):
-                guard let summary = try folded(events, onto: nil) else { return .failure(.internalError) }
+            let mounted = try await filesystems.mounted(request, in: caller.group)
+            // Without filesystems the only stream is the compute's own, which nobody else commits to.
+            for _ in 0..<(mounted.isEmpty ? 1 : FilesystemService.rounds) {
+                let now = ports.clock.now()
+                var commit = Commit.compute(
+                    id, in: caller.group, expectedVersion: 0, before: Compute.initial,
+                    events: [.requested(spec(request, mounting: mounted), at: now)], limit: settings.computesPerGroup,
+                    idempotency: idempotency, metadata: caller.metadata, at: now)
+                commit.releases += releases
                 do throws(Problem) {
-                    return .success(.running(try await start(summary, request, for: caller)))
+                    commit.appends += try await filesystems.attaching(id, mounted, request, in: caller.group)
                 } catch {
-                    await undo(id, idempotency: idempotency, for: caller)
-                    return .failure(error)
+                    // Who won the same name or key has them already: its compute is what this caller waits for.
+                    for take in commit.takes {
+                        guard let hold = try await holder(of: take.key), hold.owner != id.rawValue,
+                            !releases.contains(UniqueRelease(key: hold.key, owner: hold.owner))
+                        else { continue }
+                        return .success(.taken(hold))
+                    }
+                    throw error
+                }
+                switch try await self.commit(commit) {
+                case .taken(let hold): return .success(.taken(hold))
+                case .overLimit(_, let limit): return .failure(.quotaExceeded(limit))
+                case .versionConflict where !mounted.isEmpty: continue
+                case .versionConflict, .overtaken: return .failure(.internalError)
+                case .committed(let events):
+                    guard let summary = try folded(events, onto: nil) else { return .failure(.internalError) }
+                    do throws(Problem) {
+                        return .success(.running(try await start(summary, request, mounted, for: caller)))
+                    } catch {
+                        await undo(id, idempotency: idempotency, for: caller)
+                        return .failure(error)
+                    }
                 }
             }
+            return .failure(.unavailable("too many changes at once"))
         } catch {
             return .failure(error)
         }
     }
 
     private func start(
-        _ summary: ComputeSummary, _ request: CreateSandbox, for caller: Caller
+        _ summary: ComputeSummary, _ request: CreateSandbox, _ mounted: [ComputeFilesystem], for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
         let order = try await claimOrder(summary.id, request, for: caller)
         let deadline = ContinuousClock.now + settings.coldStartDeadline
         for _ in 0..<settings.claimAttempts {
-            let member = try await member(request.order, deadline: deadline)
+            let member = try await member(request.order(mounting: mounted), deadline: deadline)
             guard try await claim(member, order) else { continue }
             do throws(Problem) {
                 let now = ports.clock.now()
-                let state = Compute.State.requested(spec(request))
+                let state = Compute.State.requested(spec(request, mounting: mounted))
                 let commit = Commit.compute(
                     summary.id, in: caller.group, expectedVersion: summary.version, before: state,
                     events: try decided(.start(Placement(member, order.generation), at: now), state),
@@ -239,7 +258,13 @@ extension ComputeService {
 
 extension CreateSandbox {
     /// What the place has to be like.
-    var order: MemberOrder { MemberOrder(image: image, resources: resources) }
+    func order(mounting filesystems: [ComputeFilesystem]) -> MemberOrder {
+        MemberOrder(
+            image: image, resources: resources,
+            mounts: filesystems.map {
+                VolumeMount(volume: $0.id, path: $0.attachment.path, isReadOnly: $0.attachment.isReadOnly)
+            })
+    }
 }
 
 extension Placement {

@@ -18,12 +18,14 @@ package final class ComputeService: Sendable {
     let logger: Logger
     let tasks = OwnedTasks()
     let secrets: SecretService
+    let filesystems: FilesystemService
 
     package init(ports: APIPorts, settings: APISettings, logger: Logger) {
         self.ports = ports
         self.settings = settings
         self.logger = logger
         secrets = SecretService(ports: ports, settings: settings, logger: logger)
+        filesystems = FilesystemService(ports: ports, settings: settings, logger: logger)
     }
 
     /// Creates that this process is at; their places and records are not the sweep's business.
@@ -173,8 +175,9 @@ package final class ComputeService: Sendable {
         _ command: Compute.Command, on id: ComputeID, in group: GroupID, metadata: EventMetadata,
         releases: [UniqueRelease] = []
     ) async throws(Problem) -> Decision {
-        // Conflicts need somebody else who commits to this one stream; eight in a row are no accident.
-        for _ in 0..<8 {
+        // Conflicts need somebody else who commits to this one stream; eight in a row are no accident. Those who end at
+        // the same moment and share a filesystem all commit to its stream.
+        for round in 0..<FilesystemService.rounds {
             let loaded: Loaded<Compute>
             do {
                 loaded = try await ports.store.load(Compute.self, .compute(id))
@@ -185,10 +188,14 @@ package final class ComputeService: Sendable {
             let events: [ComputeEvent]
             do { events = try Compute.decide(command, state) } catch { return .rejected(error) }
             guard !events.isEmpty else { return .unchanged(state) }
+            let mounted = state.spec?.filesystems ?? []
+            guard round < 8 || !mounted.isEmpty else { break }
             var commit = Commit.compute(
                 id, in: group, expectedVersion: loaded.version, before: state, events: events,
                 metadata: metadata, at: ports.clock.now())
             commit.releases += releases
+            // In the same commit, so that nothing is attached to what is over.
+            if case .end = command { commit.appends += try await filesystems.detaching(id, mounted, in: group) }
             if case .committed = try await self.commit(commit) {
                 return .committed(events.reduce(state, Compute.evolve))
             }

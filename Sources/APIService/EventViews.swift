@@ -10,8 +10,9 @@ extension SandboxEvent {
     /// shown, so that a new field is hidden until somebody decides, and so is a new kind.
     private static let shownFields: [String: Set<String>] = [
         StreamID.computeCategory: [
-            "name", "namespace", "timeoutMs", "metadata", "envNames", "secretNames", "directory", "image", "resources",
-            "expiresAt", "generation", "reason",
+            "name", "namespace", "timeoutMs", "metadata", "envNames", "secretNames", "filesystems", "directory",
+            "image",
+            "resources", "expiresAt", "generation", "reason",
         ],
         StreamID.sessionCategory: ["description", "expiresAt"],
         StreamID.magicLinkCategory: ["expiresAt", "sessionId"],
@@ -21,6 +22,7 @@ extension SandboxEvent {
         StreamID.signingKeyCategory: ["kid", "withdrawsOthers"],
         StreamID.webhookCategory: ["origin", "types", "description", "isActive", "reason", "secretVersion"],
         StreamID.secretCategory: ["name", "version"],
+        StreamID.filesystemCategory: ["name", "sizeMiB", "path", "readOnly"],
     ]
 
     /// nil for an event that is nobody's to see.

@@ -114,10 +114,20 @@ struct SandboxRoutes: Sendable {
         Sandbox(
             sandboxId: summary.id, url: urls.url(of: summary.id), token: token, status: SandboxStatus(summary.state),
             metadata: summary.metadata.isEmpty ? nil : summary.metadata, name: summary.name,
-            namespace: summary.namespace, createdAt: summary.createdAt,
+            namespace: summary.namespace,
+            filesystems: summary.filesystems.isEmpty ? nil : summary.filesystems.map { Sandbox.Filesystem($0) },
+            createdAt: summary.createdAt,
             // Before the start only the request is known; the life begins with the start.
             expiresAt: summary.expiresAt ?? summary.createdAt + summary.timeout, endedAt: summary.endedAt,
             endReason: summary.endReason?.rawValue)
+    }
+}
+
+extension Sandbox.Filesystem {
+    fileprivate init(_ mounted: ComputeFilesystem) {
+        self.init(
+            id: mounted.id, name: mounted.name, path: mounted.attachment.path,
+            readOnly: mounted.attachment.isReadOnly)
     }
 }
 

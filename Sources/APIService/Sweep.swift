@@ -48,6 +48,7 @@ package final class Sweep: Service {
                 seen = Dictionary(uniqueKeysWithValues: plan.suspects.map { ($0, seen[$0] ?? now) })
             }
             for action in plan.actions { await perform(action) }
+            try await service.filesystems.removeDeleted()
         } catch {
             service.logger.failure("the sweep cannot look", error)
         }

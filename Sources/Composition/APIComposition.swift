@@ -68,6 +68,8 @@ struct APIComposition {
             apiSettings.version = Version.current
             apiSettings.maximumResources = settings.maximumResources
             apiSettings.computesPerGroup = Int64(settings.maxComputes)
+            apiSettings.filesystemsPerGroup = FilesystemLimits(
+                count: Int64(settings.maxFilesystems), totalMiB: Int64(settings.maxFilesystemsMiB))
             apiSettings.signingPeriod = .seconds(settings.signingKeyDays * 24 * 3600)
             let signingKeys = SigningKeyFile(in: directory)
             var ports = APIPorts(
@@ -80,7 +82,8 @@ struct APIComposition {
                     sender: HTTPWebhookSender(
                         rules: DestinationRules(allowed: settings.webhookNetworks), resolver: SystemResolver())),
                 secrets: SecretPorts(
-                    records: store, masterKeys: try settings.masterKeys.masterKeys(in: directory)))
+                    records: store, masterKeys: try settings.masterKeys.masterKeys(in: directory)),
+                filesystems: store)
             ports.signingKeys = signingKeys
             let documents = HTTPDocumentSource(http)
             ports.issuer = settings.issuer.map {

@@ -77,6 +77,8 @@ struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.subnet)) var subnet: String?
     @Option(help: help(Settings.logLevel)) var logLevel: String?
     @Option(help: help(Settings.maxComputes)) var maxComputes: String?
+    @Option(help: help(Settings.maxFilesystems)) var maxFilesystems: String?
+    @Option(help: help(Settings.maxFilesystemsMiB)) var maxFilesystemsMib: String?
     @Option(help: help(Settings.keepOnShutdown)) var keepOnShutdown: String?
     @Option(help: help(Settings.sidekick)) var sidekick: String?
     @Option(help: help(Settings.apiEndpoint)) var apiEndpoint: String?
@@ -104,7 +106,8 @@ struct SettingFlags: ParsableArguments {
             (Settings.diskMiB, diskMib), (Settings.maxProcesses, maxProcesses), (Settings.maxMemoryMiB, maxMemoryMib),
             (Settings.maxCPUs, maxCpus), (Settings.maxDiskMiB, maxDiskMib), (Settings.internet, internet),
             (Settings.dns, dns), (Settings.subnet, subnet), (Settings.logLevel, logLevel),
-            (Settings.maxComputes, maxComputes), (Settings.keepOnShutdown, keepOnShutdown),
+            (Settings.maxComputes, maxComputes), (Settings.maxFilesystems, maxFilesystems),
+            (Settings.maxFilesystemsMiB, maxFilesystemsMib), (Settings.keepOnShutdown, keepOnShutdown),
             (Settings.sidekick, sidekick), (Settings.apiEndpoint, apiEndpoint),
             (Settings.internalEndpoint, internalEndpoint), (Settings.databaseType, databaseType),
             (Settings.databaseURL, databaseUrl), (Settings.postgresHost, postgresHost),

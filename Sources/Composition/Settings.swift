@@ -57,6 +57,10 @@ package enum Settings {
         "log-level", fallback: "info", "trace, debug, info, notice, warning, error or critical.")
     package static let maxComputes = Setting(
         "max-computes", fallback: "100", "How many living computes a group may have.")
+    package static let maxFilesystems = Setting(
+        "max-filesystems", fallback: "100", "How many filesystems a group may have.")
+    package static let maxFilesystemsMiB = Setting(
+        "max-filesystems-mib", fallback: "102400", "How large the filesystems of a group may be in all.")
     package static let keepOnShutdown = Setting(
         "keep-on-shutdown", fallback: "false",
         "true: computes outlive an orderly stop and are found again at the next start.")
@@ -87,7 +91,8 @@ package enum Settings {
         [
             listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
             memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
-            maxComputes, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint, webhookNetworks, metricsListen,
+            maxComputes, maxFilesystems, maxFilesystemsMiB, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
+            webhookNetworks, metricsListen,
             trustTraceparent,
         ] + database + access + secrets
 }
@@ -107,6 +112,8 @@ package struct ServiceSettings: Sendable {
     package var isolation: Isolation
     package var logLevel: Logger.Level
     package var maxComputes: Int
+    package var maxFilesystems: Int
+    package var maxFilesystemsMiB: Int
     package var keepOnShutdown: Bool
     package var sidekick: String
     package var apiEndpoint: Endpoint
@@ -163,6 +170,8 @@ package struct ServiceSettings: Sendable {
         isolation = try reader.choice(Settings.isolation, Isolation.self) ?? .gvisor
         logLevel = try reader.choice(Settings.logLevel, Logger.Level.self) ?? .info
         maxComputes = try reader.integer(Settings.maxComputes, in: 1...1_000_000) ?? 100
+        maxFilesystems = try reader.integer(Settings.maxFilesystems, in: 0...1_000_000) ?? 100
+        maxFilesystemsMiB = try reader.integer(Settings.maxFilesystemsMiB, in: 0...(1 << 30)) ?? 102_400
         keepOnShutdown = try reader.flag(Settings.keepOnShutdown) ?? false
         sidekick = reader.string(Settings.sidekick) ?? "\(executableDirectory)/sidekick"
         gvisor = try Self.gvisor(reader, dataDirectory: directory)

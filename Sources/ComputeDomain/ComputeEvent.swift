@@ -44,6 +44,7 @@ extension ComputeEvent: DomainEvent {
                 "metadata": .object(spec.metadata),
                 "envNames": .array(spec.envNames.map(JSONValue.string)),
                 "secretNames": spec.secretNames.isEmpty ? nil : .array(spec.secretNames.map(JSONValue.string)),
+                "filesystems": spec.filesystems.isEmpty ? nil : .array(spec.filesystems.map(\.document)),
                 "directory": spec.directory.map(JSONValue.string),
                 "image": spec.image.map(JSONValue.string),
                 "resources": spec.resources?.document,
@@ -76,6 +77,7 @@ extension ComputeEvent: DomainEvent {
                     envNames: try reader.strings("envNames"), directory: try reader.fields.string("directory"),
                     image: try reader.fields.string("image"), resources: try reader.resources("resources"))
                 spec.secretNames = try reader.strings("secretNames")
+                spec.filesystems = try reader.filesystems("filesystems")
                 self = .requested(spec, at: try reader.time("requestedAt"))
             case .started:
                 let placement = Placement(

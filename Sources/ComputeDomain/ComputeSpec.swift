@@ -13,6 +13,8 @@ package struct ComputeSpec: Hashable, Sendable {
     package var envNames: [String]
     /// The secrets that it is given, by name.
     package var secretNames: [String] = []
+    /// The filesystems that it has for as long as it lives.
+    package var filesystems: [ComputeFilesystem] = []
     /// The working directory; nil for the image's own.
     package var directory: String?
     /// nil for the template's own.

@@ -13,6 +13,8 @@ package struct ComputeSummary: Hashable, Sendable {
     package var namespace: String?
     package var metadata: [String: JSONValue]
     package var directory: String?
+    /// What it has mounted, or had.
+    package var filesystems: [ComputeFilesystem] = []
     /// The lifetime that was asked for.
     package var timeout: Duration
     package var state: State
@@ -111,6 +113,7 @@ extension ComputeSummary {
             directory: spec.directory, timeout: spec.timeout, state: .requested, createdAt: at, startedAt: nil,
             expiresAt: nil, endedAt: nil, endReason: nil, generation: nil, member: nil, sidekick: nil,
             sidekickInternal: nil, portHost: nil, version: version)
+        filesystems = spec.filesystems
     }
 
     /// Where it runs; nil unless running.

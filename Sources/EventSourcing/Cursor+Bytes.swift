@@ -8,6 +8,7 @@ extension Cursor {
         case summaries = 0x73
         case access = 0x61
         case secrets = 0x6b
+        case filesystems = 0x66
     }
 
     package init(kind: Kind, version: UInt8, payload: [UInt8]) {

@@ -16,5 +16,6 @@ struct ReadModels {
         try AccessSQL(db: db).update(event)
         try WebhookSQL(db: db).update(event)
         try SecretSQL(db: db).update(event)
+        try FilesystemSQL(db: db).update(event)
     }
 }

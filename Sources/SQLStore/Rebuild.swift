@@ -17,7 +17,10 @@ struct Rebuild<Log: SQLLog> {
     func run() throws -> Int {
         let sessionUses = try uses(of: ["session_id"], in: "session_summaries")
         let accessUses = try uses(of: ["kind", "id"], in: "access_records")
-        for table in ["compute_summaries", "session_summaries", "access_records", "webhooks", "secret_summaries"] {
+        for table in [
+            "compute_summaries", "session_summaries", "access_records", "webhooks", "secret_summaries",
+            "filesystem_summaries",
+        ] {
             try db.run(script: "DELETE FROM \(table)")
         }
         var (count, place) = (0, Log.Place.start)

@@ -4,7 +4,7 @@ package import EventSourcing
 
 /// What the stores over SQL have in common: all that reads one thing.
 package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords, Webhooks, Consumers,
-    SecretRecords
+    SecretRecords, FilesystemRecords
 {
     /// Runs `work` on a connection, off the threads that async code runs on.
     func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T) async throws(EventStoreError)
@@ -139,5 +139,29 @@ extension SQLEventStore {
         async throws(EventStoreError) -> [SecretValueRow]
     {
         try await read { try SecretSQL(db: $0).values(notUnder: masterKey, after: key, limit: limit) }
+    }
+
+    // MARK: - FilesystemRecords
+
+    package func filesystem(_ id: FilesystemID, in group: GroupID?) async throws(EventStoreError)
+        -> FilesystemSummary?
+    {
+        try await read { try FilesystemSQL(db: $0).filesystem(id, in: group) }
+    }
+
+    package func filesystem(named name: String, in group: GroupID) async throws(EventStoreError)
+        -> FilesystemSummary?
+    {
+        try await read { try FilesystemSQL(db: $0).filesystem(named: name, in: group) }
+    }
+
+    package func filesystems(in group: GroupID, after cursor: Cursor?, limit: Int) async throws(EventStoreError)
+        -> FilesystemPage
+    {
+        try await read { try FilesystemSQL(db: $0).page(in: group, after: cursor, limit: limit) }
+    }
+
+    package func unknownFilesystems(among ids: [FilesystemID]) async throws(EventStoreError) -> [FilesystemID] {
+        try await read { try FilesystemSQL(db: $0).unknown(among: ids) }
     }
 }

@@ -171,6 +171,7 @@ extension Migration {
                     )\(keyed);
                     """),
             .secrets(number: 5, in: dialect),
+            .filesystems(number: 6, in: dialect),
         ]
     }
 }

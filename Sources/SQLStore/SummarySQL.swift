@@ -72,7 +72,7 @@ struct SummarySQL {
     private static let columns = [
         "compute_id", "group_id", "name", "namespace", "metadata", "directory", "timeout_ms", "state", "created_at",
         "started_at", "expires_at", "ended_at", "end_reason", "generation", "member", "sidekick", "sidekick_internal",
-        "port_host", "version",
+        "port_host", "filesystems", "version",
     ]
     private static let upsert = """
         INSERT INTO compute_summaries (\(columns.joined(separator: ", ")))
@@ -91,7 +91,10 @@ extension ComputeSummary {
             "expires_at": expiresAt?.milliseconds, "ended_at": endedAt?.milliseconds,
             "end_reason": endReason?.rawValue, "generation": generation?.rawValue, "member": member?.rawValue,
             "sidekick": sidekick?.description, "sidekick_internal": sidekickInternal?.description,
-            "port_host": portHost, "version": version,
+            "port_host": portHost,
+            // Most have none, and cost nothing to read.
+            "filesystems": filesystems.isEmpty ? nil : try jsonText(JSONValue.array(filesystems.map(\.document))),
+            "version": version,
         ]
     }
 
@@ -110,5 +113,19 @@ extension ComputeSummary {
             sidekick: try row.parsed("sidekick") { Endpoint($0) },
             sidekickInternal: try row.parsed("sidekick_internal") { Endpoint($0) },
             portHost: try row.optional("port_host"), version: try row.required("version"))
+        if try row.optional("filesystems") as String? != nil { filesystems = try Self.filesystems(row) }
+    }
+
+    private static func filesystems(_ row: any SQLRow) throws -> [ComputeFilesystem] {
+        guard case .array(let entries) = try row.document("filesystems") else {
+            throw EventStoreError(.corrupt, "the column filesystems holds no list")
+        }
+        do throws(Problem) {
+            var list: [ComputeFilesystem] = []
+            for entry in entries { list.append(try ComputeFilesystem(try FieldReader(entry))) }
+            return list
+        } catch {
+            throw EventStoreError(.corrupt, "the column filesystems holds what it should not", cause: error)
+        }
     }
 }

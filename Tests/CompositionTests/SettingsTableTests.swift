@@ -26,6 +26,7 @@ import Testing
         #expect(settings.gvisor.cpus == 1 && settings.gvisor.maxProcesses == 512 && settings.gvisor.internet)
         #expect(settings.gvisor.platform == nil && settings.gvisor.subnet == nil && settings.gvisor.dns == [])
         #expect(settings.maximumResources.diskBytes == 65536 << 20)
+        #expect(settings.maxFilesystems == 100 && settings.maxFilesystemsMiB == 102_400)
         #expect(settings.sidekick == "/opt/bin/sidekick")
         #expect(settings.apiEndpoint.description == "unix:/home/somebody/.local/share/computesdk/api.sock")
     }
@@ -35,6 +36,7 @@ import Testing
         ("COMPUTESDK_DOMAIN", "http://x"), ("COMPUTESDK_DOMAIN", "a..b"), ("COMPUTESDK_DOMAIN", "x:80"),
         ("COMPUTESDK_URL_STYLE", "Host"), ("COMPUTESDK_POOL_SIZE", "-1"), ("COMPUTESDK_POOL_SIZE", "many"),
         ("COMPUTESDK_ISOLATION", "none"), ("COMPUTESDK_LOG_LEVEL", "loud"), ("COMPUTESDK_MAX_COMPUTES", "0"),
+        ("COMPUTESDK_MAX_FILESYSTEMS", "-1"), ("COMPUTESDK_MAX_FILESYSTEMS_MIB", "1g"),
         ("COMPUTESDK_KEEP_ON_SHUTDOWN", "maybe"), ("COMPUTESDK_API_ENDPOINT", "x"),
         ("COMPUTESDK_INTERNAL_ENDPOINT", "127.0.0.1:1"), ("COMPUTESDK_MEMORY_MIB", "63"),
         ("COMPUTESDK_MEMORY_MIB", "1g"), ("COMPUTESDK_CPUS", "0"), ("COMPUTESDK_CPUS", "nan"),

@@ -15,7 +15,8 @@ struct PostgresLogTests {
                     SELECT CAST(compute_summaries AS TEXT) AS line FROM compute_summaries
                     UNION ALL SELECT CAST(session_summaries AS TEXT) FROM session_summaries
                     UNION ALL SELECT CAST(webhooks AS TEXT) FROM webhooks
-                    UNION ALL SELECT CAST(secret_summaries AS TEXT) FROM secret_summaries ORDER BY 1
+                    UNION ALL SELECT CAST(secret_summaries AS TEXT) FROM secret_summaries
+                    UNION ALL SELECT CAST(filesystem_summaries AS TEXT) FROM filesystem_summaries ORDER BY 1
                     """, arguments: [:]
             ) { try $0.text("line") ?? "" }
         }
@@ -31,7 +32,7 @@ struct PostgresLogTests {
                 try await server.run(
                     """
                     UPDATE compute_summaries SET state = 'ended'; DELETE FROM webhooks;
-                    UPDATE secret_summaries SET version = 99
+                    UPDATE secret_summaries SET version = 99; UPDATE filesystem_summaries SET attachments = '[]'
                     """, in: database)
                 async let written: Void = withThrowingTaskGroup(of: Void.self) { group in
                     for n in 0..<20 { group.addTask { _ = try await store.commit(note("n\(n)")) } }

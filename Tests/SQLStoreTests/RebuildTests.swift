@@ -15,7 +15,7 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
     for (table, columns) in [
         (
             "compute_summaries",
-            "compute_id group_id name namespace metadata directory timeout_ms state created_at started_at expires_at ended_at end_reason generation member sidekick sidekick_internal port_host version"
+            "compute_id group_id name namespace metadata directory timeout_ms state created_at started_at expires_at ended_at end_reason generation member sidekick sidekick_internal port_host filesystems version"
         ),
         (
             "session_summaries",
@@ -27,6 +27,10 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
             "webhook_id group_id origin types description is_active disabled_reason secret_version previous_secret_until created_at updated_at version"
         ),
         ("secret_summaries", "group_id name version created_at updated_at"),
+        (
+            "filesystem_summaries",
+            "filesystem_id group_id name size_mib attachments was_attached created_at updated_at version"
+        ),
     ] {
         let names = columns.split(separator: " ").map(String.init)
         let casts = names.map { "CAST(\($0) AS TEXT) AS \($0)" }.joined(separator: ", ")
@@ -62,6 +66,7 @@ struct RebuildTests {
             let before = try await readModels(store)
             #expect(before.count > 30 && before.count { $0.contains("last_used_at=1800000000000") } == 2)
             #expect(before.count { $0.hasPrefix("secret_summaries") } == 2)
+            #expect(before.count { $0.hasPrefix("filesystem_summaries") } == 2)
             let events = try await store.events(after: nil, matching: EventFilter(), limit: 1000).events
             #expect(try await store.rebuild() == events.count)
             #expect(try await readModels(store) == before)
@@ -80,7 +85,8 @@ struct RebuildTests {
                 """
                 UPDATE compute_summaries SET state = 'ended', version = 99; DELETE FROM session_summaries;
                 DELETE FROM access_records WHERE kind = 'key';
-                UPDATE webhooks SET origin = 'x'; UPDATE secret_summaries SET version = 99
+                UPDATE webhooks SET origin = 'x'; UPDATE secret_summaries SET version = 99;
+                UPDATE filesystem_summaries SET attachments = '[]'
                 """)
             #expect(try await readModels(store) != before)
             _ = try await store.rebuild()

@@ -112,12 +112,14 @@ struct SQLiteEventStoreTests {
             try await store.close()
             let tables = [
                 "access_records", "snapshots", "webhooks", "webhook_deliveries", "consumers", "secret_summaries",
-                "secret_values",
+                "secret_values", "filesystem_summaries",
             ]
             try alter(
                 folder + "/db",
                 tables.map { "DROP TABLE \($0);" }.joined()
-                    + "ALTER TABLE events DROP COLUMN schema_version; DELETE FROM schema_migrations WHERE number > 2")
+                    + "ALTER TABLE events DROP COLUMN schema_version;"
+                    + "ALTER TABLE compute_summaries DROP COLUMN filesystems; DELETE FROM schema_migrations WHERE number > 2"
+            )
             let again = try await open(folder + "/db")
             #expect(try await again.chain(keyHash: "h") == made && made?.chain.count == 1)
             #expect(try made?.chain[0].key() == grant, "an owner's")

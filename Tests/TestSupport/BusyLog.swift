@@ -2,7 +2,8 @@ package import ComputeCore
 import ComputeDomain
 package import EventSourcing
 
-/// A log with a bit of everything in it: computes in every state, sessions good and over, webhooks, secrets.
+/// A log with a bit of everything in it: computes in every state, sessions good and over, webhooks, secrets,
+/// filesystems.
 package enum BusyLog {
     /// - Returns: the time of the last event.
     @discardableResult
@@ -17,9 +18,16 @@ package enum BusyLog {
                         id, in: n % 3 == 0 ? other : .default, expectedVersion: version, before: before, events: events,
                         metadata: EventMetadata(actor: "key:k", requestID: "r\(n)"), at: at + .seconds(seconds)))
             }
-            let spec = ComputeSpec(
+            var spec = ComputeSpec(
                 name: n % 2 == 0 ? "n\(n)" : nil, timeout: .seconds(900), metadata: ["n": .int(Int64(n))],
                 directory: "/d\0")
+            if n % 4 == 1 {
+                spec.filesystems = [
+                    ComputeFilesystem(
+                        id: .random(), name: "kept",
+                        attachment: FilesystemAttachment(path: "/data", isReadOnly: n % 8 == 1))
+                ]
+            }
             try await commit([.requested(spec, at: at)], .absent, 0, 0)
             guard n % 5 != 0 else { continue }
             let placement = Placement(
@@ -48,6 +56,7 @@ package enum BusyLog {
         }
         try await tenants(store)
         try await secrets(store)
+        try await filesystems(store)
         for n in 0..<5 {
             let id = WebhookID.random()
             _ = try await store.commit(.webhook(id, .created(WebhookSpec(origin: "https://a\(n).example"))))
@@ -72,6 +81,24 @@ package enum BusyLog {
             }
             _ = try await store.commit(
                 .secret("gone", 3, event: .deleted(SecretName("gone")!, version: 2), in: group))
+        }
+    }
+
+    private static func filesystems(_ store: any EventStore) async throws {
+        for group in [GroupID.default, other] {
+            for name in ["kept", "gone"] {
+                let id = FilesystemID.random()
+                let compute = ComputeID.random()
+                let attachment = FilesystemAttachment(path: "/data", isReadOnly: name == "gone")
+                var events: [FilesystemEvent] = [
+                    .created(FilesystemSpec(name: name, sizeMiB: 64)), .attached(compute, attachment),
+                ]
+                if name == "gone" { events += [.detached(compute), .deleted] }
+                _ = try await store.commit(
+                    .filesystem(
+                        id, in: group, expectedVersion: 0, before: Filesystem.initial, events: events,
+                        metadata: .system, at: start))
+            }
         }
     }
 

@@ -5,12 +5,13 @@ package import EventSourcing
 /// What every event store must do, whatever it is made of. A test target runs each clause on a fresh, empty store.
 package struct EventStoreContract: Sendable, CustomStringConvertible {
     package typealias Store = EventStore & ComputeSummaries & SessionSummaries & AccessRecords & Webhooks & Consumers
-        & SecretRecords
+        & SecretRecords & FilesystemRecords
     package var description: String
     package var run: @Sendable (any Store) async throws -> Void
 
     package static let all: [EventStoreContract] =
-        log + filters + snapshots + rows + readModel + sessions + access + webhooks + consumers + secrets + races
+        log + filters + snapshots + rows + readModel + sessions + access + webhooks + consumers + secrets + filesystems
+        + races
 }
 
 package struct ContractViolation: Error, CustomStringConvertible {

@@ -30,6 +30,7 @@ extension InMemoryEventStore {
         var leases: [String: (owner: String, end: WallTime)] = [:]
         var secrets: [GroupID: [SecretName: SecretSummary]] = [:]
         var secretValues: [SecretValueRow.Key: SecretValueRow] = [:]
+        var filesystems: [FilesystemID: FilesystemSummary] = [:]
 
         func chain(_ id: AccessRecord.ID) -> [AccessRecord] {
             var (chain, next) = ([AccessRecord](), Optional(id))
@@ -93,6 +94,9 @@ extension InMemoryEventStore {
                     if let name = try SecretSummary.subject(of: event) {
                         secrets[event.group, default: [:]][name] = try SecretSummary.applying(
                             event, to: secrets[event.group]?[name])
+                    }
+                    if let id = FilesystemID(event.stream.id), event.stream.category == StreamID.filesystemCategory {
+                        filesystems[id] = try FilesystemSummary.applying(event, to: filesystems[id])
                     }
                     if let id = SessionID(event.stream.id), event.stream.category == StreamID.sessionCategory {
                         sessions = sessions.filter { event.occurredAt < $0.value.grant.expiresAt }

@@ -34,7 +34,7 @@ package enum AuthorizationTable {
         package var access: RouteAccess
     }
 
-    package static let rows: [Row] = health + computes + events + secrets + tenants + auth
+    package static let rows: [Row] = health + computes + events + secrets + filesystems + tenants + auth
 
     private static let health: [Row] = [
         row("GET", "/health", .open),
@@ -82,6 +82,14 @@ package enum AuthorizationTable {
         row("GET", "/v1/secrets/{secret}", .credential(.secretsRead, atLeast: .developer)),
         row("PUT", "/v1/secrets/{secret}", .credential(.secretsWrite, atLeast: .admin, by: .lasting)),
         row("DELETE", "/v1/secrets/{secret}", .credential(.secretsWrite, atLeast: .admin)),
+    ]
+
+    /// To mount them takes more than the row of the create: `ComputeService.checkFilesystems`.
+    private static let filesystems: [Row] = [
+        row("GET", "/v1/filesystems", .credential(.filesystemsRead, atLeast: .viewer)),
+        row("POST", "/v1/filesystems", .credential(.filesystemsWrite, atLeast: .developer)),
+        row("GET", "/v1/filesystems/{filesystem}", .credential(.filesystemsRead, atLeast: .viewer)),
+        row("DELETE", "/v1/filesystems/{filesystem}", .credential(.filesystemsWrite, atLeast: .developer)),
     ]
 
     private static let tenants: [Row] = [

@@ -31,11 +31,19 @@ enum Components {
             .must("sandboxId", .text), .must("url", Schema.text.described("Of what is inside; without a last slash.")),
             .may("token", Schema.text.described("Opens what is inside; only where somebody may, and not in lists.")),
             .must("provider", .text), .must("status", .word(SandboxStatus.allCases.map(\.rawValue))),
-            .may("metadata", .object), .may("name", .text), .may("namespace", .text), .must("createdAt", .time),
+            .may("metadata", .object), .may("name", .text), .may("namespace", .text),
+            .may(
+                "filesystems",
+                .list(
+                    of: .object([
+                        .must("filesystemId", .text), .must("name", .text), .must("path", .text),
+                        .must("readOnly", .boolean),
+                    ]))), .must("createdAt", .time),
             .must("expiresAt", .time), .may("endedAt", .time), .may("endReason", .text),
         ]),
         "CreateSandbox": createSandbox,
         "GivenSecret": givenSecret,
+        "MountedFilesystem": mountedFilesystem,
         "Event": .object([
             .must("id", .text), .must("type", .text), .may("sandboxId", .text),
             .must("subject", Schema.text.described("What it happened to, such as `compute/<id>`.")),
@@ -50,6 +58,14 @@ enum Components {
         ]),
         "Secret": .object([
             .must("name", .text), .must("version", .count), .must("createdAt", .time), .must("updatedAt", .time),
+        ]),
+        "Filesystem": .object([
+            .must("filesystemId", .text), .must("name", .text), .must("sizeMiB", .count),
+            .must(
+                "attachments",
+                .list(
+                    of: .object([.must("sandboxId", .text), .must("path", .text), .must("readOnly", .boolean)]))),
+            .must("createdAt", .time), .must("updatedAt", .time),
         ]),
         "Group": group,
         "Member": .object([
@@ -91,6 +107,7 @@ enum Components {
         .may("overlays", .list(of: .object, atMost: CreateSandbox.maxOfEach)),
         .may("servers", .list(of: .object, atMost: CreateSandbox.maxOfEach)),
         .may("secrets", .list(of: .named("GivenSecret"), atMost: GivenSecret.maxCount)),
+        .may("filesystems", .list(of: .named("MountedFilesystem"), atMost: MountedFilesystem.maxCount)),
     ])
 
     private static let variable = Schema.text(1...256, pattern: "^[A-Za-z_][A-Za-z0-9_]*$")
@@ -101,6 +118,15 @@ enum Components {
         .may("path", Schema.text(1...GivenSecret.maxPathBytes).described("Absolute.")),
         .may("mode", Schema.text(3...4, pattern: "^[0-7]+$").described("Of the file, in octal digits.")),
     ])
+
+    private static let mountedFilesystem = Schema.order([
+        .may("name", filesystemName), .may("filesystemId", Schema.text.described("This or `name`.")),
+        .must("path", Schema.text(1...MountedFilesystem.maxPathBytes).described("Absolute; in bytes.")),
+        .may("readOnly", Schema.boolean.described("A writer has it alone; false when absent.")),
+    ])
+
+    static let filesystemName = Schema.text(
+        1...CreateFilesystem.maxNameBytes, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
     static let secretName = Schema.text(1...SecretName.maxBytes, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
 

@@ -34,7 +34,7 @@ package enum OpenAPIDocument {
     }
 
     static let areas: [Area] = [
-        .service, .sandboxes, .events, .webhooks, .secrets, .groups, .credentials, .sandboxAuth,
+        .service, .sandboxes, .events, .webhooks, .secrets, .filesystems, .groups, .credentials, .sandboxAuth,
     ]
 
     // MARK: - Routes

@@ -38,6 +38,10 @@ package enum Scope: String, Codable, Hashable, Sendable, CaseIterable {
     case secretsWrite = "secrets:write"
     /// To give them to computes that one makes, which hands over their values.
     case secretsUse = "secrets:use"
+    case filesystemsRead = "filesystems:read"
+    case filesystemsWrite = "filesystems:write"
+    /// To mount them in computes that one makes, which opens all that is in them.
+    case filesystemsUse = "filesystems:use"
     case runtimeRead = "runtime:read"
     case groupsRead = "groups:read"
     case groupsWrite = "groups:write"

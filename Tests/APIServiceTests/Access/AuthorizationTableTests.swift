@@ -2,6 +2,7 @@ import APIService
 import Auth
 import ComputeCore
 import ComputeDomain
+import ComputeRuntime
 import HTTPTypes
 import TestSupport
 import Testing
@@ -162,7 +163,8 @@ struct Scene: Sendable {
     let tenant: API
 
     static func run(_ test: @escaping @Sendable (Scene) async throws -> Void) async throws {
-        let world = World(poolSize: 0) {
+        let world = World(poolSize: 0, abilities: [.filesystems]) {
+            $0.filesystemsPerGroup = FilesystemLimits(count: 10_000, totalMiB: 1 << 30)
             $0.computesPerGroup = 10_000
             $0.coldStartDeadline = .seconds(10)
         }
@@ -192,6 +194,8 @@ struct Scene: Sendable {
             id = try await by.send(.post, "/v1/webhooks", Self.webhook)["data", "id"]?.text ?? ""
         } else if row.path.contains("{secret}") {
             id = try await by.send(.post, "/v1/secrets", Self.secret)["data", "name"]?.text ?? ""
+        } else if row.path.contains("{filesystem}") {
+            id = try await by.send(.post, "/v1/filesystems", Self.filesystem)["data", "filesystemId"]?.text ?? ""
         } else if row.path.contains("{session}") {
             id = try await (caller ?? by).send(.post, "/v1/sessions")["data", "sessionId"]?.text ?? ""
         } else {
@@ -211,6 +215,8 @@ struct Scene: Sendable {
     private static let webhook = #"{"url":"https://hooks.example/x"}"#
     private static var secret: String { #"{"name":"\#(String.randomLabel(length: 9))","value":"x"}"# }
 
+    private static var filesystem: String { #"{"name":"\#(String.randomLabel(length: 9))","sizeMiB":64}"# }
+
     private static func body(_ row: AuthorizationTable.Row) -> String? {
         guard ["POST", "PUT", "PATCH"].contains(row.method) else { return nil }
         return switch row.path {
@@ -220,6 +226,7 @@ struct Scene: Sendable {
         case "/v1/groups", "/v1/groups/{group}": #"{"name":"n"}"#
         case "/v1/webhooks": webhook
         case "/v1/secrets": secret
+        case "/v1/filesystems": filesystem
         case "/v1/secrets/{secret}": #"{"value":"x"}"#
         case "/v1/groups/{group}/members":
             #"{"issuer":"https://i","subject":"\#(String.randomLabel(length: 9))","role":"viewer"}"#

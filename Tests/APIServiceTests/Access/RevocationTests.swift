@@ -3,6 +3,7 @@ import APIService
 import Auth
 import ComputeCore
 import ComputeDomain
+import ComputeRuntime
 import EventSourcing
 import Foundation
 import HTTPServing
@@ -169,7 +170,8 @@ struct RevocationTests {
     // MARK: - Groups
 
     @Test func aDeletedGroupLeavesNothingToComeInWith() async throws {
-        try await World(poolSize: 0) { $0.coldStartDeadline = .seconds(10) }.withAPI { api async throws in
+        let world = World(poolSize: 0, abilities: [.filesystems]) { $0.coldStartDeadline = .seconds(10) }
+        try await world.withAPI { api async throws in
             let made = try await api.send(.post, "/v1/groups", #"{"name":"team"}"#)
             let path = "/v1/groups/\(made["data", "groupId"]?.text ?? "")"
             let owner = API(client: api.client, key: made["data", "key", "key"]?.text ?? "")
@@ -190,6 +192,10 @@ struct RevocationTests {
             #expect(try await owner.send(.delete, path).status == 409, "its secrets as well")
             #expect(try await owner.send(.put, "/v1/secrets/b", #"{"value":"x"}"#).status == 200, "nothing is closed")
             for name in ["a", "b"] { _ = try await owner.send(.delete, "/v1/secrets/\(name)") }
+            let disk = try await owner.send(.post, "/v1/filesystems", #"{"name":"a","sizeMiB":64}"#)
+            #expect(disk.status == 200, "\(disk.text)")
+            #expect(try await owner.send(.delete, path).status == 409, "its filesystems as well")
+            _ = try await owner.send(.delete, "/v1/filesystems/\(disk["data", "filesystemId"]?.text ?? "")")
             #expect(try await api.send(.delete, path).status == 404, "not the maker's")
             #expect(try await API(client: api.client, key: session).send(.delete, path).status == 403)
             #expect(try await API(client: api.client, key: other).send(.delete, path).status == 403)
