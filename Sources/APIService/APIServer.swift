@@ -124,6 +124,7 @@ package struct APIServer: Sendable {
             service: compute, tokens: SandboxTokens(signer: ports.tokens, clock: ports.clock), urls: settings.urls,
             sidekickKey: ports.sidekickKey
         ).add(to: guarded)
+        SnapshotRoutes().add(to: guarded)
         EventRoutes(service: compute, slots: streamSlots).add(to: guarded)
         customEvents.addGuarded(to: guarded)
         WebhookRoutes(service: webhooks).add(to: guarded)

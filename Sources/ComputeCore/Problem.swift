@@ -53,6 +53,8 @@ extension Problem.Code {
     package static let quotaExceeded: Self = "quota_exceeded"
     /// 500
     package static let internalError: Self = "internal"
+    /// 501: what this version cannot do at all.
+    package static let notImplemented: Self = "not_implemented"
     /// 502
     package static let badGateway: Self = "bad_gateway"
     /// 503

@@ -55,7 +55,11 @@ package enum AuthorizationTable {
                 row("POST", base + "/{id}/extend", .credential(.sandboxesWrite, atLeast: .developer)),
             ]
         } + [
-            row("GET", "/v1/runtime", .credential(.runtimeRead, atLeast: .viewer))
+            row("POST", "/v1/snapshots", .credential(.sandboxesWrite, atLeast: .developer)),
+            row("GET", "/v1/snapshots", .credential(.sandboxesRead, atLeast: .viewer)),
+            row("GET", "/v1/snapshots/{snapshot}", .credential(.sandboxesRead, atLeast: .viewer)),
+            row("DELETE", "/v1/snapshots/{snapshot}", .credential(.sandboxesWrite, atLeast: .developer)),
+            row("GET", "/v1/runtime", .credential(.runtimeRead, atLeast: .viewer)),
         ]
 
     private static let events: [Row] = [

@@ -34,7 +34,8 @@ package enum OpenAPIDocument {
     }
 
     static let areas: [Area] = [
-        .service, .sandboxes, .events, .webhooks, .secrets, .filesystems, .groups, .credentials, .sandboxAuth,
+        .service, .sandboxes, .snapshots, .events, .webhooks, .secrets, .filesystems, .groups, .credentials,
+        .sandboxAuth,
     ]
 
     // MARK: - Routes

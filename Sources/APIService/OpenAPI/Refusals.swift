@@ -13,6 +13,7 @@ enum Refusals {
         413: "The body is larger than 1 MiB.",
         425: "A page that a browser loads ahead uses no link up.",
         429: "As many as there may be, or more often than may be.",
+        501: "This version cannot do it at all.",
         503: "Not now: `Retry-After` says when, in whole seconds.",
     ]
 
