@@ -59,10 +59,9 @@ package struct CreateSandbox: Hashable, Sendable {
     package init(_ fields: FieldReader, nameIsRequired: Bool) throws(Problem) {
         for field in Self.unsupportedFields {
             guard let value = fields.value(field), !value.asksForNothing else { continue }
-            throw Problem(
-                status: 400, code: .unsupportedField, message: "\(field) is not supported by this server",
-                field: field)
+            throw .unsupported(field)
         }
+        try Self.check(lifecycle: fields)
         timeout = try fields.integer("timeout", in: Self.timeoutRange).map { .milliseconds($0) }
         metadata = try fields.object("metadata")
         if let metadata { try Self.check(metadata: metadata) }
@@ -100,6 +99,17 @@ package struct CreateSandbox: Hashable, Sendable {
         return .object(["overlays": .array(overlays), "servers": .array(servers)])
     }
 
+    /// A compute whose time is over is deleted; there is nothing else to choose from yet.
+    private static func check(lifecycle fields: FieldReader) throws(Problem) {
+        guard let lifecycle = try fields.object("lifecycle") else { return }
+        let rules = FieldReader(lifecycle, prefix: "lifecycle")
+        for field in lifecycle.keys.sorted() where field != "onExpiry" && rules.value(field) != nil {
+            throw .unsupported("lifecycle.\(field.prefix(64))")
+        }
+        guard let end = try rules.string("onExpiry"), end != "delete" else { return }
+        throw .unsupported("lifecycle.onExpiry")
+    }
+
     private static func objects(_ name: String, _ fields: FieldReader) throws(Problem) -> [JSONValue] {
         _ = try fields.objects(name, atMost: maxOfEach)
         let list = try fields.array(name) ?? []
@@ -120,7 +130,7 @@ package struct CreateSandbox: Hashable, Sendable {
         }
     }
 
-    private static func check(metadata: [String: JSONValue]) throws(Problem) {
+    static func check(metadata: [String: JSONValue]) throws(Problem) {
         let document = JSONValue.object(metadata)
         guard document.roughSize <= maxMetadataBytes else {
             throw .invalid("metadata", "metadata must be at most \(maxMetadataBytes) bytes of JSON")
@@ -183,7 +193,7 @@ package struct SandboxName: Hashable, Sendable {
         self.init(namespace: namespace ?? Self.defaultNamespace, name: name)
     }
 
-    private static func check(_ field: String, _ text: String) throws(Problem) {
+    package static func check(_ field: String, _ text: String) throws(Problem) {
         let bytes = text.utf8
         guard (1...63).contains(bytes.count), let first = bytes.first, first.isASCIIAlphanumeric,
             bytes.allSatisfy({ $0.isASCIIAlphanumeric || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D })
@@ -213,9 +223,17 @@ package struct ExtendSandbox: Hashable, Sendable {
     }
 }
 
+extension Problem {
+    /// Refused by name: whoever was given less than he asked for in silence finds out in production.
+    static func unsupported(_ field: String) -> Problem {
+        Problem(
+            status: 400, code: .unsupportedField, message: "\(field) is not supported by this server", field: field)
+    }
+}
+
 extension JSONValue {
     /// An empty list or object: the client's serializer wrote a default, nobody asked for anything.
-    fileprivate var asksForNothing: Bool {
+    var asksForNothing: Bool {
         switch self {
         case .array(let values): values.isEmpty
         case .object(let fields): fields.isEmpty
@@ -224,19 +242,7 @@ extension JSONValue {
         }
     }
 
-    /// The size of the JSON text, near enough for a limit (escapes are not counted).
-    fileprivate var roughSize: Int {
-        switch self {
-        case .null, .bool: 5
-        case .int(let value): String(value).utf8.count
-        case .double(let value): String(value).utf8.count
-        case .string(let text): text.utf8.count + 2
-        case .array(let values): values.reduce(2) { $0 + $1.roughSize + 1 }
-        case .object(let fields): fields.reduce(2) { $0 + $1.key.utf8.count + $1.value.roughSize + 4 }
-        }
-    }
-
-    fileprivate var containsNUL: Bool {
+    var containsNUL: Bool {
         switch self {
         case .null, .bool, .int, .double: false
         case .string(let text): text.utf8.contains(0)

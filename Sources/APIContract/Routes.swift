@@ -10,10 +10,12 @@ package struct RouteRecord: Codable, Hashable, Sendable {
     package var sidekick: Endpoint?
     /// Where ports are dialled; nil unless running.
     package var portHost: String?
+    /// The version of the compute that this is of: of two records the higher one is the newer.
+    package var version: Int?
 
     package init(
         computeId: ComputeID, group: GroupID, state: RouteState, generation: Generation, sidekick: Endpoint?,
-        portHost: String?
+        portHost: String?, version: Int? = nil
     ) {
         self.computeId = computeId
         self.group = group
@@ -21,6 +23,7 @@ package struct RouteRecord: Codable, Hashable, Sendable {
         self.generation = generation
         self.sidekick = sidekick
         self.portHost = portHost
+        self.version = version
     }
 }
 
@@ -28,6 +31,8 @@ package enum RouteState: String, Codable, Hashable, Sendable {
     /// Requested, not yet reachable: requests wait, bounded.
     case starting
     case running
+    /// It stands still until somebody resumes it: 409.
+    case paused
     /// Gone for good: 404.
     case ended
 }

@@ -63,6 +63,8 @@ package enum SandboxStatus: String, Codable, Hashable, Sendable, CaseIterable {
     /// Makes the clients repeat a find; a plain create never answers it.
     case creating
     case running
+    /// It stands still until it is resumed.
+    case paused
     case ended
 }
 

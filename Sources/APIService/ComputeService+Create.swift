@@ -152,7 +152,7 @@ extension ComputeService {
             guard let summary = try await summary(id, in: caller.group) else { return .gone(nil) }
             switch summary.state {
             case .ended: return .gone(summary)
-            case .running:
+            case .running, .paused:
                 guard let reason = await endReason(of: summary) else { return .alive(summary) }
                 _ = try await end(id, in: summary.group, reason, metadata: .system)
                 return .gone(try await self.summary(id, in: caller.group))

@@ -9,6 +9,7 @@ package import Logging
 ///
 /// ```
 ///   ComputeService            look up, list, extend, end
+///    ├ +Changing              metadata and lifetime; pause and resume
 ///    ├ +Create                who wins: unique rows, quota, idempotency
 ///    └ +Start                 a place for the winner: claim, cold start, undo
 /// ```
@@ -81,11 +82,11 @@ package final class ComputeService: Sendable {
         let command = Compute.Command.extend(by: duration, maximum: settings.maximumTimeout, at: ports.clock.now())
         switch try await decide(command, on: id, in: summary.group, metadata: caller.metadata) {
         case .committed(let state), .unchanged(let state):
-            guard case .running(_, _, let expiresAt) = state else { throw .internalError }
-            return expiresAt
-        case .rejected(.notRunningYet):
-            throw Problem(status: 409, code: .conflict, message: "the sandbox is still being created")
-        case .rejected: throw .noSuchSandbox(id.rawValue)
+            switch state {
+            case .running(_, _, let expiresAt), .paused(_, _, let expiresAt): return expiresAt
+            case .absent, .requested, .ended: throw .internalError
+            }
+        case .rejected(let rejection): throw problem(rejection, of: id)
         }
     }
 
@@ -154,7 +155,7 @@ package final class ComputeService: Sendable {
     /// Why a compute that is recorded as alive is not any more: its time is up and the reaper has not come yet, or
     /// its place died and the sweep has not. nil: it lives.
     func endReason(of summary: ComputeSummary) async -> EndReason? {
-        guard summary.state == .running else { return nil }
+        guard summary.state == .running || summary.state == .paused else { return nil }
         if let expiresAt = summary.expiresAt, expiresAt <= ports.clock.now() { return .expired }
         // A runtime that cannot say now is no proof of a death.
         guard let places = try? await ports.runtime.places() else { return nil }
@@ -210,6 +211,20 @@ package final class ComputeService: Sendable {
             }
         } catch {
             throw problem(error)
+        }
+    }
+
+    /// What cannot be done to a compute as it is.
+    func problem(_ rejection: Compute.Rejection, of id: ComputeID) -> Problem {
+        switch rejection {
+        case .notRunningYet:
+            Problem(status: 409, code: .conflict, message: "the sandbox is still being created")
+        case .metadataTooLarge:
+            .invalid(
+                "metadata",
+                "metadata would be more than \(CreateSandbox.maxMetadataBytes) bytes of JSON with what is there")
+        case .absent, .ended: .noSuchSandbox(id.rawValue)
+        case .alreadyRequested, .alreadyRunning: .internalError
         }
     }
 

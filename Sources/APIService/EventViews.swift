@@ -67,9 +67,12 @@ extension SandboxEvent {
 
 extension RouteRecord {
     package init(_ summary: ComputeSummary) {
+        // One that is paused has an address, and nobody who answers there.
+        let isReachable = summary.state == .running
         self.init(
             computeId: summary.id, group: summary.group, state: RouteState(summary.state),
-            generation: summary.generation ?? .first, sidekick: summary.sidekick, portHost: summary.portHost)
+            generation: summary.generation ?? .first, sidekick: isReachable ? summary.sidekick : nil,
+            portHost: isReachable ? summary.portHost : nil, version: summary.version)
     }
 
     /// nil for an event that changes no route.
@@ -81,16 +84,21 @@ extension RouteRecord {
         switch change {
         case .requested:
             self.init(
-                computeId: id, group: event.group, state: .starting, generation: .first, sidekick: nil, portHost: nil)
-        case .started(let placement, _):
+                computeId: id, group: event.group, state: .starting, generation: .first, sidekick: nil, portHost: nil,
+                version: event.version)
+        case .started(let placement, _), .resumed(let placement):
             self.init(
                 computeId: id, group: event.group, state: .running, generation: placement.generation,
-                sidekick: placement.sidekick, portHost: placement.portHost)
-        case .extended: return nil
+                sidekick: placement.sidekick, portHost: placement.portHost, version: event.version)
+        case .paused(let generation):
+            self.init(
+                computeId: id, group: event.group, state: .paused, generation: generation, sidekick: nil,
+                portHost: nil, version: event.version)
+        case .extended, .metadataChanged, .expiryChanged: return nil
         case .ended:
             self.init(
                 computeId: id, group: event.group, state: .ended, generation: generation(id) ?? .first, sidekick: nil,
-                portHost: nil)
+                portHost: nil, version: event.version)
         }
     }
 }
@@ -148,6 +156,7 @@ extension RouteState {
             switch state {
             case .requested: .starting
             case .running: .running
+            case .paused: .paused
             case .ended: .ended
             }
     }
@@ -159,6 +168,7 @@ extension SandboxStatus {
             switch state {
             case .requested: .creating
             case .running: .running
+            case .paused: .paused
             case .ended: .ended
             }
     }

@@ -33,7 +33,7 @@ package struct Reaper: Service {
         do {
             // Everything that ends within the longest sleep: the overdue are ended, the next one says how long to sleep.
             let horizon = now + Self.longestSleep
-            let soon = try await service.ports.summaries.running(expiringBefore: horizon, limit: Self.batch)
+            let soon = try await service.ports.summaries.living(expiringBefore: horizon, limit: Self.batch)
             var next = horizon
             for summary in soon {
                 guard let expiresAt = summary.expiresAt else { continue }
@@ -64,7 +64,7 @@ package struct Reaper: Service {
 extension ComputeService {
     /// Ends it unless it was extended since `summary` was read.
     func expire(_ summary: ComputeSummary) async throws(Problem) {
-        guard let current = try await self.summary(summary.id, in: nil), current.state == .running,
+        guard let current = try await self.summary(summary.id, in: nil), current.state != .ended,
             let expiresAt = current.expiresAt, expiresAt <= ports.clock.now()
         else { return }
         _ = try await end(summary.id, in: summary.group, .expired, metadata: .system)

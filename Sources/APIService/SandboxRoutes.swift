@@ -20,8 +20,10 @@ struct SandboxRoutes: Sendable {
             RouteHandlers([.post: create, .get: list]).add("\(base)", to: router)
             RouteHandlers([.post: find]).add("\(base)/find", to: router)
             RouteHandlers([.post: findOrCreate]).add("\(base)/find-or-create", to: router)
-            RouteHandlers([.get: get, .delete: delete]).add("\(base)/:id", to: router)
+            RouteHandlers([.get: get, .patch: change, .delete: delete]).add("\(base)/:id", to: router)
             RouteHandlers([.post: extend]).add("\(base)/:id/extend", to: router)
+            RouteHandlers([.post: pause]).add("\(base)/:id/pause", to: router)
+            RouteHandlers([.post: resume]).add("\(base)/:id/resume", to: router)
         }
     }
 
@@ -60,7 +62,7 @@ struct SandboxRoutes: Sendable {
     @Sendable func list(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let caller = try context.authenticated()
         let page = try await service.list(
-            SummaryFilter(states: try states(request)), after: request.query("cursor"),
+            try SandboxQuery(request).filter, after: request.query("cursor"),
             limit: try request.limit(default: 100), for: caller)
         return try Answer.json(
             SuccessList(page.summaries.map { sandbox($0, token: nil) }, next: page.next?.rawValue))
@@ -80,6 +82,23 @@ struct SandboxRoutes: Sendable {
         return try Answer.success(ExtendedSandbox(sandboxId: id, expiresAt: expiresAt))
     }
 
+    @Sendable func change(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        let id = try id(context)
+        let order = try ChangeSandbox(try await request.document())
+        return try await answer(try await service.change(id, order, for: caller), caller)
+    }
+
+    @Sendable func pause(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        return try await answer(try await service.pause(try id(context), for: caller), caller)
+    }
+
+    @Sendable func resume(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        return try await answer(try await service.resume(try id(context), for: caller), caller)
+    }
+
     // MARK: - Decoding
 
     private func id(_ context: APIRequestContext) throws(Problem) -> ComputeID {
@@ -87,18 +106,6 @@ struct SandboxRoutes: Sendable {
         // What cannot be an id is unknown, like one that could.
         guard let id = ComputeID(text) else { throw .noSuchSandbox(text) }
         return id
-    }
-
-    /// Those alive unless asked otherwise.
-    private func states(_ request: Request) throws(Problem) -> Set<ComputeSummary.State>? {
-        switch request.query("state") {
-        case nil: return [.requested, .running]
-        case "creating": return [.requested]
-        case "running": return [.running]
-        case "ended": return [.ended]
-        case "all": return nil
-        default: throw .invalid("state", "state must be creating, running, ended or all")
-        }
     }
 
     // MARK: - Encoding

@@ -93,6 +93,13 @@ package final class Sweep: Service {
         case .remove(let member):
             service.logger.warning("removing a place that is nobody's", metadata: ["member": "\(member)"])
             await service.remove(member)
+        case .settle(let id):
+            do throws(Problem) {
+                try await service.settle(id)
+            } catch {
+                // Looked at again in a few seconds.
+                service.logger.failure("the sweep could not pause or resume a sandbox", error, ["compute.id": "\(id)"])
+            }
         case .end(let id, let group, let reason):
             do throws(Problem) {
                 _ = try await service.end(id, in: group, reason, metadata: .system)

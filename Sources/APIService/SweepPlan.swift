@@ -7,7 +7,11 @@ package import ComputeRuntime
 /// ```
 ///   record     place                              →
 ///   running    alive, of that name                  nothing
-///   running    dead or absent                       end(lost), remove
+///   paused     alive and frozen                     nothing
+///   running    frozen                               settle: a crash came between its record and its place
+///   paused     not frozen                           settle
+///   running,   dead or absent                       end(lost), remove
+///    paused
 ///   requested  made before this process, or too old end(startFailed)
 ///   –          idle                                 nothing (the pool's)
 ///   –          dead                                 remove
@@ -20,6 +24,8 @@ package struct SweepPlan: Hashable, Sendable {
     package enum Action: Hashable, Sendable {
         case end(ComputeID, GroupID, EndReason)
         case remove(MemberName)
+        /// Make the place as the record says by then.
+        case settle(ComputeID)
     }
 
     /// What was read, records before places: a place that is missing for a record was missing after the record was read.
@@ -52,15 +58,17 @@ package struct SweepPlan: Hashable, Sendable {
     package var suspects: Set<MemberName> = []
 
     package init(_ sight: Sight, startedAt: WallTime, grace: Duration) {
-        let alive = Set(sight.places.lazy.filter(\.isAlive).map(\.member.name))
+        let alive = Dictionary(
+            sight.places.lazy.filter(\.isAlive).map { ($0.member.name, $0) }, uniquingKeysWith: { $1 })
         var recorded: Set<MemberName> = []
         for record in sight.records {
             switch record.state {
             case .ended: break
-            case .running:
+            case .running, .paused:
                 guard let member = record.member else { break }
-                if alive.contains(member) {
+                if let place = alive[member] {
                     recorded.insert(member)
+                    if place.isFrozen != (record.state == .paused) { actions.append(.settle(record.id)) }
                 } else {
                     actions.append(.end(record.id, record.group, .lost))
                 }

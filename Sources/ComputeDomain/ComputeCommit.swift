@@ -19,7 +19,7 @@ extension UniqueKey {
 }
 
 extension CounterName {
-    /// How many computes of the group are alive: requested or running.
+    /// How many computes of the group are alive: requested, running or paused.
     package static func computes(in group: GroupID) -> CounterName { CounterName(group: group, name: "computes") }
 }
 
@@ -53,7 +53,7 @@ extension Commit {
                     commit.releases.append(UniqueRelease(key: key, owner: id.rawValue))
                 }
                 commit.counterMoves.append(CounterMove(counter: .computes(in: group), delta: -1))
-            case .started, .extended: break
+            case .started, .extended, .metadataChanged, .expiryChanged, .paused, .resumed: break
             }
             state = Compute.evolve(state, event)
         }

@@ -9,6 +9,14 @@ package enum ComputeEvent: Hashable, Sendable {
     /// It runs. A second one, of a higher generation, means that it was started again elsewhere.
     case started(Placement, expiresAt: WallTime)
     case extended(expiresAt: WallTime)
+    /// All that it has from now on.
+    case metadataChanged([String: JSONValue])
+    /// Later or earlier than before.
+    case expiryChanged(expiresAt: WallTime)
+    /// Its place, of that generation, stands still.
+    case paused(Generation)
+    /// It runs where it ran; said once more, so that whoever follows the log need not remember it.
+    case resumed(Placement)
     case ended(EndReason)
 }
 
@@ -18,6 +26,10 @@ extension ComputeEvent: DomainEvent {
         case requested = "ComputeRequested"
         case started = "ComputeStarted"
         case extended = "ComputeExtended"
+        case metadataChanged = "ComputeMetadataChanged"
+        case expiryChanged = "ComputeExpiryChanged"
+        case paused = "ComputePaused"
+        case resumed = "ComputeResumed"
         case ended = "ComputeEnded"
     }
 
@@ -26,6 +38,10 @@ extension ComputeEvent: DomainEvent {
         case .requested: .requested
         case .started: .started
         case .extended: .extended
+        case .metadataChanged: .metadataChanged
+        case .expiryChanged: .expiryChanged
+        case .paused: .paused
+        case .resumed: .resumed
         case .ended: .ended
         }
     }
@@ -51,15 +67,11 @@ extension ComputeEvent: DomainEvent {
                 "requestedAt": .string(at.rfc3339),
             ]
         case .started(let placement, let expiresAt):
-            [
-                "member": .string(placement.member.rawValue),
-                "generation": .int(Int64(placement.generation.rawValue)),
-                "sidekick": .string(placement.sidekick.description),
-                "sidekickInternal": .string(placement.sidekickInternal.description),
-                "portHost": .string(placement.portHost),
-                "expiresAt": .string(expiresAt.rfc3339),
-            ]
-        case .extended(let expiresAt): ["expiresAt": .string(expiresAt.rfc3339)]
+            placement.fields.merging(["expiresAt": .string(expiresAt.rfc3339)]) { $1 }
+        case .extended(let expiresAt), .expiryChanged(let expiresAt): ["expiresAt": .string(expiresAt.rfc3339)]
+        case .metadataChanged(let metadata): ["metadata": .object(metadata)]
+        case .paused(let generation): ["generation": .int(Int64(generation.rawValue))]
+        case .resumed(let placement): placement.fields
         case .ended(let reason): ["reason": .string(reason.rawValue)]
         }
     }
@@ -80,14 +92,16 @@ extension ComputeEvent: DomainEvent {
                 spec.filesystems = try reader.filesystems("filesystems")
                 self = .requested(spec, at: try reader.time("requestedAt"))
             case .started:
-                let placement = Placement(
-                    member: MemberName(try reader.fields.requiredString("member")),
-                    generation: Generation(Int(try reader.integer("generation", in: 1...Int64(Int32.max)))),
-                    sidekick: try reader.endpoint("sidekick"),
-                    sidekickInternal: try reader.endpoint("sidekickInternal"),
-                    portHost: try reader.fields.requiredString("portHost"))
-                self = .started(placement, expiresAt: try reader.time("expiresAt"))
+                self = .started(try reader.placement(), expiresAt: try reader.time("expiresAt"))
             case .extended: self = .extended(expiresAt: try reader.time("expiresAt"))
+            case .metadataChanged:
+                guard let metadata = try reader.fields.object("metadata") else {
+                    throw Problem.invalid("metadata", "metadata is required")
+                }
+                self = .metadataChanged(metadata)
+            case .expiryChanged: self = .expiryChanged(expiresAt: try reader.time("expiresAt"))
+            case .paused: self = .paused(try reader.generation())
+            case .resumed: self = .resumed(try reader.placement())
             case .ended:
                 let text = try reader.fields.requiredString("reason")
                 guard let reason = EndReason(rawValue: text) else {
@@ -98,6 +112,18 @@ extension ComputeEvent: DomainEvent {
         } catch {
             throw EventStoreError(.corrupt, "the data of a \(type) do not fit: \(error.message)", cause: error)
         }
+    }
+}
+
+extension Placement {
+    fileprivate var fields: [String: JSONValue?] {
+        [
+            "member": .string(member.rawValue),
+            "generation": .int(Int64(generation.rawValue)),
+            "sidekick": .string(sidekick.description),
+            "sidekickInternal": .string(sidekickInternal.description),
+            "portHost": .string(portHost),
+        ]
     }
 }
 
@@ -118,6 +144,17 @@ struct EventDataReader {
             throw .invalid(name, "\(name) must be an RFC 3339 time")
         }
         return time
+    }
+
+    func generation() throws(Problem) -> Generation {
+        Generation(Int(try integer("generation", in: 1...Int64(Int32.max))))
+    }
+
+    func placement() throws(Problem) -> Placement {
+        Placement(
+            member: MemberName(try fields.requiredString("member")), generation: try generation(),
+            sidekick: try endpoint("sidekick"), sidekickInternal: try endpoint("sidekickInternal"),
+            portHost: try fields.requiredString("portHost"))
     }
 
     func endpoint(_ name: String) throws(Problem) -> Endpoint {

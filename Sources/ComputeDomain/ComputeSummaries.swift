@@ -14,8 +14,9 @@ package protocol ComputeSummaries: Sendable {
     /// The living compute of that name.
     func named(_ name: String, namespace: String, in group: GroupID) async throws(EventStoreError) -> ComputeSummary?
 
-    /// For the reaper: running computes of all groups whose time is up before `time`, the longest overdue first.
-    func running(expiringBefore time: WallTime, limit: Int) async throws(EventStoreError) -> [ComputeSummary]
+    /// For the reaper: computes of all groups that have a place and whose time is up before `time`, the longest overdue
+    /// first.
+    func living(expiringBefore time: WallTime, limit: Int) async throws(EventStoreError) -> [ComputeSummary]
 
     /// For the sweep: everything of all groups that has not ended, in order of id, after `id`.
     func unended(after id: ComputeID?, limit: Int) async throws(EventStoreError) -> [ComputeSummary]
@@ -24,16 +25,37 @@ package protocol ComputeSummaries: Sendable {
 package struct SummaryFilter: Hashable, Sendable {
     /// nil: all.
     package var states: Set<ComputeSummary.State>?
+    /// Of those that have a name.
     package var namespace: String?
+    /// Within the namespace, which must be there as well.
+    package var name: String?
+    /// All of them must be among the compute's.
+    package var labels: [String: String] = [:]
+    /// From then on, and before then.
+    package var createdFrom: WallTime?
+    package var createdUntil: WallTime?
 
-    package init(states: Set<ComputeSummary.State>? = nil, namespace: String? = nil) {
+    package init(states: Set<ComputeSummary.State>? = nil, namespace: String? = nil, name: String? = nil) {
         self.states = states
         self.namespace = namespace
+        self.name = name
     }
 
     package func accepts(_ summary: ComputeSummary) -> Bool {
-        (states?.contains(summary.state) ?? true) && (namespace.map { $0 == summary.namespace } ?? true)
+        (states?.contains(summary.state) ?? true)
+            && (namespace.map { $0 == summary.namespace && summary.name != nil } ?? true)
+            && (name.map { $0 == summary.name } ?? true)
+            && (createdFrom.map { $0 <= summary.createdAt } ?? true)
+            && (createdUntil.map { summary.createdAt < $0 } ?? true)
+            && (labels.isEmpty || Self.holds(labels, summary.labels))
     }
+
+    private static func holds(_ wanted: [String: String], _ labels: [String: String]) -> Bool {
+        wanted.allSatisfy { labels[$0.key] == $0.value }
+    }
+
+    /// Whether only what is alive can pass: those are few, however long the history.
+    package var isOfTheLiving: Bool { states?.contains(.ended) == false }
 }
 
 package struct SummaryPage: Sendable {

@@ -4,7 +4,9 @@ package import EventSourcing
 /// One compute as lists and look-ups show it: the read model's row, folded from its events.
 package struct ComputeSummary: Hashable, Sendable {
     package enum State: String, Codable, Hashable, Sendable, CaseIterable {
-        case requested, running, ended
+        case requested, running, paused, ended
+
+        package static let living: Set<State> = [.requested, .running, .paused]
     }
 
     package var id: ComputeID
@@ -28,7 +30,7 @@ package struct ComputeSummary: Hashable, Sendable {
     package var generation: Generation?
     /// The last place; kept after the end, so that what is left there can be found.
     package var member: MemberName?
-    /// nil unless running, like the next two.
+    /// nil without a place, like the next two.
     package var sidekick: Endpoint?
     package var sidekickInternal: Endpoint?
     package var portHost: String?
@@ -90,12 +92,13 @@ extension ComputeSummary {
             next.state = .running
             next.startedAt = event.occurredAt
             next.expiresAt = expiresAt
-            next.generation = placement.generation
-            next.member = placement.member
-            next.sidekick = placement.sidekick
-            next.sidekickInternal = placement.sidekickInternal
-            next.portHost = placement.portHost
-        case .extended(let expiresAt): next.expiresAt = expiresAt
+            next.place(placement)
+        case .extended(let expiresAt), .expiryChanged(let expiresAt): next.expiresAt = expiresAt
+        case .metadataChanged(let metadata): next.metadata = metadata
+        case .paused: next.state = .paused
+        case .resumed(let placement):
+            next.state = .running
+            next.place(placement)
         case .ended(let reason):
             next.state = .ended
             next.endedAt = event.occurredAt
@@ -107,6 +110,14 @@ extension ComputeSummary {
         return next
     }
 
+    private mutating func place(_ placement: Placement) {
+        generation = placement.generation
+        member = placement.member
+        sidekick = placement.sidekick
+        sidekickInternal = placement.sidekickInternal
+        portHost = placement.portHost
+    }
+
     private init(requested id: ComputeID, group: GroupID, spec: ComputeSpec, at: WallTime, version: Int) {
         self.init(
             id: id, group: group, name: spec.name, namespace: spec.namespace, metadata: spec.metadata,
@@ -116,7 +127,7 @@ extension ComputeSummary {
         filesystems = spec.filesystems
     }
 
-    /// Where it runs; nil unless running.
+    /// Where it runs, or stands still; nil without a place.
     package var placement: Placement? {
         guard let member, let generation, let sidekick, let sidekickInternal, let portHost else { return nil }
         return Placement(

@@ -39,9 +39,9 @@ package protocol ComputeRuntime: Sendable {
     /// Ends everything in the place and frees it. Removing what is not there succeeds. Works after `shutdown` too.
     func remove(_ name: MemberName) async throws(RuntimeError)
 
-    /// Freezes a place: memory kept, no CPU. Needs `.freeze`, else throws `.unsupported`.
+    /// Freezes a place: memory kept, no CPU. One that is frozen stays so. Needs `.freeze`, else throws `.unsupported`.
     func freeze(_ name: MemberName) async throws(RuntimeError)
-    /// Thaws it again.
+    /// Thaws it again. One that runs goes on.
     func thaw(_ name: MemberName) async throws(RuntimeError)
 
     /// Makes the disk of a filesystem, which no member has yet: empty, and on disk when this returns. One that is there
@@ -125,14 +125,17 @@ package struct Place: Hashable, Sendable {
     package var isAlive: Bool
     package var standing: Standing
     package var startedAt: WallTime
+    /// It stands still.
+    package var isFrozen: Bool
 
     package var isIdle: Bool { standing == .idle }
 
-    package init(member: Member, isAlive: Bool, standing: Standing, startedAt: WallTime) {
+    package init(member: Member, isAlive: Bool, standing: Standing, startedAt: WallTime, isFrozen: Bool = false) {
         self.member = member
         self.isAlive = isAlive
         self.standing = standing
         self.startedAt = startedAt
+        self.isFrozen = isFrozen
     }
 }
 

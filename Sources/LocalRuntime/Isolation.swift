@@ -85,4 +85,5 @@ struct Survey: Sendable, Hashable {
     var process: ProcessIdentity?
     var startedAt: WallTime
     var isAlive: Bool
+    var isFrozen = false
 }

@@ -7,10 +7,12 @@ struct ReadModels {
     let db: any SQLConnection
 
     func update(_ event: RecordedEvent) throws {
-        if event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id),
-            let row = try ComputeSummary.applying(event, to: try SummarySQL(db: db).summary(id, in: nil))
-        {
-            try SummarySQL(db: db).put(row)
+        if event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id) {
+            let before = try SummarySQL(db: db).summary(id, in: nil)
+            if let row = try ComputeSummary.applying(event, to: before) {
+                try SummarySQL(db: db).put(row)
+                if ComputeEvent.changesLabels(event.type) { try LabelSQL(db: db).replace(before, with: row) }
+            }
         }
         try SessionSQL(db: db).update(event)
         try AccessSQL(db: db).update(event)

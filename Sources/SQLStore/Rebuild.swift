@@ -18,7 +18,8 @@ struct Rebuild<Log: SQLLog> {
         let sessionUses = try uses(of: ["session_id"], in: "session_summaries")
         let accessUses = try uses(of: ["kind", "id"], in: "access_records")
         for table in [
-            "compute_summaries", "session_summaries", "access_records", "webhooks", "secret_summaries",
+            "compute_summaries", "compute_labels", "session_summaries", "access_records", "webhooks",
+            "secret_summaries",
             "filesystem_summaries",
         ] {
             try db.run(script: "DELETE FROM \(table)")
@@ -57,6 +58,8 @@ struct Rebuild<Log: SQLLog> {
     private func apply(_ events: [RecordedEvent]) throws {
         let summaries = SummarySQL(db: db)
         var changed: [ComputeID: ComputeSummary] = [:]
+        // As it was written, of those whose labels may have changed since; nil: not at all.
+        var written: [ComputeID: ComputeSummary?] = [:]
         for event in events {
             guard event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id) else {
                 try ReadModels(db: db).update(event)
@@ -64,10 +67,14 @@ struct Rebuild<Log: SQLLog> {
             }
             // The first one of a stream has nothing before it to look for.
             let before = try changed[id] ?? (event.version == 1 ? nil : summaries.summary(id, in: nil))
+            if written[id] == nil, ComputeEvent.changesLabels(event.type) { written.updateValue(before, forKey: id) }
             changed[id] = try ComputeSummary.applying(event, to: before)
             try SessionSQL(db: db).update(event)
         }
-        for row in changed.values { try summaries.put(row) }
+        for row in changed.values {
+            try summaries.put(row)
+            if let before = written[row.id] { try LabelSQL(db: db).replace(before, with: row) }
+        }
     }
 }
 

@@ -49,6 +49,9 @@ struct RetentionSQL {
             let hasCustom = try CommitSQL(db: db).version(
                 of: StreamID(category: StreamID.customCategory, id: stream.id))
             guard hasCustom == 0 else { return 0 }
+            if let id = ComputeID(stream.id), let row = try SummarySQL(db: db).summary(id, in: nil) {
+                try LabelSQL(db: db).replace(row, with: nil)
+            }
             try db.run(
                 sql: "DELETE FROM compute_summaries WHERE compute_id = :id", arguments: ["id": stream.id])
             try db.run(

@@ -71,8 +71,8 @@ extension SQLEventStore {
         try await read { try SummarySQL(db: $0).named(name, namespace: namespace, in: group) }
     }
 
-    package func running(expiringBefore time: WallTime, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
-        try await read { try SummarySQL(db: $0).running(expiringBefore: time, limit: limit) }
+    package func living(expiringBefore time: WallTime, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
+        try await read { try SummarySQL(db: $0).living(expiringBefore: time, limit: limit) }
     }
 
     package func unended(after id: ComputeID?, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {

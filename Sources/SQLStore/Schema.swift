@@ -172,6 +172,7 @@ extension Migration {
                     """),
             .secrets(number: 5, in: dialect),
             .filesystems(number: 6, in: dialect),
+            .sandboxes(number: 7, in: dialect),
         ]
     }
 }

@@ -17,24 +17,10 @@ struct SummarySQL {
         -> SummaryPage
     {
         let limit = min(max(limit, 1), 1000)
-        var conditions = "group_id = :group"
-        var arguments: SQLArguments = ["group": group.rawValue, "limit": limit + 1]
-        if let cursor {
-            let place = try SummaryCursor(cursor)
-            conditions += " AND (created_at, compute_id) < (:created_at, :id)"
-            arguments += ["created_at": place.createdAt.milliseconds, "id": place.id.rawValue]
-        }
-        if let states = filter.states {
-            // The names are the enumeration's own, so they can stand in the text.
-            let names = states.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")
-            // An empty list is no SQL; nobody is in no state.
-            conditions += names.isEmpty ? " AND 1 = 0" : " AND state IN (\(names))"
-        }
-        if let namespace = filter.namespace {
-            conditions += " AND namespace = :namespace"
-            arguments += ["namespace": namespace]
-        }
-        var page = try rows("\(conditions) ORDER BY created_at DESC, compute_id DESC LIMIT :limit", arguments)
+        let query = try SummaryQuery(in: group, matching: filter, after: cursor)
+        var arguments = query.arguments
+        arguments += ["limit": limit + 1]
+        var page = try rows("\(query.conditions) \(query.order) LIMIT :limit", arguments, from: query.tables)
         let hasMore = page.count > limit
         if hasMore { page.removeLast() }
         return SummaryPage(summaries: page, next: hasMore ? page.last.map { SummaryCursor(after: $0).cursor } : nil)
@@ -47,9 +33,9 @@ struct SummarySQL {
         ).first
     }
 
-    func running(expiringBefore time: WallTime, limit: Int) throws -> [ComputeSummary] {
+    func living(expiringBefore time: WallTime, limit: Int) throws -> [ComputeSummary] {
         try rows(
-            "state = 'running' AND expires_at < :time ORDER BY expires_at, compute_id LIMIT :limit",
+            "state <> 'ended' AND expires_at < :time ORDER BY expires_at, compute_id LIMIT :limit",
             ["time": time.milliseconds, "limit": max(limit, 0)])
     }
 
@@ -59,9 +45,12 @@ struct SummarySQL {
             ["id": id?.rawValue ?? "", "limit": max(limit, 0)])
     }
 
-    private func rows(_ conditions: String, _ arguments: SQLArguments) throws -> [ComputeSummary] {
-        try db.readRows(
-            sql: "SELECT \(Self.columns.joined(separator: ", ")) FROM compute_summaries WHERE \(conditions)",
+    private func rows(
+        _ conditions: String, _ arguments: SQLArguments, from tables: String = "compute_summaries AS s"
+    ) throws -> [ComputeSummary] {
+        let columns = Self.columns.map { "s.\($0) AS \($0)" }.joined(separator: ", ")
+        return try db.readRows(
+            sql: "SELECT \(columns) FROM \(tables) WHERE \(conditions)",
             arguments: arguments, ComputeSummary.init(row:))
     }
 

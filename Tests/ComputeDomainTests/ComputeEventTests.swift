@@ -14,6 +14,8 @@ struct ComputeEventTests {
                     resources: ComputeResources(cpus: 0.5, memoryBytes: 1 << 30, diskBytes: 4 << 30)), at: t0),
             .requested(ComputeSpec(timeout: .milliseconds(1)), at: t0),
             .started(place(7), expiresAt: t0), .extended(expiresAt: t0),
+            .metadataChanged(["a": .array([.null]), "b": .null]), .expiryChanged(expiresAt: t0), .paused(Generation(7)),
+            .resumed(place(7)),
         ] + EndReason.allCases.map { .ended($0) }
 
     @Test(arguments: events) func eventsRoundTripThroughJSON(event: ComputeEvent) throws {
@@ -59,7 +61,8 @@ struct ComputeEventTests {
         #expect(EndReason.allCases.map(\.rawValue) == ["deleted", "expired", "shutdown", "start_failed", "lost"])
         #expect(
             ComputeEvent.TypeName.allCases.map(\.rawValue) == [
-                "ComputeRequested", "ComputeStarted", "ComputeExtended", "ComputeEnded",
+                "ComputeRequested", "ComputeStarted", "ComputeExtended", "ComputeMetadataChanged",
+                "ComputeExpiryChanged", "ComputePaused", "ComputeResumed", "ComputeEnded",
             ])
     }
 

@@ -25,6 +25,7 @@ struct ComputeTests {
 
     static let requested = [ComputeEvent.requested(spec, at: t0)]
     static let running = requested + [.started(place(1), expiresAt: t0 + .seconds(60))]
+    static let paused = running + [.paused(Generation(1))]
     static let ended = running + [.ended(.deleted)]
 
     static let table: [Row] = [
@@ -69,11 +70,67 @@ struct ComputeTests {
         Row(name: "end twice", given: ended, when: .end(.expired), then: .success([])),
     ]
 
+    static let changesAndPauses: [Row] = [
+        Row(name: "change nothing there", given: [], when: change(["a": .null]), then: .failure(.absent)),
+        Row(name: "change before the start", given: requested, when: change([:]), then: .failure(.notRunningYet)),
+        Row(name: "change the ended", given: ended, when: change([:]), then: .failure(.ended(.deleted))),
+        Row(name: "change nothing", given: running, when: change([:]), then: .success([])),
+        Row(
+            name: "an entry is set beside the others", given: running, when: change(["b": .int(2)]),
+            then: .success([.metadataChanged(["a": .array([.int(1), .null]), "b": .int(2)])])),
+        Row(
+            name: "null removes an entry", given: running, when: change(["a": .null, "b": .null]),
+            then: .success([.metadataChanged([:])])),
+        Row(
+            name: "an entry is replaced whole", given: paused, when: change(["a": .object([:])]),
+            then: .success([.metadataChanged(["a": .object([:])])])),
+        Row(
+            name: "metadata may not grow without end", given: running,
+            when: change(["b": .string(String(repeating: "x", count: 100))]), then: .failure(.metadataTooLarge)),
+        Row(
+            name: "a lifetime counts from now, and may become shorter", given: running,
+            when: change([:], timeout: 10, at: 5),
+            then: .success([.expiryChanged(expiresAt: t0 + .seconds(15))])),
+        Row(
+            name: "the same end is no change", given: running, when: change([:], timeout: 50, at: 10),
+            then: .success([])),
+        Row(
+            name: "both at once", given: paused, when: change(["a": .null], timeout: 10, at: 5),
+            then: .success([.metadataChanged([:]), .expiryChanged(expiresAt: t0 + .seconds(15))])),
+        Row(name: "pause nothing", given: [], when: .pause, then: .failure(.absent)),
+        Row(name: "pause before the start", given: requested, when: .pause, then: .failure(.notRunningYet)),
+        Row(name: "pause", given: running, when: .pause, then: .success([.paused(Generation(1))])),
+        Row(name: "pause twice", given: paused, when: .pause, then: .success([])),
+        Row(name: "pause the ended", given: ended, when: .pause, then: .failure(.ended(.deleted))),
+        Row(name: "resume nothing", given: [], when: .resume, then: .failure(.absent)),
+        Row(name: "resume before the start", given: requested, when: .resume, then: .failure(.notRunningYet)),
+        Row(name: "resume", given: paused, when: .resume, then: .success([.resumed(place(1))])),
+        Row(name: "resume what runs", given: running, when: .resume, then: .success([])),
+        Row(name: "resume the ended", given: ended, when: .resume, then: .failure(.ended(.deleted))),
+        Row(name: "request the paused", given: paused, when: .request(spec, at: t0), then: .failure(.alreadyRequested)),
+        Row(
+            name: "extend the paused", given: paused, when: extend(10),
+            then: .success([.extended(expiresAt: t0 + .seconds(70))])),
+        Row(
+            name: "the paused starts elsewhere", given: paused, when: .start(place(2, "m2"), at: t0 + .seconds(30)),
+            then: .success([.started(place(2, "m2"), expiresAt: t0 + .seconds(60))])),
+        Row(
+            name: "the paused does not start where it is", given: paused, when: .start(place(1), at: t0),
+            then: .failure(.alreadyRunning(place(1)))),
+        Row(name: "end the paused", given: paused, when: .end(.expired), then: .success([.ended(.expired)])),
+    ]
+
+    static func change(_ metadata: [String: JSONValue], timeout: Int64? = nil, at: Int64 = 0) -> Compute.Command {
+        .change(
+            ComputeChange(metadata: metadata, maximumMetadataBytes: 100, timeout: timeout.map { .seconds($0) }),
+            at: t0 + .seconds(at))
+    }
+
     static func extend(_ seconds: Int64, maximum: Int64 = 86_400, at: Int64 = 0) -> Compute.Command {
         .extend(by: .seconds(seconds), maximum: .seconds(maximum), at: t0 + .seconds(at))
     }
 
-    @Test(arguments: table) func givenEventsACommandLeadsTo(row: Row) {
+    @Test(arguments: table + changesAndPauses) func givenEventsACommandLeadsTo(row: Row) {
         let decided = Result { () throws(Compute.Rejection) in
             try Compute.decide(row.when, Compute.replay(row.given))
         }
@@ -96,11 +153,15 @@ struct ComputeTests {
         for step in 0..<60 {
             now = now + .seconds(Int64.random(in: 0...20, using: &random))
             let command: Compute.Command =
-                switch Int.random(in: 0...9, using: &random) {
+                switch Int.random(in: 0...13, using: &random) {
                 case 0, 1: .request(spec, at: now)
                 case 2, 3, 4: .start(place(Int.random(in: 1...4, using: &random)), at: now)
                 case 5, 6, 7:
                     .extend(by: .seconds(Int64.random(in: -5...50, using: &random)), maximum: .seconds(100), at: now)
+                case 10, 11: .pause
+                case 12: .resume
+                case 13:
+                    Self.change(["n": [.int(Int64(step)), .null].randomElement(using: &random)!])
                 case 8: .end(EndReason.allCases.randomElement(using: &random)!)
                 default: .extend(by: .zero, maximum: .zero, at: now)
                 }
@@ -118,7 +179,10 @@ struct ComputeTests {
                 log.append(recorded)
                 row = try ComputeSummary.applying(recorded, to: row)
             }
-            if case .running(_, let placement, let expiresAt) = state {
+            switch state {
+            case .absent, .requested, .ended: break
+            case .running(let spec, let placement, let expiresAt), .paused(let spec, let placement, let expiresAt):
+                #expect(row?.metadata == spec.metadata, "seed \(seed), step \(step)")
                 #expect(expiry.map { $0 <= expiresAt } ?? true, "seed \(seed), step \(step)")
                 #expect(row?.placement == placement && row?.expiresAt == expiresAt, "seed \(seed), step \(step)")
                 expiry = expiresAt
@@ -130,6 +194,7 @@ struct ComputeTests {
                 case .absent: nil
                 case .requested: .requested
                 case .running: .running
+                case .paused: .paused
                 case .ended: .ended
                 }
             #expect(row?.state == expected, "seed \(seed), step \(step)")

@@ -25,6 +25,15 @@ struct CondensedTests {
                     .ended(.deleted),
                 ]))
         #expect(try isExact(Compute.self, [.requested(spec, at: t0), .ended(.deleted)]))
+        #expect(
+            try isExact(
+                Compute.self,
+                [
+                    .requested(spec, at: t0), .started(place(1), expiresAt: t0 + .seconds(60)),
+                    .metadataChanged(["b": .int(1)]), .paused(Generation(1)), .metadataChanged(["c": .null]),
+                    .expiryChanged(expiresAt: t0 + .seconds(5)), .resumed(place(1)), .paused(Generation(1)),
+                    .ended(.expired),
+                ]))
     }
 
     @Test func aGroupsStateSurvivesItWithWhatCountsDemotions() throws {

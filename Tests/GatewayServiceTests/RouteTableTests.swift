@@ -8,12 +8,12 @@ import Testing
 private let id = ComputeID("abcdefgh12345678wxyz")!
 
 private func record(
-    _ state: RouteState, _ generation: Int = 1, id: ComputeID = id
+    _ state: RouteState, _ generation: Int = 1, id: ComputeID = id, version: Int? = nil
 ) -> RouteRecord {
     RouteRecord(
         computeId: id, group: .default, state: state, generation: Generation(generation),
         sidekick: state == .running ? .unix(path: "/g\(generation)") : nil,
-        portHost: state == .running ? "127.0.0.1" : nil)
+        portHost: state == .running ? "127.0.0.1" : nil, version: version)
 }
 
 @Suite struct RouteTableTests {
@@ -85,6 +85,52 @@ private func record(
         #expect(table.happened(record(.running, 2)) == .wake(id))
         #expect(table.happened(record(.starting, 2)) == .doNothing)
         #expect(table.find(id, now: now) == .running(record(.running, 2)))
+    }
+
+    @Test func pausedDisconnectsAndIsNotWaitedForUntilItGoesOn() {
+        var table = live()
+        let running = record(.running, version: 2)
+        _ = table.happened(running)
+        #expect(table.isCurrent(running))
+        #expect(table.happened(record(.paused, version: 3)) == .disconnect(id, below: nil))
+        #expect(table.find(id, now: now) == .paused)
+        #expect(!table.isCurrent(running))
+        #expect(table.happened(record(.paused, version: 3)) == .wake(id), "once is enough")
+        #expect(table.happened(running) == .doNothing, "it is older")
+        #expect(table.find(id, now: now) == .paused)
+        #expect(table.happened(record(.running, version: 4)) == .wake(id))
+        #expect(table.find(id, now: now) == .running(record(.running, version: 4)))
+        #expect(table.isCurrent(running), "it is where it was")
+        #expect(table.happened(record(.paused, version: 3)) == .doNothing)
+        #expect(table.happened(record(.ended, version: 9)) == .disconnect(id, below: nil))
+        #expect(table.happened(record(.paused, version: 8)) == .doNothing)
+        #expect(table.find(id, now: now) == .ended)
+    }
+
+    @Test func ofPausesAndResumesInAnyOrderTheLastOneCounts() {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SeededGenerator(state: seed)
+        for _ in 0..<200 {
+            let states: [RouteState] = [.starting, .running] + (0..<6).map { $0 % 2 == 0 ? .paused : .running }
+            let count = Int.random(in: 1...states.count, using: &random)
+            let news = (0..<count).map { record(states[$0], version: $0 + 1) }
+            var table = RouteTable()
+            for record in news.shuffled(using: &random) {
+                if Bool.random(using: &random), table.find(id, now: now) == .lookUp {
+                    _ = table.lookedUp(id, found: record, now: now)
+                } else {
+                    _ = table.happened(record)
+                }
+            }
+            table.caughtUp()
+            let expected: RouteTable.Finding =
+                switch states[count - 1] {
+                case .starting: .starting
+                case .paused: .paused
+                case .running, .ended: .running(news[count - 1])
+                }
+            #expect(table.find(id, now: now) == expected, "seed \(seed)")
+        }
     }
 
     @Test func replayedHistoryIsConfirmedBeforeUse() {

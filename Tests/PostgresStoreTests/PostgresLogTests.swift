@@ -13,6 +13,7 @@ struct PostgresLogTests {
             try db.readRows(
                 sql: """
                     SELECT CAST(compute_summaries AS TEXT) AS line FROM compute_summaries
+                    UNION ALL SELECT CAST(compute_labels AS TEXT) FROM compute_labels
                     UNION ALL SELECT CAST(session_summaries AS TEXT) FROM session_summaries
                     UNION ALL SELECT CAST(webhooks AS TEXT) FROM webhooks
                     UNION ALL SELECT CAST(secret_summaries AS TEXT) FROM secret_summaries

@@ -17,6 +17,7 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
             "compute_summaries",
             "compute_id group_id name namespace metadata directory timeout_ms state created_at started_at expires_at ended_at end_reason generation member sidekick sidekick_internal port_host filesystems version"
         ),
+        ("compute_labels", "compute_id key value created_at group_id"),
         (
             "session_summaries",
             "session_id compute_id group_id description magic_link_id created_at expires_at revoked_at last_used_at version"
@@ -65,6 +66,7 @@ struct RebuildTests {
             try await store.noteAccess([AccessRecord.ID(.key, "key-1"): now])
             let before = try await readModels(store)
             #expect(before.count > 30 && before.count { $0.contains("last_used_at=1800000000000") } == 2)
+            #expect(before.count { $0.hasPrefix("compute_labels") } > 30)
             #expect(before.count { $0.hasPrefix("secret_summaries") } == 2)
             #expect(before.count { $0.hasPrefix("filesystem_summaries") } == 2)
             let events = try await store.events(after: nil, matching: EventFilter(), limit: 1000).events
@@ -84,7 +86,7 @@ struct RebuildTests {
                 path,
                 """
                 UPDATE compute_summaries SET state = 'ended', version = 99; DELETE FROM session_summaries;
-                DELETE FROM access_records WHERE kind = 'key';
+                DELETE FROM access_records WHERE kind = 'key'; UPDATE compute_labels SET value = 'x';
                 UPDATE webhooks SET origin = 'x'; UPDATE secret_summaries SET version = 99;
                 UPDATE filesystem_summaries SET attachments = '[]'
                 """)

@@ -112,12 +112,14 @@ struct SQLiteEventStoreTests {
             try await store.close()
             let tables = [
                 "access_records", "snapshots", "webhooks", "webhook_deliveries", "consumers", "secret_summaries",
-                "secret_values", "filesystem_summaries",
+                "secret_values", "filesystem_summaries", "compute_labels",
             ]
             try alter(
                 folder + "/db",
                 tables.map { "DROP TABLE \($0);" }.joined()
                     + "ALTER TABLE events DROP COLUMN schema_version;"
+                    + ["due", "living", "called", "namespaced"].map { "DROP INDEX compute_summaries_\($0);" }.joined()
+                    + "CREATE INDEX compute_summaries_expiring ON compute_summaries (expires_at);"
                     + "ALTER TABLE compute_summaries DROP COLUMN filesystems; DELETE FROM schema_migrations WHERE number > 2"
             )
             let again = try await open(folder + "/db")

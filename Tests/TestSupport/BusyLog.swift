@@ -19,7 +19,8 @@ package enum BusyLog {
                         metadata: EventMetadata(actor: "key:k", requestID: "r\(n)"), at: at + .seconds(seconds)))
             }
             var spec = ComputeSpec(
-                name: n % 2 == 0 ? "n\(n)" : nil, timeout: .seconds(900), metadata: ["n": .int(Int64(n))],
+                name: n % 2 == 0 ? "n\(n)" : nil, timeout: .seconds(900),
+                metadata: ["n": .int(Int64(n)), "team": .string("t\(n % 3)"), "deep": .array([])],
                 directory: "/d\0")
             if n % 4 == 1 {
                 spec.filesystems = [
@@ -50,7 +51,18 @@ package enum BusyLog {
             try await token(.created(grant), 0)
             if n % 3 == 1 { try await token(.revoked(id, expiresAt: grant.expiresAt), 1) }
             if n % 2 == 0 { try await commit([.extended(expiresAt: at + .seconds(1800))], running, 2, 3) }
-            if n % 7 == 0 { try await commit([.ended(.deleted)], running, n % 2 == 0 ? 3 : 2, 4) }
+            if n % 7 == 0 {
+                try await commit([.ended(.deleted)], running, n % 2 == 0 ? 3 : 2, 4)
+            } else if n % 3 == 2 {
+                let events: [ComputeEvent] = [
+                    .metadataChanged(["team": .string("new"), "ok": .bool(true)]), .paused(placement.generation),
+                    .expiryChanged(expiresAt: at + .seconds(600)),
+                ]
+                try await commit(events, running, n % 2 == 0 ? 3 : 2, 5)
+                if n % 4 == 0 {
+                    try await commit([.resumed(placement)], events.reduce(running, Compute.evolve), 6, 6)
+                }
+            }
             _ = try await store.commit(
                 .custom("build.done", ["n": .int(1)], of: id, in: .default, version: 0, metadata: .system, at: at))
         }

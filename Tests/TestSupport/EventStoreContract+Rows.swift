@@ -83,12 +83,12 @@ extension EventStoreContract {
                 for event in events { folded = try ComputeSummary.applying(event, to: folded) }
                 try require(row == folded, "the row is the fold of the events")
                 let named = try await store.named("dev", namespace: "default", in: .default)
-                let due = try await store.running(expiringBefore: later + .seconds(61), limit: 10)
+                let due = try await store.living(expiringBefore: later + .seconds(61), limit: 10)
                 let alive = row.state == .running
                 try require(named == (alive ? row : nil), "only the living have a name")
-                try require(due == (alive ? [row] : []), "only the running expire")
+                try require(due == (alive ? [row] : []), "only the living expire")
                 try require(try await store.unended(after: nil, limit: 10) == (alive ? [row] : []), "unended")
-                try require(try await store.running(expiringBefore: later + .seconds(60), limit: 10).isEmpty, "not due")
+                try require(try await store.living(expiringBefore: later + .seconds(60), limit: 10).isEmpty, "not due")
             }
             try require(row.endReason == .lost && row.member == place.member && row.sidekick == nil, "ended")
             try require(try await store.counter(.computes(in: .default)) == 0, "the living are counted")

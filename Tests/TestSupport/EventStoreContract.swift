@@ -10,7 +10,8 @@ package struct EventStoreContract: Sendable, CustomStringConvertible {
     package var run: @Sendable (any Store) async throws -> Void
 
     package static let all: [EventStoreContract] =
-        log + filters + snapshots + rows + readModel + sessions + access + webhooks + consumers + secrets + filesystems
+        log + filters + snapshots + rows + readModel + lists + sessions + access + webhooks + consumers + secrets
+        + filesystems
         + races
 }
 

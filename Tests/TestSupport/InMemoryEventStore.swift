@@ -95,10 +95,10 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSum
         }
     }
 
-    package func running(expiringBefore time: WallTime, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
+    package func living(expiringBefore time: WallTime, limit: Int) async throws(EventStoreError) -> [ComputeSummary] {
         let due = state.withLock { state in
             state.summaries.values.filter { row in
-                row.state == .running && (row.expiresAt.map { $0 < time } ?? false)
+                row.state != .ended && (row.expiresAt.map { $0 < time } ?? false)
             }
         }
         return Array(due.sorted { ($0.expiresAt!, $0.id) < ($1.expiresAt!, $1.id) }.prefix(limit))

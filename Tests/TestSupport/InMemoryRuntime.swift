@@ -16,6 +16,7 @@ package final class InMemoryRuntime: ComputeRuntime {
         package var removeFailure: RuntimeError?
         package var placesFailure: RuntimeError?
         package var volumeFailure: RuntimeError?
+        package var freezeFailure: RuntimeError?
         package var unreadyReason: String?
         /// What it says of itself beside what is true of every double.
         package var describe: @Sendable (inout RuntimeDescription) -> Void = { _ in }
@@ -152,7 +153,14 @@ package final class InMemoryRuntime: ComputeRuntime {
     }
 
     package func places() async throws(RuntimeError) -> [Place] {
-        let (failure, places) = state.withLock { ($0.behaviour.placesFailure, Array($0.places.values)) }
+        let (failure, places) = state.withLock { state in
+            let places = state.places.values.map { place in
+                var place = place
+                place.isFrozen = state.frozen.contains(place.member.name)
+                return place
+            }
+            return (state.behaviour.placesFailure, places)
+        }
         if let failure { throw failure }
         return places.sorted { $0.member.name < $1.member.name }
     }
@@ -232,11 +240,13 @@ package final class InMemoryRuntime: ComputeRuntime {
 
     private func setFrozen(_ name: MemberName, _ frozen: Bool) throws(RuntimeError) {
         guard abilities.contains(.freeze) else { throw RuntimeError(.unsupported, "this runtime cannot freeze") }
-        let exists = state.withLock { state in
-            guard state.places[name]?.isAlive == true else { return false }
+        let (failure, exists) = state.withLock { state -> (RuntimeError?, Bool) in
+            if let failure = state.behaviour.freezeFailure { return (failure, true) }
+            guard state.places[name]?.isAlive == true else { return (nil, false) }
             if frozen { state.frozen.insert(name) } else { state.frozen.remove(name) }
-            return true
+            return (nil, true)
         }
+        if let failure { throw failure }
         guard exists else { throw RuntimeError(.unavailable, "there is no such place") }
     }
 }

@@ -151,11 +151,15 @@ package struct RuntimeContract: Sendable {
     package func frozenMembersThaw() async throws {
         guard runtime.abilities.contains(.freeze) else { return }
         let member = try await runtime.startMember(.fromPool, deadline: .now + patience)
+        func isListed(frozen: Bool) async throws -> Bool {
+            try await runtime.places().contains { $0.member == member && $0.isAlive && $0.isFrozen == frozen }
+        }
+        try expect(try await isListed(frozen: false), "a taken member is not frozen")
         try await runtime.freeze(member.name)
-        try expect(
-            try await runtime.places().contains { $0.member == member && $0.isAlive }, "a frozen member is alive")
+        try expect(try await isListed(frozen: true), "a frozen member is alive, and seen to be frozen")
         try await runtime.freeze(member.name)
-        try await runtime.thaw(member.name)
+        for _ in 0..<2 { try await runtime.thaw(member.name) }
+        try expect(try await isListed(frozen: false), "a thawed member is seen to run")
         try expect(await listens(member), "a thawed member listens")
         try await runtime.freeze(member.name)
         try await removeAll([member])

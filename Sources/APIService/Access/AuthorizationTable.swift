@@ -52,7 +52,10 @@ package enum AuthorizationTable {
                 row("POST", base + "/find-or-create", .credential(.sandboxesWrite, atLeast: .developer)),
                 row("GET", base + "/{id}", .credential(.sandboxesRead, atLeast: .viewer)),
                 row("DELETE", base + "/{id}", .credential(.sandboxesWrite, atLeast: .developer)),
+                row("PATCH", base + "/{id}", .credential(.sandboxesWrite, atLeast: .developer)),
                 row("POST", base + "/{id}/extend", .credential(.sandboxesWrite, atLeast: .developer)),
+                row("POST", base + "/{id}/pause", .credential(.sandboxesWrite, atLeast: .developer)),
+                row("POST", base + "/{id}/resume", .credential(.sandboxesWrite, atLeast: .developer)),
             ]
         } + [
             row("POST", "/v1/snapshots", .credential(.sandboxesWrite, atLeast: .developer)),

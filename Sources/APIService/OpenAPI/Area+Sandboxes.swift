@@ -1,8 +1,9 @@
+import APIContract
 import ComputeCore
 
 extension Area {
     static let sandboxes = Area(
-        name: "sandboxes", text: "Computes: make, find, prolong and end them.",
+        name: "sandboxes", text: "Computes: make, find, change, pause and end them.",
         operations: routes(below: "/v1/sandboxes")
             + routes(below: "/v1/sandbox").map { operation in
                 var old = operation
@@ -25,7 +26,15 @@ extension Area {
                 method: "GET", path: base, id: "listSandboxes", summary: "The group's, newest first, without tokens",
                 parameters: [
                     .query(
-                        "state", .word(["creating", "running", "ended", "all"]), "Those that are alive when absent."),
+                        "state", .word(SandboxStatus.allCases.map(\.rawValue) + ["all"]),
+                        """
+                        Those that are alive when absent. Beside these there is a parameter `metadata.KEY` for each entry of \
+                        the metadata: with that value, as text.
+                        """),
+                    .query("name", Components.sandboxName, "In that namespace, or in `default`."),
+                    .query("namespace", Components.sandboxName, "Of those that have a name."),
+                    .query("createdAfter", .time, "From then on; also in milliseconds since 1970."),
+                    .query("createdBefore", .time, "Before then; also in milliseconds since 1970."),
                     .cursor, .limit,
                 ],
                 answer: .page(of: .named("Sandbox"))),
@@ -44,6 +53,24 @@ extension Area {
             Operation(
                 method: "DELETE", path: base + "/{id}", id: "deleteSandbox", summary: "End it",
                 answer: .data(.object), refusals: [409]),
+            Operation(
+                method: "PATCH", path: base + "/{id}", id: "changeSandbox", summary: "Change its metadata or its end",
+                body: .order([
+                    .may(
+                        "metadata",
+                        Schema.object.described("Entries to set, null removes one; 16 KiB with what is there.")),
+                    .may(
+                        "timeout",
+                        Schema.integer(CreateSandbox.timeoutRange).described("It ends so many milliseconds from now.")),
+                ]),
+                answer: .data(.named("Sandbox")), refusals: [409]),
+            Operation(
+                method: "POST", path: base + "/{id}/pause", id: "pauseSandbox",
+                summary: "Let it stand still, with all that is in its memory", answer: .data(.named("Sandbox")),
+                refusals: [409]),
+            Operation(
+                method: "POST", path: base + "/{id}/resume", id: "resumeSandbox", summary: "Let it go on",
+                answer: .data(.named("Sandbox")), refusals: [409]),
             Operation(
                 method: "POST", path: base + "/{id}/extend", id: "extendSandbox", summary: "Move its end",
                 body: .order([

@@ -108,6 +108,7 @@ enum Components {
         .may("servers", .list(of: .object, atMost: CreateSandbox.maxOfEach)),
         .may("secrets", .list(of: .named("GivenSecret"), atMost: GivenSecret.maxCount)),
         .may("filesystems", .list(of: .named("MountedFilesystem"), atMost: MountedFilesystem.maxCount)),
+        .may("lifecycle", .order([.may("onExpiry", .word(["delete"]))])),
     ])
 
     private static let variable = Schema.text(1...256, pattern: "^[A-Za-z_][A-Za-z0-9_]*$")

@@ -48,7 +48,7 @@ final class RouteDirectory: Sendable {
             let (finding, waiter) = state.withLock { state -> (RouteTable.Finding, (Int, AsyncStream<Void>)?) in
                 let finding = state.table.find(id, now: .now)
                 switch finding {
-                case .running, .ended, .unknown, .overloaded: return (finding, nil)
+                case .running, .paused, .ended, .unknown, .overloaded: return (finding, nil)
                 case .starting, .pending, .lookUp:
                     let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
                     state.nextWaiter += 1
@@ -58,6 +58,8 @@ final class RouteDirectory: Sendable {
             }
             switch finding {
             case .running(let record): return record
+            case .paused:
+                throw Problem(status: 409, code: .conflict, message: "the sandbox is paused; resume it first")
             case .ended, .unknown: throw .notFound("no such sandbox")
             case .overloaded: throw .unavailable("too many sandboxes are being looked up")
             case .starting, .pending: break

@@ -6,8 +6,8 @@ package import ComputeCore
 ///
 /// Two sources may disagree for a moment: a lookup's answer may be older than an event that overtook it, and a
 /// feed that replays history is older than a lookup. Records of one compute are ordered (ended beats all, then
-/// the higher generation, then running beats starting) and only ever move up, so the order of arrival does not
-/// matter. While the feed replays (`catchingUp`), a record that only the replay knows may be out of date
+/// the higher generation, then the higher version, then running beats starting) and only ever move up, so the order of
+/// arrival does not matter. While the feed replays (`catchingUp`), a record that only the replay knows may be out of date
 /// without a newer one in sight, so it is confirmed by a lookup before use: an address may have a new owner.
 package struct RouteTable: Sendable {
     package struct Limits: Sendable {
@@ -30,6 +30,8 @@ package struct RouteTable: Sendable {
         case running(RouteRecord)
         /// Requested and not yet reachable: wait for a change.
         case starting
+        /// It stands still until somebody resumes it.
+        case paused
         case ended
         case unknown
         /// A lookup is under way: wait for a change.
@@ -73,7 +75,11 @@ package struct RouteTable: Sendable {
     package mutating func find(_ id: ComputeID, now: Instant) -> Finding {
         if ended.contains(id) { return .ended }
         if let entry = entries[id], entry.isConfirmed || !isCatchingUp {
-            return entry.record.state == .running ? .running(entry.record) : .starting
+            switch entry.record.state {
+            case .running: return .running(entry.record)
+            case .paused: return .paused
+            case .starting, .ended: return .starting
+            }
         }
         if lookups[id] != nil { return .pending }
         if unknown.contains(id, now: now) { return .unknown }
@@ -82,10 +88,12 @@ package struct RouteTable: Sendable {
         return .lookUp
     }
 
-    /// False once something newer than the record is known of its compute.
+    /// False once its compute is known to run as another generation, or not to run.
     package func isCurrent(_ record: RouteRecord) -> Bool {
         guard !ended.contains(record.computeId) else { return false }
-        return entries[record.computeId].map { $0.record.generation == record.generation } ?? true
+        return entries[record.computeId].map {
+            $0.record.generation == record.generation && $0.record.state != .paused
+        } ?? true
     }
 
     /// A route event of the feed.
@@ -138,11 +146,14 @@ package struct RouteTable: Sendable {
         guard record.rank >= old.record.rank else { return .doNothing }
         entries[id] = Entry(record: record, isConfirmed: isConfirmed || (old.isConfirmed && old.record == record))
         if record.generation > old.record.generation { return .disconnect(id, below: record.generation) }
+        // What is open would hang until it is resumed; its clients shall know now.
+        if record.state == .paused, old.record.state != .paused { return .disconnect(id, below: nil) }
         return .wake(id)
     }
 }
 
 extension RouteRecord {
     /// Later states of one compute have the higher rank. `ended` is handled apart: nothing comes after it.
-    fileprivate var rank: (Int, Int) { (generation.rawValue, state == .running ? 1 : 0) }
+    /// An older API sends no versions.
+    fileprivate var rank: (Int, Int, Int) { (generation.rawValue, version ?? 0, state == .starting ? 0 : 1) }
 }

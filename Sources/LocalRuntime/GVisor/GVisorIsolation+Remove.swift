@@ -20,7 +20,8 @@ extension GVisorIsolation {
             }
             return Survey(
                 member: record.member, process: record.process, startedAt: record.startedAt,
-                isAlive: record.process?.isAlive ?? false)
+                isAlive: record.process?.isAlive ?? false,
+                isFrozen: cgroups.group(directory.name.rawValue).isFrozen)
         }
     }
 

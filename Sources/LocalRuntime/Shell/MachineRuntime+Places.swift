@@ -15,7 +15,9 @@ extension MachineRuntime {
                 // A record without a process was read while the start was under way, which it is not any more: the
                 // member may be a create's by now, and must not look dead to the sweep.
                 let isAlive = survey.isAlive || (survey.process == nil && state.running.contains(name))
-                return Place(member: survey.member, isAlive: isAlive, standing: standing, startedAt: survey.startedAt)
+                return Place(
+                    member: survey.member, isAlive: isAlive, standing: standing, startedAt: survey.startedAt,
+                    isFrozen: survey.isFrozen)
             }
         }
     }

@@ -1,0 +1,103 @@
+package import APIContract
+package import ComputeCore
+package import ComputeDomain
+import ComputeRuntime
+import Logging
+
+// What may become different about a compute that lives.
+//
+//   pause    commit(paused) ──▶ settle: freeze       at the commit its URL stops
+//   resume   thaw ──▶ commit(resumed) ──▶ settle     at the commit its URL goes on, and somebody is there
+//
+// Whoever changed the place looks at the record again afterwards, and once more until both say the same. So however
+// pauses, resumes and the sweep overtake each other, the last one to touch the place leaves it as the record says;
+// what a crash leaves between commit and place, the sweep settles.
+extension ComputeService {
+    /// Metadata and lifetime, in one commit.
+    /// - Throws: 404; 400 when the metadata would become too large; 409 while it is being created.
+    package func change(
+        _ id: ComputeID, _ order: ChangeSandbox, for caller: Caller
+    ) async throws(Problem) -> ComputeSummary {
+        let summary = try await get(id, for: caller)
+        let change = ComputeChange(
+            metadata: order.metadata, maximumMetadataBytes: CreateSandbox.maxMetadataBytes,
+            timeout: order.timeout.map { min($0, settings.maximumTimeout) })
+        return try await decided(.change(change, at: ports.clock.now()), on: summary, for: caller)
+    }
+
+    /// Memory and disk stay, nothing runs; the lifetime goes on.
+    /// - Throws: 404; 409 for a runtime that cannot, and while it is being created; 503.
+    package func pause(_ id: ComputeID, for caller: Caller) async throws(Problem) -> ComputeSummary {
+        let summary = try await freezable(id, for: caller)
+        let paused = try await decided(.pause, on: summary, for: caller)
+        try await settle(id)
+        return paused
+    }
+
+    /// It goes on where it stood.
+    /// - Throws: as `pause`.
+    package func resume(_ id: ComputeID, for caller: Caller) async throws(Problem) -> ComputeSummary {
+        let summary = try await freezable(id, for: caller)
+        if summary.state == .paused, let member = summary.member {
+            do { try await ports.runtime.thaw(member) } catch { throw unsettled(error, id) }
+        }
+        do throws(Problem) {
+            let running = try await decided(.resume, on: summary, for: caller)
+            try await settle(id)
+            return running
+        } catch {
+            // Thawed for nothing, perhaps. The sweep settles what this cannot.
+            try? await settle(id)
+            throw error
+        }
+    }
+
+    /// Makes the place as the record says.
+    /// - Throws: 503 when that was not possible now.
+    func settle(_ id: ComputeID) async throws(Problem) {
+        var record = try await summary(id, in: nil)
+        // Rounds are lost only to others who pause and resume the same compute.
+        for _ in 0..<8 {
+            guard let now = record, let member = now.member, now.state == .running || now.state == .paused else {
+                return
+            }
+            do throws(RuntimeError) {
+                if now.state == .paused {
+                    try await ports.runtime.freeze(member)
+                } else {
+                    try await ports.runtime.thaw(member)
+                }
+            } catch {
+                throw unsettled(error, id)
+            }
+            record = try await summary(id, in: nil)
+            if record?.state == now.state, record?.member == member { return }
+        }
+        throw .unavailable("too many changes at once")
+    }
+
+    // MARK: - Parts
+
+    private func freezable(_ id: ComputeID, for caller: Caller) async throws(Problem) -> ComputeSummary {
+        let summary = try await get(id, for: caller)
+        guard ports.runtime.abilities.contains(.freeze) else {
+            throw Problem(
+                status: 409, code: .unsupported, message: "this server's runtime cannot pause sandboxes")
+        }
+        return summary
+    }
+
+    private func decided(
+        _ command: Compute.Command, on summary: ComputeSummary, for caller: Caller
+    ) async throws(Problem) -> ComputeSummary {
+        switch try await decide(command, on: summary.id, in: summary.group, metadata: caller.metadata) {
+        case .committed, .unchanged: return try await get(summary.id, for: caller)
+        case .rejected(let rejection): throw problem(rejection, of: summary.id)
+        }
+    }
+
+    private func unsettled(_ error: RuntimeError, _ id: ComputeID) -> Problem {
+        logger.failure("a place could not be paused or resumed", error, ["compute.id": "\(id)"])
+        return .unavailable("the sandbox cannot be paused or resumed at the moment", retryAfterSeconds: 2)
+    }
+}
