@@ -53,7 +53,9 @@ package struct GatewayCommand: AsyncParsableCommand {
 }
 
 /// Every setting as a flag. The names are the table's; `values` maps them back to it.
-struct SettingFlags: ParsableArguments {
+package struct SettingFlags: ParsableArguments {
+    package init() {}
+
     @Option(help: help(Settings.listen)) var listen: String?
     @Option(help: help(Settings.dataDir)) var dataDir: String?
     @Option(help: help(Settings.apiKey)) var apiKey: String?
@@ -84,6 +86,8 @@ struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.apiEndpoint)) var apiEndpoint: String?
     @Option(help: help(Settings.internalEndpoint)) var internalEndpoint: String?
     @Option(help: help(Settings.webhookNetworks)) var webhookNetworks: String?
+    @Option(help: help(Settings.metricsListen)) var metricsListen: String?
+    @Option(help: help(Settings.trustTraceparent)) var trustTraceparent: String?
     @Option(help: help(Settings.databaseType)) var databaseType: String?
     @Option(help: help(Settings.databaseURL)) var databaseUrl: String?
     @Option(help: help(Settings.postgresHost)) var postgresHost: String?
@@ -95,6 +99,12 @@ struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.oidcIssuer)) var oidcIssuer: String?
     @Option(help: help(Settings.oidcAudience)) var oidcAudience: String?
     @Option(help: help(Settings.signingKeyDays)) var signingKeyDays: String?
+
+    @Option(help: help(Settings.secretsKeyFile)) var secretsKeyFile: String?
+    @Option(help: help(Settings.secretsKeys)) var secretsKeys: String?
+
+    /// - Returns: values by the settings' names.
+    package static func values(of arguments: [String]) throws -> [String: String] { try parse(arguments).values }
 
     var values: [String: String] {
         let pairs: [(Setting, String?)] = [
@@ -115,7 +125,9 @@ struct SettingFlags: ParsableArguments {
             (Settings.postgresPassword, postgresPassword), (Settings.postgresDatabase, postgresDatabase),
             (Settings.migrateOnStart, migrateOnStart), (Settings.oidcIssuer, oidcIssuer),
             (Settings.oidcAudience, oidcAudience), (Settings.signingKeyDays, signingKeyDays),
-            (Settings.webhookNetworks, webhookNetworks),
+            (Settings.webhookNetworks, webhookNetworks), (Settings.metricsListen, metricsListen),
+            (Settings.trustTraceparent, trustTraceparent), (Settings.secretsKeyFile, secretsKeyFile),
+            (Settings.secretsKeys, secretsKeys),
         ]
         return pairs.reduce(into: [:]) { values, pair in values[pair.0.name] = pair.1 }
     }

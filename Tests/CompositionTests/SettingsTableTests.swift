@@ -46,11 +46,18 @@ import Testing
         ("COMPUTESDK_RUNSC_PLATFORM", "xen"), ("COMPUTESDK_MAX_CPUS", "many"),
         ("COMPUTESDK_MIGRATE_ON_START", "maybe"), ("COMPUTESDK_OIDC_ISSUER", "http://id.example"),
         ("COMPUTESDK_OIDC_ISSUER", "id.example"), ("COMPUTESDK_SIGNING_KEY_DAYS", "0"),
+        ("COMPUTESDK_METRICS_LISTEN", "9100"), ("COMPUTESDK_METRICS_LISTEN", "unix:/x"),
+        ("COMPUTESDK_TRUST_TRACEPARENT", "maybe"),
         ("COMPUTESDK_SECRETS_KEY_FILE", "relative"), ("COMPUTESDK_SECRETS_KEYS", "a:short"),
     ])
     func aBadValueNamesItsSetting(_ variable: String, _ value: String) {
         let error = #expect(throws: SettingError.self) { try settings([variable: value]) }
         #expect(error?.description.hasPrefix("\(variable) (--") == true)
+    }
+
+    @Test(arguments: Settings.all.map(\.name))
+    func everySettingIsAFlag(name: String) throws {
+        #expect(try SettingFlags.values(of: ["--\(name)", "given"]) == [name: "given"])
     }
 
     /// Both directions: nothing undocumented, nothing documented that is not there.

@@ -162,10 +162,11 @@ struct TerminalSurvivalTests {
             #expect(access(place.home + "/stolen", F_OK) != 0)
             await second.close()
             // It may take a moment until its end is noticed.
-            try await eventually("input of the first again") {
-                try await first.input(id, "echo back >> back\n")
-                return access(place.home + "/back", F_OK) == 0
+            try await eventually("others may type again") {
+                try await place.authorized(.POST, "/terminals/\(id)/input", body: #"{"input":"\n"}"#).status == 200
             }
+            try await first.input(id, "echo back > back\n")
+            try await eventually("input of the first again") { access(place.home + "/back", F_OK) == 0 }
             await first.close()
         }
     }
