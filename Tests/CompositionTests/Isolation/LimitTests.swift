@@ -54,9 +54,9 @@ extension IsolationTests {
     @Test(.timeLimit(.minutes(3)), arguments: GVisorPair.available)
     func processesThatComeAndGoDoNotUseTheComputeUp(_ pair: GVisorPair) async throws {
         try await SharedSystems.withCompute(on: pair) { compute in
-            for round in 1...8 {
+            for round in 1...9 {
                 let ran = try await compute.run(
-                    "for i in $(seq 40); do sleep 0.5 & done; wait", timeout: .seconds(60))
+                    "for i in $(seq 55); do sleep 0.6 & done; wait", timeout: .seconds(60))
                 #expect(ran.exitCode == 0, "round \(round): \(ran)")
             }
             #expect(await compute.answers())
