@@ -81,12 +81,14 @@ package struct TerminalHandler: Sendable {
     }
 
     private func input(_ request: SidekickRequest) async throws -> SidekickAnswer {
+        let fields = try await request.fields()
         try refuseWhileTakenOver(Self.id(request))
-        try write(try await request.fields(), to: Self.id(request))
+        try write(fields, to: Self.id(request))
         return .success("input taken", data: [:])
     }
 
-    /// Whoever has taken it over types alone, whichever way the others come.
+    /// Whoever has taken it over types alone, whichever way the others come. Asked when all of a body is there: who is
+    /// refused before that finds his connection closed while he still sends.
     private func refuseWhileTakenOver(_ id: TerminalID) throws(Problem) {
         guard !broker.isTakenOver(id.channel) else { throw Self.takenOver }
     }
@@ -95,8 +97,9 @@ package struct TerminalHandler: Sendable {
         status: 409, code: .conflict, message: "another connection has this terminal; subscribe")
 
     private func resize(_ request: SidekickRequest) async throws -> SidekickAnswer {
+        let fields = try await request.fields()
         try refuseWhileTakenOver(Self.id(request))
-        guard let size = try TerminalSize(try await request.fields()) else {
+        guard let size = try TerminalSize(fields) else {
             throw Problem.invalid("cols", "cols and rows are required")
         }
         try service.resize(Self.id(request), to: size)
