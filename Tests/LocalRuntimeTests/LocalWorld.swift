@@ -23,12 +23,14 @@ struct LocalWorld: Sendable {
         dataDirectory = "/tmp/rt-\(String.randomLabel(length: 8))"
     }
 
-    func runtime(poolSize: Int) throws -> MachineRuntime {
-        try MachineRuntime.process(
-            .init(
-                dataDirectory: dataDirectory, sidekick: try Self.sidekick,
-                claimKey: key.publicKey.rawRepresentation.base64URL, poolSize: poolSize),
-            logger: Self.quiet)
+    func runtime(
+        poolSize: Int, warmUp: @escaping @Sendable (Member) async throws -> Void = { _ in }
+    ) throws -> MachineRuntime {
+        var settings = MachineRuntime.Settings(
+            dataDirectory: dataDirectory, sidekick: try Self.sidekick,
+            claimKey: key.publicKey.rawRepresentation.base64URL, poolSize: poolSize)
+        settings.warmUp = warmUp
+        return try MachineRuntime.process(settings, logger: Self.quiet)
     }
 
     /// The runtime warns loudly, which is noise among test results.

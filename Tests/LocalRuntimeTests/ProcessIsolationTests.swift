@@ -44,6 +44,23 @@ import Testing
         }
     }
 
+    /// The sweep removes leftovers that nobody has claimed; by when it comes to it this one may be a create's.
+    @Test(.timeLimit(.minutes(2))) func aMemberThatIsWarmedUpLooksLikeNoLeftover() async throws {
+        let world = LocalWorld()
+        defer { world.removeDataDirectory() }
+        let runtime = try world.runtime(poolSize: 1) { _ in try await Task.sleep(for: .milliseconds(300)) }
+        try await world.withRunning(runtime) {
+            var leftovers: Set<MemberName> = []
+            try await eventually {
+                let places = try await runtime.places()
+                leftovers.formUnion(places.filter { $0.standing == .leftover }.map(\.member.name))
+                return runtime.idleCount == 1
+            }
+            #expect(leftovers == [])
+            await runtime.shutdown(keep: false)
+        }
+    }
+
     @Test(.timeLimit(.minutes(2))) func keepsTheContract() async throws {
         let world = LocalWorld()
         defer { world.removeDataDirectory() }

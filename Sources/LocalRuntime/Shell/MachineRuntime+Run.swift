@@ -38,8 +38,9 @@ extension MachineRuntime {
                 let member = try await start(.fromPool, deadline: .now + settings.startDeadline)
                 try await warmUp(member)
                 step { state in
+                    state.starting.remove(member.name)
                     // It may have ended before the pool knew of it; nobody would notice later.
-                    state.running.contains(member.name)
+                    return state.running.contains(member.name)
                         ? state.pool.startFinished(id, member)
                         : state.pool.startFailed(id, reason: "the Sidekick ended at once")
                 }
@@ -63,7 +64,9 @@ extension MachineRuntime {
 
     // MARK: Starting
 
-    /// A start that fails or is cancelled leaves nothing.
+    /// A start that fails or is cancelled leaves nothing. One that succeeds counts as under way until its caller says whose
+    /// the member is: in between it would look like a leftover, and by the time that somebody removes those it may be a
+    /// create's.
     private func start(
         _ order: MemberOrder, deadline: ContinuousClock.Instant
     ) async throws(RuntimeError) -> Member {
@@ -77,7 +80,6 @@ extension MachineRuntime {
             return true
         }
         guard mayStart else { throw RuntimeError(.unavailable, "the runtime is shutting down") }
-        defer { _ = state.withLock { $0.starting.remove(name) } }
         do {
             return try await isolation.start(name, order, startedAt: startedAt, deadline: deadline) { [weak self] in
                 self?.memberEnded(name)
@@ -86,6 +88,7 @@ extension MachineRuntime {
             // What cannot be removed now is a stray, and found again.
             try? await remove(name)
             state.withLock { state in
+                state.starting.remove(name)
                 state.running.remove(name)
                 state.startedAt[name] = nil
             }
@@ -112,7 +115,10 @@ extension MachineRuntime {
         return try await gate.pass(deadline: deadline) { () async throws(RuntimeError) in
             let member = try await start(order, deadline: deadline)
             let now = clock.now()
-            state.withLock { $0.takenAt[member.name] = now }
+            state.withLock { state in
+                state.takenAt[member.name] = now
+                state.starting.remove(member.name)
+            }
             do throws(RuntimeError) { try isolation.take(member.name) } catch {
                 try? await remove(member.name)
                 throw error
@@ -128,6 +134,7 @@ extension MachineRuntime {
             try await settings.warmUp(member)
         } catch {
             try? await remove(member.name)
+            _ = state.withLock { $0.starting.remove(member.name) }
             throw RuntimeError(.unavailable, "\(member.name) is not fit for use: \(error)")
         }
     }
