@@ -4,31 +4,17 @@ package import ComputeCore
 package struct CreateFilesystem: Hashable, Sendable {
     /// Below the first no useful ext4 fits; the last is what the group's limit is below anyway.
     package static let sizeRange: ClosedRange<Int64> = 64...(1 << 20)
-    package static let maxNameBytes = 63
 
     package var name: String
     package var sizeMiB: Int64
 
     package init(_ fields: FieldReader) throws(Problem) {
         name = try fields.requiredString("name")
-        try Self.check(name, "name")
+        try SandboxName.check("name", name)
         guard let size = try fields.integer("sizeMiB", in: Self.sizeRange) else {
             throw .invalid("sizeMiB", "sizeMiB is required")
         }
         sizeMiB = size
-    }
-
-    static func check(_ name: String, _ field: String) throws(Problem) {
-        let bytes = name.utf8
-        guard (1...maxNameBytes).contains(bytes.count), let first = bytes.first, first.isNameByte, first != 0x5F,
-            bytes.allSatisfy({ $0.isNameByte || $0 == 0x2E || $0 == 0x2D })
-        else {
-            throw .invalid(
-                field,
-                """
-                \(field) must be 1 to \(maxNameBytes) characters of A-Z a-z 0-9 . _ - and start with a letter or digit
-                """)
-        }
     }
 }
 
@@ -74,7 +60,6 @@ package struct MountedFilesystem: Hashable, Sendable {
     }
 
     package static let maxCount = 16
-    package static let maxPathBytes = 1024
     /// What the system inside stands on: whoever covered it could not start anything. Nothing at or below them.
     static let systemFolders = [
         "bin", "boot", "computesdk", "dev", "etc", "lib", "lib32", "lib64", "proc", "run", "sbin", "sys", "usr",
@@ -114,7 +99,7 @@ package struct MountedFilesystem: Hashable, Sendable {
     private init(_ fields: FieldReader) throws(Problem) {
         switch (try fields.string("name"), try fields.string("filesystemId")) {
         case (let name?, nil):
-            try CreateFilesystem.check(name, fields.path("name"))
+            try SandboxName.check(fields.path("name"), name)
             reference = .name(name)
         case (nil, let text?):
             guard let id = FilesystemID(text) else {
@@ -132,14 +117,7 @@ package struct MountedFilesystem: Hashable, Sendable {
     }
 
     private static func checked(_ path: String, _ field: String) throws(Problem) -> String {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
-        guard path.utf8.first == UInt8(ascii: "/"), path.utf8.count <= maxPathBytes, !parts.isEmpty,
-            parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." && $0.utf8.count <= 255 && !$0.utf8.contains(0) })
-        else {
-            throw .invalid(
-                field,
-                "\(field) must be an absolute path of at most \(maxPathBytes) bytes without empty parts, . and ..")
-        }
+        let parts = try AbsolutePath.parts(of: path, field: field)
         guard let first = parts.first, !systemFolders.contains(String(first)), path != "/tmp", path != "/home" else {
             throw .invalid(field, "\(field) must not be one of the system's own folders")
         }

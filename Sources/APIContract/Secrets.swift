@@ -76,7 +76,6 @@ package struct GivenSecret: Hashable, Sendable {
     }
 
     package static let maxCount = 32
-    package static let maxPathBytes = 1024
     package static let defaultMode = 0o400
 
     package var name: SecretName
@@ -127,23 +126,12 @@ package struct GivenSecret: Hashable, Sendable {
             }
             form = .env(variable)
         case (nil, let path?):
-            form = .file(path: try Self.checked(path, fields.path("path")), mode: try Self.mode(fields))
+            _ = try AbsolutePath.parts(of: path, field: fields.path("path"))
+            form = .file(path: path, mode: try Self.mode(fields))
         default:
             throw .invalid(
                 fields.path("env"), "\(fields.path("env")) or \(fields.path("path")) is required, one of both")
         }
-    }
-
-    private static func checked(_ path: String, _ field: String) throws(Problem) -> String {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
-        guard path.utf8.first == UInt8(ascii: "/"), path.utf8.count <= maxPathBytes, !parts.isEmpty,
-            parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." && $0.utf8.count <= 255 && !$0.utf8.contains(0) })
-        else {
-            throw .invalid(
-                field,
-                "\(field) must be an absolute path of at most \(maxPathBytes) bytes without empty parts, . and ..")
-        }
-        return path
     }
 
     /// In octal digits, because 400 in JSON would be another number.

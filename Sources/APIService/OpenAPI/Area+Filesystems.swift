@@ -8,7 +8,7 @@ extension Area {
             Operation(
                 method: "POST", path: all, id: "createFilesystem", summary: "Make one, empty",
                 body: .order([
-                    .must("name", Components.filesystemName), .must("sizeMiB", .integer(CreateFilesystem.sizeRange)),
+                    .must("name", Components.name), .must("sizeMiB", .integer(CreateFilesystem.sizeRange)),
                 ]), answer: .data(.named("Filesystem")), refusals: [409, 429]),
             Operation(
                 method: "GET", path: all, id: "listFilesystems", summary: "The group's, by name",

@@ -31,8 +31,8 @@ extension Area {
                         Those that are alive when absent. Beside these there is a parameter `metadata.KEY` for each entry of \
                         the metadata: with that value, as text.
                         """),
-                    .query("name", Components.sandboxName, "In that namespace, or in `default`."),
-                    .query("namespace", Components.sandboxName, "Of those that have a name."),
+                    .query("name", Components.name, "In that namespace, or in `default`."),
+                    .query("namespace", Components.name, "Of those that have a name."),
                     .query("createdAfter", .time, "From then on; also in milliseconds since 1970."),
                     .query("createdBefore", .time, "Before then; also in milliseconds since 1970."),
                     .cursor, .limit,
@@ -40,12 +40,12 @@ extension Area {
                 answer: .page(of: .named("Sandbox"))),
             Operation(
                 method: "POST", path: base + "/find", id: "findSandbox", summary: "The one of that name, or null",
-                body: .order([.must("name", Components.sandboxName), .may("namespace", Components.sandboxName)]),
+                body: .order([.must("name", Components.name), .may("namespace", Components.name)]),
                 answer: .data(Schema.named("Sandbox").orNull)),
             Operation(
                 method: "POST", path: base + "/find-or-create", id: "findOrCreateSandbox",
                 summary: "The one of that name, made when there is none; only then the other fields count",
-                body: Schema.named("CreateSandbox").adding([.must("name", Components.sandboxName)]),
+                body: Schema.named("CreateSandbox").adding([.must("name", Components.name)]),
                 answer: .data(.named("Sandbox")), refusals: [404, 409, 429]),
             Operation(
                 method: "GET", path: base + "/{id}", id: "getSandbox", summary: "One, also after its end",

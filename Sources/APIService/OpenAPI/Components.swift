@@ -87,7 +87,7 @@ enum Components {
 
     // MARK: - Computes
 
-    static let sandboxName = Schema.text(1...63, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    static let name = Schema.text(1...63, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
     static let createSandbox = Schema.order([
         .may(
@@ -95,7 +95,7 @@ enum Components {
             Schema.integer(CreateSandbox.timeoutRange).described("Lifetime in milliseconds; 900 000 when absent.")),
         .may("metadata", Schema.object.described("Comes back as it was; 16 KiB.")),
         .may("envs", Schema.map(of: .text, names: variable).described("Variables of all that runs inside; 64 KiB.")),
-        .may("name", sandboxName), .may("namespace", sandboxName),
+        .may("name", name), .may("namespace", name),
         .may("directory", Schema.text(1...CreateSandbox.maxDirectoryBytes).described("Without `..`; in bytes.")),
         .may("image", Schema.text(1...512).described("A reference in a registry.")),
         .may(
@@ -116,18 +116,15 @@ enum Components {
     private static let givenSecret = Schema.order([
         .must("name", secretName), .may("version", .integer(1...Int64.max)),
         .may("env", variable.described("This or `path`.")),
-        .may("path", Schema.text(1...GivenSecret.maxPathBytes).described("Absolute.")),
+        .may("path", Schema.text(1...AbsolutePath.maxBytes).described("Absolute.")),
         .may("mode", Schema.text(3...4, pattern: "^[0-7]+$").described("Of the file, in octal digits.")),
     ])
 
     private static let mountedFilesystem = Schema.order([
-        .may("name", filesystemName), .may("filesystemId", Schema.text.described("This or `name`.")),
-        .must("path", Schema.text(1...MountedFilesystem.maxPathBytes).described("Absolute; in bytes.")),
+        .may("name", name), .may("filesystemId", Schema.text.described("This or `name`.")),
+        .must("path", Schema.text(1...AbsolutePath.maxBytes).described("Absolute; in bytes.")),
         .may("readOnly", Schema.boolean.described("A writer has it alone; false when absent.")),
     ])
-
-    static let filesystemName = Schema.text(
-        1...CreateFilesystem.maxNameBytes, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
     static let secretName = Schema.text(1...SecretName.maxBytes, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
