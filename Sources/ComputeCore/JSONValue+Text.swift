@@ -3,13 +3,16 @@ extension JSONValue {
     ///
     /// Beside `JSONEncoder` because all output of terminals and commands goes through here: that is made for any type,
     /// and takes some ten times as long for a long string.
-    package var utf8: [UInt8] {
+    package var utf8: [UInt8] { utf8(sortingKeys: false) }
+
+    /// - Parameter sortsKeys: so that the same document is always the same text.
+    package func utf8(sortingKeys sortsKeys: Bool) -> [UInt8] {
         var bytes: [UInt8] = []
-        write(into: &bytes)
+        write(into: &bytes, sortingKeys: sortsKeys)
         return bytes
     }
 
-    private func write(into bytes: inout [UInt8]) {
+    private func write(into bytes: inout [UInt8], sortingKeys sortsKeys: Bool) {
         switch self {
         case .null: bytes.append(contentsOf: "null".utf8)
         case .bool(let flag): bytes.append(contentsOf: (flag ? "true" : "false").utf8)
@@ -20,16 +23,17 @@ extension JSONValue {
             bytes.append(UInt8(ascii: "["))
             for (index, value) in values.enumerated() {
                 if index > 0 { bytes.append(UInt8(ascii: ",")) }
-                value.write(into: &bytes)
+                value.write(into: &bytes, sortingKeys: sortsKeys)
             }
             bytes.append(UInt8(ascii: "]"))
         case .object(let members):
             bytes.append(UInt8(ascii: "{"))
+            let members = sortsKeys ? members.sorted { $0.key < $1.key } : Array(members)
             for (index, member) in members.enumerated() {
                 if index > 0 { bytes.append(UInt8(ascii: ",")) }
                 Self.write(member.key, into: &bytes)
                 bytes.append(UInt8(ascii: ":"))
-                member.value.write(into: &bytes)
+                member.value.write(into: &bytes, sortingKeys: sortsKeys)
             }
             bytes.append(UInt8(ascii: "}"))
         }

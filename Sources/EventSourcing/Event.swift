@@ -22,7 +22,7 @@ package struct StreamID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Who did it, in which request, from where. Travels with every event.
-package struct EventMetadata: Codable, Hashable, Sendable {
+package struct EventMetadata: Hashable, Sendable {
     /// `key:<id>`, `session:<id>` (of the API), `member:<id>`, `token:<id>` (an access token), `link:<id>`, `operator`, or
     /// `system` for the reaper and the sweep.
     package var actor: String
@@ -45,6 +45,12 @@ package struct EventMetadata: Codable, Hashable, Sendable {
             if case .string(let text)? = fields[name] { text } else { nil }
         }
         self.init(actor: actor, requestID: text("requestID"), traceID: text("traceID"), source: text("source"))
+    }
+
+    /// As it is stored: what is absent has no key.
+    package var document: JSONValue {
+        let fields = ["actor": actor, "requestID": requestID, "traceID": traceID, "source": source]
+        return .object(fields.compactMapValues { $0.map { .string($0) } })
     }
 
     package static let system = EventMetadata(actor: "system")

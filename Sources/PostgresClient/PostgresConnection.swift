@@ -7,6 +7,9 @@ import Glibc
 package final class PostgresConnection {
     private let handle: OpaquePointer
     private var statements = StatementNames()
+    private var isInTransaction = false
+    /// Statements of this transaction that are sent with the next one whose answer is looked at.
+    private var waiting: [PreparedStatement] = []
     /// False once a deadline passed or the peer is gone: what is read next could be the answer to something else.
     package private(set) var isUsable = true
 
@@ -85,27 +88,57 @@ package final class PostgresConnection {
     package func execute(
         _ sql: String, _ parameters: [PostgresParameter] = [], until deadline: ContinuousClock.Instant
     ) throws(PostgresError) -> PostgresResult {
-        let name: String
-        switch statements.use(of: sql) {
-        case .known(let known): name = known
-        case .new(let new, let forget):
-            if let forget { _ = try answer(to: PQsendQuery(handle, "DEALLOCATE \(forget)"), until: deadline) }
-            let types = parameters.map(\.type)
-            _ = try answer(to: PQsendPrepare(handle, new, sql, Int32(types.count), types), until: deadline)
-            statements.prepared(sql, as: new)
-            name = new
-        }
-        let values = parameters.map { $0.string.flatMap { strdup($0) } }
-        defer { for value in values { free(value) } }
-        let sent = PQsendQueryPrepared(
-            handle, name, Int32(values.count), values.map { UnsafePointer($0) }, nil, nil, 0)
-        return try answer(to: sent, until: deadline)
+        let statement = try prepared(sql, parameters, until: deadline)
+        guard !waiting.isEmpty else { return try answer(to: send(statement), until: deadline) }
+        return try answerInTurn(to: takeWaiting() + [statement], until: deadline)
     }
 
     /// Statements without parameters, separated by semicolons. Outside of a transaction they are one.
     package func run(script: String, until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        try sendWaiting(until: deadline)
         _ = try answer(to: PQsendQuery(handle, script), until: deadline)
     }
+
+    /// A statement whose answer nobody looks at. Inside a transaction it waits for the next one that is looked at, and is
+    /// sent with that: each answer that is waited for costs a way to the server and back. Its failure is then that one's.
+    package func run(
+        _ sql: String, _ parameters: [PostgresParameter] = [], until deadline: ContinuousClock.Instant
+    ) throws(PostgresError) {
+        guard isInTransaction else {
+            try execute(sql, parameters, until: deadline)
+            return
+        }
+        waiting.append(try prepared(sql, parameters, until: deadline))
+        if waiting.count >= Self.mostWaiting { try sendWaiting(until: deadline) }
+    }
+
+    /// By then the way to the server and back costs next to nothing, and memory does.
+    private static let mostWaiting = 256
+
+    private func prepared(
+        _ sql: String, _ parameters: [PostgresParameter], until deadline: ContinuousClock.Instant
+    ) throws(PostgresError) -> PreparedStatement {
+        switch statements.use(of: sql) {
+        case .known(let name): return PreparedStatement(name: name, parameters: parameters)
+        case .new(let name, let forget):
+            // What waits may make what this one is about, or have the name that is to be forgotten.
+            try sendWaiting(until: deadline)
+            if let forget { _ = try answer(to: PQsendQuery(handle, "DEALLOCATE \(forget)"), until: deadline) }
+            let types = parameters.map(\.type)
+            _ = try answer(to: PQsendPrepare(handle, name, sql, Int32(types.count), types), until: deadline)
+            statements.prepared(sql, as: name)
+            return PreparedStatement(name: name, parameters: parameters)
+        }
+    }
+
+    private func send(_ statement: PreparedStatement) -> Int32 {
+        let values = statement.parameters.map { $0.string.flatMap { strdup($0) } }
+        defer { for value in values { free(value) } }
+        return PQsendQueryPrepared(
+            handle, statement.name, Int32(values.count), values.map { UnsafePointer($0) }, nil, nil, 0)
+    }
+
+    // MARK: - Transactions
 
     /// What `body` does is done as a whole when it returns true with its value, and else not at all.
     ///
@@ -113,24 +146,26 @@ package final class PostgresConnection {
     package func transaction<T>(
         until deadline: ContinuousClock.Instant, _ body: () throws -> (keep: Bool, value: T)
     ) throws -> T {
-        try run(script: "BEGIN", until: deadline)
-        let result: (keep: Bool, value: T)
+        isInTransaction = true
+        defer {
+            isInTransaction = false
+            waiting = []
+        }
         do {
-            result = try body()
-            if !result.keep { try run(script: "ROLLBACK", until: deadline) }
+            try run("BEGIN", until: deadline)
+            let result = try body()
+            if result.keep { try commit(until: deadline) } else { try undo(until: deadline) }
+            return result.value
         } catch {
             // When this fails, too, the connection is not usable any more, and the server undoes it by itself.
-            if isUsable { try? run(script: "ROLLBACK", until: deadline) }
+            if isUsable { try? undo(until: deadline) }
             throw error
         }
-        guard result.keep else { return result.value }
-        try commit(until: deadline)
-        return result.value
     }
 
     private func commit(until deadline: ContinuousClock.Instant) throws(PostgresError) {
         do {
-            try run(script: "COMMIT", until: deadline)
+            try execute("COMMIT", until: deadline)
         } catch {
             switch error.code {
             case .connectionLost, .deadlineExceeded, .cancelled:
@@ -142,40 +177,94 @@ package final class PostgresConnection {
         }
     }
 
+    /// Nothing that still waits is sent.
+    private func undo(until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        waiting = []
+        guard PQtransactionStatus(handle) != PQTRANS_IDLE else { return }
+        try run(script: "ROLLBACK", until: deadline)
+    }
+
+    private func takeWaiting() -> [PreparedStatement] {
+        defer { waiting = [] }
+        return waiting
+    }
+
+    private func sendWaiting(until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        guard !waiting.isEmpty else { return }
+        _ = try answerInTurn(to: takeWaiting(), until: deadline)
+    }
+
+    // MARK: - Answers
+
     private func answer(to sent: Int32, until deadline: ContinuousClock.Instant) throws(PostgresError)
         -> PostgresResult
     {
         guard sent == 1 else { throw lost() }
+        try flush(until: deadline)
+        var last: PostgresResult?
+        var failure: PostgresError?
+        while let result = try nextResult(until: deadline) {
+            do throws(PostgresError) { try check(result) } catch { failure = failure ?? error }
+            last = result
+        }
+        if let failure { throw failure }
+        guard let last else { throw lost() }
+        return last
+    }
+
+    /// Sends all of them at once. After one that fails the server skips the others.
+    /// - Returns: the answer to the last one.
+    private func answerInTurn(to statements: [PreparedStatement], until deadline: ContinuousClock.Instant)
+        throws(PostgresError) -> PostgresResult
+    {
+        guard PQenterPipelineMode(handle) == 1 else { throw lost() }
+        for statement in statements { guard send(statement) == 1 else { throw lost() } }
+        guard PQpipelineSync(handle) == 1 else { throw lost() }
+        try flush(until: deadline)
+        var last: PostgresResult?
+        var failure: PostgresError?
+        // A nil ends the answer to each, and the mark that we sent ends all of them.
+        while true {
+            guard let result = try nextResult(until: deadline) else {
+                guard PQstatus(handle) == CONNECTION_OK else { throw lost() }
+                continue
+            }
+            if result.isEndOfPipeline { break }
+            if failure != nil { continue }
+            do throws(PostgresError) { try check(result) } catch { failure = error }
+            last = result
+        }
+        guard PQexitPipelineMode(handle) == 1, let last else { throw lost() }
+        if let failure { throw failure }
+        return last
+    }
+
+    private func flush(until deadline: ContinuousClock.Instant) throws(PostgresError) {
         while true {
             let left = PQflush(handle)
             guard left >= 0 else { throw lost() }
-            if left == 0 { break }
+            if left == 0 { return }
             // The server may want to be read before it reads.
             try wait(for: POLLIN | POLLOUT, until: deadline)
             guard PQconsumeInput(handle) == 1 else { throw lost() }
         }
-        var last: PostgresResult?
-        var failure: PostgresError?
-        while true {
-            while PQisBusy(handle) != 0 {
-                try wait(for: POLLIN, until: deadline)
-                guard PQconsumeInput(handle) == 1 else { throw lost() }
-            }
-            guard let next = PQgetResult(handle) else { break }
-            let result = PostgresResult(owning: next)
-            // Without a state it is libpq that speaks: the connection is gone.
-            if let error = result.error {
-                if error.sqlState?.isEmpty != false { throw lost() }
-                failure = failure ?? error
-            }
-            last = result
+    }
+
+    /// - Returns: nil at the end of the answer to one statement.
+    private func nextResult(until deadline: ContinuousClock.Instant) throws(PostgresError) -> PostgresResult? {
+        while PQisBusy(handle) != 0 {
+            try wait(for: POLLIN, until: deadline)
+            guard PQconsumeInput(handle) == 1 else { throw lost() }
         }
-        if let failure {
-            if failure.code == .connectionLost { isUsable = false }
-            throw failure
-        }
-        guard let last else { throw lost() }
-        return last
+        return PQgetResult(handle).map { PostgresResult(owning: $0) }
+    }
+
+    private func check(_ result: PostgresResult) throws(PostgresError) {
+        guard let error = result.error else { return }
+        // Without a state it is libpq that speaks: the connection is gone.
+        if error.sqlState?.isEmpty != false { throw lost() }
+        if error.code == .connectionLost { isUsable = false }
+        throw error
     }
 
     // MARK: - Notifications

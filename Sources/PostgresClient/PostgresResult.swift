@@ -16,6 +16,9 @@ package final class PostgresResult {
 
     package var rowCount: Int { Int(PQntuples(handle)) }
 
+    /// Whether this is no answer but the mark behind the last one of those that were asked for at once.
+    var isEndOfPipeline: Bool { PQresultStatus(handle) == PGRES_PIPELINE_SYNC }
+
     var error: PostgresError? {
         switch PQresultStatus(handle) {
         case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY: return nil

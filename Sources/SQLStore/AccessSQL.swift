@@ -124,7 +124,7 @@ extension AccessRecord {
         [
             "kind": id.kind.rawValue, "id": id.id, "group_id": group.rawValue, "owner": owner,
             "created_at": createdAt.milliseconds, "expires_at": expiresAt?.milliseconds,
-            "last_used_at": lastUsedAt?.milliseconds, "body": try jsonText(body),
+            "last_used_at": lastUsedAt?.milliseconds, "body": jsonText(.object(body)),
         ]
     }
 
@@ -133,6 +133,6 @@ extension AccessRecord {
             id: ID(try row.requiredParsed("kind", Kind.init(rawValue:)), try row.required("id")),
             group: GroupID(try row.required("group_id")), owner: try row.optional("owner"),
             createdAt: WallTime(milliseconds: try row.required("created_at")), expiresAt: try row.time("expires_at"),
-            lastUsedAt: try row.time("last_used_at"), body: try row.json("body"))
+            lastUsedAt: try row.time("last_used_at"), body: try row.object("body"))
     }
 }

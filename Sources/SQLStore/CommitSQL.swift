@@ -11,14 +11,16 @@ struct CommitSQL {
             return .overtaken
         }
         var recorded: [RecordedEvent] = []
-        let metadata = try jsonText(commit.metadata)
+        let metadata = jsonText(commit.metadata.document)
         for append in commit.appends {
-            guard try version(of: append.stream) == append.expectedVersion else {
+            if append.events.isEmpty, try version(of: append.stream) != append.expectedVersion {
                 return .versionConflict(append.stream)
             }
             for (index, event) in append.events.enumerated() {
-                let event = try insert(
-                    event, of: append, version: append.expectedVersion + index + 1, commit: commit, metadata: metadata)
+                let version = append.expectedVersion + index
+                guard
+                    let event = try insert(event, of: append, after: version, commit: commit, metadata: metadata)
+                else { return .versionConflict(append.stream) }
                 try ReadModels(db: db).update(event)
                 recorded.append(event)
             }
@@ -42,24 +44,27 @@ struct CommitSQL {
         ) { try $0.required("version") as Int }[0]
     }
 
-    private func insert(_ event: NewEvent, of append: StreamAppend, version: Int, commit: Commit, metadata: String)
-        throws -> RecordedEvent
-    {
+    /// - Returns: nil where the stream is not at this version: asked by the statement itself, which saves one.
+    private func insert(
+        _ event: NewEvent, of append: StreamAppend, after version: Int, commit: Commit, metadata: String
+    ) throws -> RecordedEvent? {
         let position = try db.readRows(
             sql: """
                 INSERT INTO events (stream_id, version, group_id, type, schema_version, data, metadata, occurred_at)
-                VALUES (:stream, :version, :group, :type, :schema, :data, :metadata, :occurred_at)
+                SELECT :stream, :version + 1, :group, :type, :schema, :data, :metadata, :occurred_at
+                WHERE (SELECT coalesce(max(version), 0) FROM events WHERE stream_id = :stream) = :version
                 RETURNING global_position
                 """,
             arguments: [
                 "stream": append.stream.rawValue, "version": version, "group": append.group.rawValue,
-                "type": event.type, "schema": Upcasting.known.schema(of: event.type), "data": try jsonText(event.data),
+                "type": event.type, "schema": Upcasting.known.schema(of: event.type), "data": jsonText(event.data),
                 "metadata": metadata,
                 "occurred_at": commit.occurredAt.milliseconds,
             ]
-        ) { try $0.required("global_position") as Int64 }[0]
+        ) { try $0.required("global_position") as Int64 }.first
+        guard let position else { return nil }
         return RecordedEvent(
-            position: position, stream: append.stream, version: version, group: append.group,
+            position: position, stream: append.stream, version: version + 1, group: append.group,
             type: event.type, data: event.data, metadata: commit.metadata, occurredAt: commit.occurredAt)
     }
 
@@ -134,7 +139,7 @@ struct CommitSQL {
                 group_id = excluded.group_id, value = excluded.value, expires_at = excluded.expires_at
                 """,
             arguments: [
-                "kind": row.kind, "key": row.key, "group": row.group.rawValue, "value": try jsonText(row.value),
+                "kind": row.kind, "key": row.key, "group": row.group.rawValue, "value": jsonText(row.value),
                 "expires_at": row.expiresAt?.milliseconds,
             ])
     }
@@ -145,7 +150,7 @@ struct CommitSQL {
             arguments: ["kind": kind, "key": key]
         ) {
             PrivateRow(
-                kind: kind, key: key, group: GroupID(try $0.required("group_id")), value: try $0.json("value"),
+                kind: kind, key: key, group: GroupID(try $0.required("group_id")), value: try $0.document("value"),
                 expiresAt: try $0.time("expires_at"))
         }.first
     }

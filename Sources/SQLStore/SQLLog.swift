@@ -34,12 +34,15 @@ extension SQLLog {
         guard start <= head else { throw EventStoreError(.badCursor, "the cursor is ahead of the log") }
         let limit = min(max(limit, 1), 1000)
         let end = try filter.looksAtEach ? endOfLook(after: start, to: head, matching: filter) : head
-        var conditions = indexed(filter, after: start, to: end)
-        try conditions.look(for: filter)
+        let enough = filter.looksAtEach ? longestLook : limit + 1
+        var conditions = indexed(filter, after: start, to: end, atMost: enough)
+        conditions.look(for: filter)
         conditions.arguments += ["limit": limit + 1]
         var rows = try db.readRows(
-            sql: "SELECT \(Self.columns) FROM events WHERE \(conditions.sql) ORDER BY \(Self.order) LIMIT :limit",
-            arguments: conditions.arguments
+            sql: """
+                SELECT \(Self.columns) FROM \(conditions.source) WHERE \(conditions.sql)
+                ORDER BY \(Self.order) LIMIT :limit
+                """, arguments: conditions.arguments
         ) { (event: try EventSQL.event($0), place: try Place(row: $0)) }
         let isFull = rows.count > limit
         if isFull { rows.removeLast() }
@@ -53,17 +56,18 @@ extension SQLLog {
     /// Where one page stops looking at events one by one, so that a rare one costs many short pages and not one that
     /// holds a connection for long.
     private func endOfLook(after start: Place, to head: Place, matching filter: EventFilter) throws -> Place {
-        var conditions = indexed(filter, after: start, to: head)
+        var conditions = indexed(filter, after: start, to: head, atMost: longestLook)
         conditions.arguments += ["skipped": longestLook - 1]
         return try db.readRows(
             sql: """
-                SELECT \(Self.place) FROM events WHERE \(conditions.sql)
+                SELECT \(Self.place) FROM \(conditions.source) WHERE \(conditions.sql)
                 ORDER BY \(Self.order) LIMIT 1 OFFSET :skipped
                 """, arguments: conditions.arguments, Place.init(row:)
         ).first ?? head
     }
 
-    private func indexed(_ filter: EventFilter, after start: Place, to end: Place) -> LogConditions {
+    /// - Parameter count: how many of a stream are needed at most.
+    private func indexed(_ filter: EventFilter, after start: Place, to end: Place, atMost count: Int) -> LogConditions {
         let range = Self.range(after: start, to: end)
         var conditions = LogConditions(sql: range.condition, arguments: range.arguments)
         if let group = filter.group {
@@ -71,7 +75,7 @@ extension SQLLog {
             conditions.arguments += ["group": group.rawValue]
         }
         if let streams = filter.streams {
-            conditions.addList("stream_id", of: streams.map(\.rawValue), named: "stream")
+            conditions.read(streams.map(\.rawValue), in: range.condition, order: Self.order, atMost: count)
         }
         return conditions
     }
@@ -80,17 +84,33 @@ extension SQLLog {
 /// About 20 ms of looking.
 private let longestLook = 20_000
 
-/// What stands behind WHERE.
+/// What stands behind FROM and WHERE.
 private struct LogConditions {
+    var source = "events"
     var sql: String
     var arguments: SQLArguments
 
-    mutating func look(for filter: EventFilter) throws(EventStoreError) {
+    /// Takes the first ones of each stream by themselves, which the index of streams has in order. Left to choose, a
+    /// database without statistics goes through the whole group instead.
+    mutating func read(_ streams: [String], in range: String, order: String, atMost count: Int) {
+        guard !streams.isEmpty else { return sql += " AND 1 = 0" }
+        let names = bind(streams, named: "stream")
+        let parts = names.map { name in
+            """
+            SELECT * FROM (SELECT * FROM events WHERE stream_id = :\(name) AND \(range)
+            ORDER BY \(order) LIMIT :count) AS \(name)
+            """
+        }
+        source = "(\(parts.joined(separator: " UNION ALL "))) AS events"
+        arguments += ["count": count]
+    }
+
+    mutating func look(for filter: EventFilter) {
         if let types = filter.types { addList("type", of: Array(types), named: "type") }
         if let actor = filter.actor {
             // The keys of what is stored are sorted, and this one is the first: its text begins with it. A quote ends
             // the name, so that no other one begins likewise.
-            let beginning = String(try jsonText(EventMetadata(actor: actor)).dropLast())
+            let beginning = String(jsonText(EventMetadata(actor: actor).document).dropLast())
             sql += " AND substr(metadata, 1, CAST(:actor_length AS INTEGER)) = :actor"
             arguments += ["actor": beginning, "actor_length": beginning.unicodeScalars.count]
         }
@@ -104,15 +124,17 @@ private struct LogConditions {
         }
     }
 
-    /// One name per value, in letters, which is all that names may have: `:type_a`, `:type_aa` …
     mutating func addList(_ column: String, of values: [String], named name: String) {
         // An empty list is no SQL; nothing is in none.
-        guard !values.isEmpty else {
-            sql += " AND 1 = 0"
-            return
-        }
+        guard !values.isEmpty else { return sql += " AND 1 = 0" }
+        let names = bind(values, named: name).map { ":\($0)" }
+        sql += " AND \(column) IN (\(names.joined(separator: ", ")))"
+    }
+
+    /// - Returns: a name per value, in letters, which is all that names may have: `type_a`, `type_aa` …
+    private mutating func bind(_ values: [String], named name: String) -> [String] {
         let names = values.indices.map { "\(name)_\(String(repeating: "a", count: $0 + 1))" }
-        sql += " AND \(column) IN (\(names.map { ":\($0)" }.joined(separator: ", ")))"
         for (name, value) in zip(names, values.sorted()) { arguments.bind(name, to: value) }
+        return names
     }
 }

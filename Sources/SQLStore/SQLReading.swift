@@ -1,6 +1,5 @@
 import ComputeCore
 import EventSourcing
-import FoundationEssentials
 
 extension SQLRow {
     /// - Throws: `.corrupt` for what should not be there: what is in a database is no bug of ours.
@@ -17,15 +16,6 @@ extension SQLRow {
         try (optional(column) as Int64?).map { WallTime(milliseconds: $0) }
     }
 
-    func json<T: Decodable>(_ column: String, as type: T.Type = T.self) throws -> T {
-        let text: String = try required(column)
-        do {
-            return try JSONDecoder().decode(T.self, from: Data(text.utf8))
-        } catch {
-            throw EventStoreError(.corrupt, "the column \(column) cannot be read", cause: error)
-        }
-    }
-
     /// Any document, by the strict reader: the general one finds the type of each value by trying, which is most of the
     /// cost of reading the log.
     func document(_ column: String) throws -> JSONValue {
@@ -33,8 +23,34 @@ extension SQLRow {
         do throws(Problem) {
             return try JSONDocument.parse(Array(text.utf8))
         } catch {
-            throw EventStoreError(.corrupt, "the column \(column) cannot be read", cause: error)
+            throw unreadable(column, error)
         }
+    }
+
+    func object(_ column: String) throws -> [String: JSONValue] {
+        guard case .object(let fields) = try document(column) else { throw unreadable(column) }
+        return fields
+    }
+
+    /// A text that was stored as JSON, because one of SQLite's is read up to its first NUL.
+    func jsonString(_ column: String) throws -> String? {
+        switch try document(column) {
+        case .string(let text): text
+        case .null: nil
+        default: throw unreadable(column)
+        }
+    }
+
+    func strings(_ column: String) throws -> [String] {
+        guard case .array(let values) = try document(column) else { throw unreadable(column) }
+        return try values.map { value in
+            guard case .string(let text) = value else { throw unreadable(column) }
+            return text
+        }
+    }
+
+    private func unreadable(_ column: String, _ cause: (any Error)? = nil) -> EventStoreError {
+        EventStoreError(.corrupt, "the column \(column) cannot be read", cause: cause)
     }
 
     /// A value that has a form as text, such as an id, an endpoint or a state.
@@ -54,14 +70,5 @@ extension SQLRow {
     }
 }
 
-/// - Throws: `.corrupt` for what JSON cannot hold, such as a number that is none.
-func jsonText(_ value: some Encodable) throws(EventStoreError) -> String {
-    let encoder = JSONEncoder()
-    // Sorted, so that the same document is the same text.
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    do {
-        return String(decoding: try encoder.encode(value), as: UTF8.self)
-    } catch {
-        throw EventStoreError(.corrupt, "not a JSON document", cause: error)
-    }
-}
+/// A document as it is stored: its keys sorted, so that the same document is the same text.
+func jsonText(_ value: JSONValue) -> String { String(decoding: value.utf8(sortingKeys: true), as: UTF8.self) }

@@ -173,6 +173,9 @@ extension Migration {
             .secrets(number: 5, in: dialect),
             .filesystems(number: 6, in: dialect),
             .sandboxes(number: 7, in: dialect),
+            Migration(
+                number: 8, name: "events by stream",
+                sql: "CREATE INDEX events_by_stream ON events (stream_id, \(dialect.logOrder));"),
         ]
     }
 }

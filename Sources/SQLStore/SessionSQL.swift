@@ -88,7 +88,8 @@ extension SessionSummary {
         [
             "session_id": id.rawValue, "compute_id": grant.computeID.rawValue, "group_id": group.rawValue,
             // As JSON, because a text of SQLite is read up to its first NUL.
-            "description": try jsonText(grant.description), "magic_link_id": grant.magicLink?.rawValue,
+            "description": jsonText(grant.description.map { .string($0) } ?? .null),
+            "magic_link_id": grant.magicLink?.rawValue,
             "created_at": grant.createdAt.milliseconds, "expires_at": grant.expiresAt.milliseconds,
             "revoked_at": revokedAt?.milliseconds, "last_used_at": lastUsedAt?.milliseconds, "version": version,
         ]
@@ -100,7 +101,7 @@ extension SessionSummary {
             id: try row.requiredParsed("session_id") { SessionID($0) }, group: GroupID(try row.required("group_id")),
             grant: SessionGrant(
                 computeID: try row.requiredParsed("compute_id") { ComputeID($0) },
-                description: try row.json("description"),
+                description: try row.jsonString("description"),
                 magicLink: try row.parsed("magic_link_id") { MagicLinkID($0) }, createdAt: createdAt,
                 lifetime: WallTime(milliseconds: try row.required("expires_at")) - createdAt),
             revokedAt: try row.time("revoked_at"), lastUsedAt: try row.time("last_used_at"),

@@ -41,7 +41,7 @@ struct SnapshotSQL {
                 """,
             arguments: [
                 "stream": snapshot.stream.rawValue, "version": snapshot.version,
-                "events": try jsonText(JSONValue.array(events)),
+                "events": jsonText(.array(events)),
             ])
     }
 }

@@ -75,14 +75,14 @@ extension ComputeSummary {
     fileprivate func arguments() throws -> SQLArguments {
         [
             "compute_id": id.rawValue, "group_id": group.rawValue, "name": name, "namespace": namespace,
-            "metadata": try jsonText(metadata), "directory": directory, "timeout_ms": timeout.wholeMilliseconds,
+            "metadata": jsonText(.object(metadata)), "directory": directory, "timeout_ms": timeout.wholeMilliseconds,
             "state": state.rawValue, "created_at": createdAt.milliseconds, "started_at": startedAt?.milliseconds,
             "expires_at": expiresAt?.milliseconds, "ended_at": endedAt?.milliseconds,
             "end_reason": endReason?.rawValue, "generation": generation?.rawValue, "member": member?.rawValue,
             "sidekick": sidekick?.description, "sidekick_internal": sidekickInternal?.description,
             "port_host": portHost,
             // Most have none, and cost nothing to read.
-            "filesystems": filesystems.isEmpty ? nil : try jsonText(JSONValue.array(filesystems.map(\.document))),
+            "filesystems": filesystems.isEmpty ? nil : jsonText(.array(filesystems.map(\.document))),
             "version": version,
         ]
     }
@@ -91,7 +91,7 @@ extension ComputeSummary {
         self.init(
             id: try row.requiredParsed("compute_id") { ComputeID($0) }, group: GroupID(try row.required("group_id")),
             name: try row.optional("name"), namespace: try row.optional("namespace"),
-            metadata: try row.json("metadata"), directory: try row.optional("directory"),
+            metadata: try row.object("metadata"), directory: try row.optional("directory"),
             timeout: .milliseconds(try row.required("timeout_ms") as Int64),
             state: try row.requiredParsed("state", State.init(rawValue:)),
             createdAt: WallTime(milliseconds: try row.required("created_at")), startedAt: try row.time("started_at"),

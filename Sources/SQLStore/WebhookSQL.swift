@@ -63,9 +63,9 @@ extension WebhookSummary {
     fileprivate func arguments() throws -> SQLArguments {
         [
             "webhook_id": id.rawValue, "group_id": group.rawValue, "origin": spec.origin,
-            "types": try jsonText(spec.types),
+            "types": jsonText(.array(spec.types.map { .string($0) })),
             // As JSON, because a text of SQLite is read up to its first NUL.
-            "description": try jsonText(spec.description), "is_active": spec.isActive ? 1 : 0,
+            "description": jsonText(spec.description.map { .string($0) } ?? .null), "is_active": spec.isActive ? 1 : 0,
             "disabled_reason": disabled?.rawValue, "secret_version": secretVersion,
             "previous_secret_until": previousSecretUntil?.milliseconds, "created_at": createdAt.milliseconds,
             "updated_at": updatedAt.milliseconds, "version": version,
@@ -76,8 +76,8 @@ extension WebhookSummary {
         self.init(
             id: try row.requiredParsed("webhook_id") { WebhookID($0) }, group: GroupID(try row.required("group_id")),
             spec: WebhookSpec(
-                origin: try row.required("origin"), types: try row.json("types"),
-                description: try row.json("description"), isActive: try row.required("is_active") as Int != 0),
+                origin: try row.required("origin"), types: try row.strings("types"),
+                description: try row.jsonString("description"), isActive: try row.required("is_active") as Int != 0),
             disabled: try row.parsed("disabled_reason", WebhookDisableReason.init(rawValue:)),
             secretVersion: try row.required("secret_version"),
             previousSecretUntil: try row.time("previous_secret_until"),

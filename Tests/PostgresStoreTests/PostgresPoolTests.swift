@@ -241,4 +241,82 @@ struct PostgresPoolTests {
             }
         }
     }
+
+    // MARK: - Statements that wait for the next one
+
+    private func count(_ pool: PostgresPool) async throws -> String? {
+        try await text("SELECT count(*) AS v FROM t", pool)
+    }
+
+    @Test func statementsThatNobodyLooksAtAreDoneInTheirOrderBeforeTheNext() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), connections: 1) { pool async throws in
+                let seen = try await pool.run { connection, deadline in
+                    try connection.transaction(until: deadline) {
+                        // What is used was made a statement before, and has not been sent.
+                        try connection.run("CREATE TABLE t (n INT8)", until: deadline)
+                        for n in 1...1000 as ClosedRange<Int64> {
+                            try connection.run("INSERT INTO t VALUES ($1)", [.integer(n)], until: deadline)
+                        }
+                        try connection.run("UPDATE t SET n = n * 10", until: deadline)
+                        let sum = try connection.execute("SELECT sum(n) AS v FROM t", until: deadline).text(0, "v")
+                        try connection.run("DELETE FROM t WHERE n > $1", [.integer(20)], until: deadline)
+                        return (keep: true, value: sum)
+                    }
+                }
+                #expect(seen == "5005000")
+                #expect(try await count(pool) == "2", "what stood last went with the commit")
+            }
+        }
+    }
+
+    @Test func aFailureAmongThemUndoesAllAndCostsNoConnection() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), connections: 1) { pool async throws in
+                try await server.run("CREATE TABLE t (n INT8 PRIMARY KEY)")
+                let first = try await text("SELECT pg_backend_pid() AS v", pool)
+                for looks in [true, false] {
+                    let state = await sqlState {
+                        try await pool.run { connection, deadline in
+                            try connection.transaction(until: deadline) {
+                                for n in [1, 1, 2] as [Int64] {
+                                    try connection.run("INSERT INTO t VALUES ($1)", [.integer(n)], until: deadline)
+                                }
+                                if looks { try connection.execute("SELECT count(*) FROM t", until: deadline) }
+                                return (keep: true, value: ())
+                            }
+                        }
+                    }
+                    #expect(state == "23505", "the reason, and not that the transaction is aborted")
+                    #expect(try await count(pool) == "0")
+                }
+                #expect(try await text("SELECT pg_backend_pid() AS v", pool) == first)
+            }
+        }
+    }
+
+    @Test func nothingIsDoneOfATransactionThatIsNotKept() async throws {
+        try await PostgresServer.with { server in
+            try await withPool(server.configuration(), connections: 1) { pool async throws in
+                try await server.run("CREATE TABLE t (n INT8)")
+                for looks in [true, false] {
+                    try await pool.run { connection, deadline in
+                        try connection.transaction(until: deadline) {
+                            try connection.run("INSERT INTO t VALUES (1)", until: deadline)
+                            if looks { try connection.execute("SELECT count(*) FROM t", until: deadline) }
+                            return (keep: false, value: ())
+                        }
+                    }
+                    #expect(try await count(pool) == "0")
+                }
+            }
+        }
+    }
+
+    private func sqlState(_ run: () async throws -> Void) async -> String? {
+        do {
+            try await run()
+            return nil
+        } catch { return (error as? PostgresError)?.sqlState }
+    }
 }

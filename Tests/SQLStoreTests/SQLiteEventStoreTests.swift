@@ -119,6 +119,7 @@ struct SQLiteEventStoreTests {
                 tables.map { "DROP TABLE \($0);" }.joined()
                     + "ALTER TABLE events DROP COLUMN schema_version;"
                     + ["due", "living", "called", "namespaced"].map { "DROP INDEX compute_summaries_\($0);" }.joined()
+                    + "DROP INDEX events_by_stream;"
                     + "CREATE INDEX compute_summaries_expiring ON compute_summaries (expires_at);"
                     + "ALTER TABLE compute_summaries DROP COLUMN filesystems; DELETE FROM schema_migrations WHERE number > 2"
             )

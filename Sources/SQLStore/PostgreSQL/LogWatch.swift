@@ -32,6 +32,8 @@ final class LogWatch: Sendable {
     private let longestLook: Duration
     /// While something is committed and cannot be read yet: whoever holds it up is usually through in a moment.
     private static let shortestLook: Duration = .milliseconds(5)
+    /// Under load there is a commit behind each look, and a look costs the server as much as a small commit.
+    private static let restBetweenLooks: TimeInterval = 0.003
 
     /// - Parameter isAlone: whether no other instance with this set may use the database.
     init(
@@ -154,6 +156,7 @@ final class LogWatch: Sendable {
                 !isHeldUp
                 ? longestLook
                 : look == longestLook ? Self.shortestLook : min(look * 2, longestLook / 5)
+            Thread.sleep(forTimeInterval: Self.restBetweenLooks)
             try connection.waitForNotification(orInputOn: wakeUp, timeout: look)
         }
     }

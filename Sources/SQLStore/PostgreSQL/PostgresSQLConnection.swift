@@ -7,24 +7,29 @@ struct PostgresSQLConnection: SQLConnection {
     let deadline: ContinuousClock.Instant
 
     func readRows<T>(sql: String, arguments: SQLArguments, _ read: (any SQLRow) throws -> T) throws -> [T] {
-        let result = try execute(sql, arguments)
+        let statement = NumberedSQL.of(sql)
+        let result = try connection.execute(
+            statement.sql, parameters(of: statement, from: arguments), until: deadline)
         return try (0..<result.rowCount).map { try read(PostgresRow(result: result, index: $0)) }
     }
 
-    func run(sql: String, arguments: SQLArguments) throws { _ = try execute(sql, arguments) }
+    func run(sql: String, arguments: SQLArguments) throws {
+        let statement = NumberedSQL.of(sql)
+        try connection.run(statement.sql, parameters(of: statement, from: arguments), until: deadline)
+    }
 
     func run(script: String) throws { try connection.run(script: script, until: deadline) }
 
-    private func execute(_ sql: String, _ arguments: SQLArguments) throws -> PostgresResult {
-        let statement = NumberedSQL.of(sql)
-        let parameters = try statement.names.map { name throws(EventStoreError) -> PostgresParameter in
+    private func parameters(of statement: NumberedSQL, from arguments: SQLArguments) throws(EventStoreError)
+        -> [PostgresParameter]
+    {
+        try statement.names.map { name throws(EventStoreError) -> PostgresParameter in
             switch arguments.values[name] {
             case .text(let text): return .text(text.map(PostgresText.stored))
             case .integer(let integer): return .integer(integer)
             case nil: throw EventStoreError(.corrupt, "no value for the parameter \(name)")
             }
         }
-        return try connection.execute(statement.sql, parameters, until: deadline)
     }
 }
 
