@@ -25,7 +25,7 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 8
 # The base image that tests run computes from, kept between runs.
 IMAGES   := .build/images
 
-.PHONY: help run build check test bench bench-sidekick bench-postgres soak fuzz format clean
+.PHONY: help run build check test bench bench-sidekick bench-store soak fuzz format clean
 .PHONY: check-format check-architecture test-build unit-tests slow-tests client-tests fuzz-tests base-image
 .PHONY: release-sidekick strip-sidekick
 
@@ -36,7 +36,7 @@ help:
 	@echo 'make test     every test, also the slow ones and the ones with the public Python client'
 	@echo 'make bench    time to interactive beside its floor, then bench-sidekick; needs root, takes an hour'
 	@echo 'make bench-sidekick   the Sidekick beside ssh, nginx, terminado and inotifywait, here and in gVisor'
-	@echo 'make bench-postgres   appends to the event store over PostgreSQL beside pgbench, on a server of its own'
+	@echo 'make bench-store   the event store beside pgbench and GRDB, then reading and rebuilding as the log grows'
 	@echo 'make soak     gigabytes through one Sidekick, then ten minutes of everything: memory stays flat, nothing is left'
 	@echo 'make fuzz     everything that is fuzzed, for five minutes each: FUZZ_SECONDS=N for more'
 	@echo 'make format   format the Swift sources in place'
@@ -84,11 +84,11 @@ bench-sidekick: release-sidekick $(BENCH_VENV)/.installed
 	$(BENCH_VENV)/bin/python Benchmarks/sidekick/bench.py --sidekick $(RELEASE)/sidekick \
 	    --json .build/bench/sidekick.json $(if $(RUNSC),--runsc $(RUNSC)) $(BENCH_SIDEKICK)
 
-# BENCH_POSTGRES is handed on, the seconds of a round: `make bench-postgres BENCH_POSTGRES=20`.
-bench-postgres:
+# BENCH_STORE is handed on: `make bench-store BENCH_STORE="commits --seconds 20"`, `BENCH_STORE="growth --events 300000"`.
+bench-store:
 	@scripts/install-packages test
 	@$(BUILD) -c release --product store-bench
-	$(RELEASE)/store-bench $(BENCH_POSTGRES)
+	$(RELEASE)/store-bench $(BENCH_STORE)
 
 # SOAK is handed on: `make soak SOAK="--seconds 60 --gigabytes 1"`.
 soak: release-sidekick $(BENCH_VENV)/.installed

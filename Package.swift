@@ -177,7 +177,8 @@ let package = Package(
         .executableTarget(
             name: "store-bench",
             dependencies: [
-                "SQLStore", "PostgresClient", "EventSourcing", "TestSupport", "ComputeCore", logging,
+                "SQLStore", "PostgresClient", "ComputeDomain", "EventSourcing", "TestSupport", "ComputeCore", grdb,
+                logging,
             ],
             path: "Tests/StoreBenchmark", swiftSettings: strict),
 
