@@ -12,6 +12,16 @@ extension JSONValue {
         return bytes
     }
 
+    /// Whether JSON can say each number in it.
+    package var isFinite: Bool {
+        switch self {
+        case .double(let number): number.isFinite
+        case .array(let values): values.allSatisfy(\.isFinite)
+        case .object(let members): members.values.allSatisfy(\.isFinite)
+        case .null, .bool, .int, .string: true
+        }
+    }
+
     private func write(into bytes: inout [UInt8], sortingKeys sortsKeys: Bool) {
         switch self {
         case .null: bytes.append(contentsOf: "null".utf8)

@@ -124,7 +124,7 @@ extension AccessRecord {
         [
             "kind": id.kind.rawValue, "id": id.id, "group_id": group.rawValue, "owner": owner,
             "created_at": createdAt.milliseconds, "expires_at": expiresAt?.milliseconds,
-            "last_used_at": lastUsedAt?.milliseconds, "body": jsonText(.object(body)),
+            "last_used_at": lastUsedAt?.milliseconds, "body": try jsonText(.object(body)),
         ]
     }
 

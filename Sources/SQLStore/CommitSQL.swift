@@ -11,7 +11,7 @@ struct CommitSQL {
             return .overtaken
         }
         var recorded: [RecordedEvent] = []
-        let metadata = jsonText(commit.metadata.document)
+        let metadata = try jsonText(commit.metadata.document)
         for append in commit.appends {
             if append.events.isEmpty, try version(of: append.stream) != append.expectedVersion {
                 return .versionConflict(append.stream)
@@ -57,7 +57,7 @@ struct CommitSQL {
                 """,
             arguments: [
                 "stream": append.stream.rawValue, "version": version, "group": append.group.rawValue,
-                "type": event.type, "schema": Upcasting.known.schema(of: event.type), "data": jsonText(event.data),
+                "type": event.type, "schema": Upcasting.known.schema(of: event.type), "data": try jsonText(event.data),
                 "metadata": metadata,
                 "occurred_at": commit.occurredAt.milliseconds,
             ]
@@ -139,7 +139,7 @@ struct CommitSQL {
                 group_id = excluded.group_id, value = excluded.value, expires_at = excluded.expires_at
                 """,
             arguments: [
-                "kind": row.kind, "key": row.key, "group": row.group.rawValue, "value": jsonText(row.value),
+                "kind": row.kind, "key": row.key, "group": row.group.rawValue, "value": try jsonText(row.value),
                 "expires_at": row.expiresAt?.milliseconds,
             ])
     }

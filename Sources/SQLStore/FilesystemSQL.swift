@@ -91,7 +91,7 @@ extension FilesystemSummary {
         }
         return [
             "filesystem_id": id.rawValue, "group_id": group.rawValue, "name": spec.name, "size_mib": spec.sizeMiB,
-            "attachments": jsonText(.array(attachments)), "was_attached": wasAttached ? 1 : 0,
+            "attachments": try jsonText(.array(attachments)), "was_attached": wasAttached ? 1 : 0,
             "created_at": createdAt.milliseconds, "updated_at": updatedAt.milliseconds, "version": version,
         ]
     }

@@ -36,7 +36,7 @@ extension SQLLog {
         let end = try filter.looksAtEach ? endOfLook(after: start, to: head, matching: filter) : head
         let enough = filter.looksAtEach ? longestLook : limit + 1
         var conditions = indexed(filter, after: start, to: end, atMost: enough)
-        conditions.look(for: filter)
+        try conditions.look(for: filter)
         conditions.arguments += ["limit": limit + 1]
         var rows = try db.readRows(
             sql: """
@@ -105,12 +105,12 @@ private struct LogConditions {
         arguments += ["count": count]
     }
 
-    mutating func look(for filter: EventFilter) {
+    mutating func look(for filter: EventFilter) throws(EventStoreError) {
         if let types = filter.types { addList("type", of: Array(types), named: "type") }
         if let actor = filter.actor {
             // The keys of what is stored are sorted, and this one is the first: its text begins with it. A quote ends
             // the name, so that no other one begins likewise.
-            let beginning = String(jsonText(EventMetadata(actor: actor).document).dropLast())
+            let beginning = String(try jsonText(EventMetadata(actor: actor).document).dropLast())
             sql += " AND substr(metadata, 1, CAST(:actor_length AS INTEGER)) = :actor"
             arguments += ["actor": beginning, "actor_length": beginning.unicodeScalars.count]
         }

@@ -71,4 +71,11 @@ extension SQLRow {
 }
 
 /// A document as it is stored: its keys sorted, so that the same document is the same text.
-func jsonText(_ value: JSONValue) -> String { String(decoding: value.utf8(sortingKeys: true), as: UTF8.self) }
+/// - Throws: `.corrupt` for what JSON cannot hold, which is a number that is none.
+func jsonText(_ value: JSONValue) throws(EventStoreError) -> String {
+    guard value.isFinite else { throw EventStoreError(.corrupt, "not a JSON document") }
+    return String(decoding: value.utf8(sortingKeys: true), as: UTF8.self)
+}
+
+/// What `jsonString` reads.
+func jsonText(_ text: String?) throws(EventStoreError) -> String { try jsonText(text.map { .string($0) } ?? .null) }

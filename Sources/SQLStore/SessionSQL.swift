@@ -88,7 +88,7 @@ extension SessionSummary {
         [
             "session_id": id.rawValue, "compute_id": grant.computeID.rawValue, "group_id": group.rawValue,
             // As JSON, because a text of SQLite is read up to its first NUL.
-            "description": jsonText(grant.description.map { .string($0) } ?? .null),
+            "description": try jsonText(grant.description),
             "magic_link_id": grant.magicLink?.rawValue,
             "created_at": grant.createdAt.milliseconds, "expires_at": grant.expiresAt.milliseconds,
             "revoked_at": revokedAt?.milliseconds, "last_used_at": lastUsedAt?.milliseconds, "version": version,

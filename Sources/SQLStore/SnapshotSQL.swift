@@ -41,7 +41,7 @@ struct SnapshotSQL {
                 """,
             arguments: [
                 "stream": snapshot.stream.rawValue, "version": snapshot.version,
-                "events": jsonText(.array(events)),
+                "events": try jsonText(.array(events)),
             ])
     }
 }

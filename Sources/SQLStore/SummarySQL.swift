@@ -75,14 +75,15 @@ extension ComputeSummary {
     fileprivate func arguments() throws -> SQLArguments {
         [
             "compute_id": id.rawValue, "group_id": group.rawValue, "name": name, "namespace": namespace,
-            "metadata": jsonText(.object(metadata)), "directory": directory, "timeout_ms": timeout.wholeMilliseconds,
+            "metadata": try jsonText(.object(metadata)), "directory": directory,
+            "timeout_ms": timeout.wholeMilliseconds,
             "state": state.rawValue, "created_at": createdAt.milliseconds, "started_at": startedAt?.milliseconds,
             "expires_at": expiresAt?.milliseconds, "ended_at": endedAt?.milliseconds,
             "end_reason": endReason?.rawValue, "generation": generation?.rawValue, "member": member?.rawValue,
             "sidekick": sidekick?.description, "sidekick_internal": sidekickInternal?.description,
             "port_host": portHost,
             // Most have none, and cost nothing to read.
-            "filesystems": filesystems.isEmpty ? nil : jsonText(.array(filesystems.map(\.document))),
+            "filesystems": filesystems.isEmpty ? nil : try jsonText(.array(filesystems.map(\.document))),
             "version": version,
         ]
     }

@@ -63,9 +63,9 @@ extension WebhookSummary {
     fileprivate func arguments() throws -> SQLArguments {
         [
             "webhook_id": id.rawValue, "group_id": group.rawValue, "origin": spec.origin,
-            "types": jsonText(.array(spec.types.map { .string($0) })),
+            "types": try jsonText(.array(spec.types.map { .string($0) })),
             // As JSON, because a text of SQLite is read up to its first NUL.
-            "description": jsonText(spec.description.map { .string($0) } ?? .null), "is_active": spec.isActive ? 1 : 0,
+            "description": try jsonText(spec.description), "is_active": spec.isActive ? 1 : 0,
             "disabled_reason": disabled?.rawValue, "secret_version": secretVersion,
             "previous_secret_until": previousSecretUntil?.milliseconds, "created_at": createdAt.milliseconds,
             "updated_at": updatedAt.milliseconds, "version": version,

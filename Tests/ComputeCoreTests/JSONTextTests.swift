@@ -24,6 +24,13 @@ struct JSONTextTests {
         #expect(text(.int(.min)) == "-9223372036854775808")
     }
 
+    @Test func sortedDocumentsAreTheSameTextHoweverTheyWereMade() {
+        let inner = JSONValue.object(["b": .int(1), "a": .int(2), "": .null])
+        let value = JSONValue.object(["z": .array([inner]), "actor": inner])
+        let sorted = #"{"actor":{"":null,"a":2,"b":1},"z":[{"":null,"a":2,"b":1}]}"#
+        #expect(String(decoding: value.utf8(sortingKeys: true), as: UTF8.self) == sorted)
+    }
+
     /// Read by a parser that is not ours.
     @Test func randomDocumentsComeBackWhole() throws {
         let seed = UInt64.random(in: 0 ... .max)

@@ -27,12 +27,14 @@ struct PostgresPoolTests {
         }
     }
 
-    private func code(_ run: () async throws -> Void) async -> PostgresError.Code? {
+    private func failure(_ run: () async throws -> Void) async -> PostgresError? {
         do {
             try await run()
             return nil
-        } catch { return (error as? PostgresError)?.code }
+        } catch { return error as? PostgresError }
     }
+
+    private func code(_ run: () async throws -> Void) async -> PostgresError.Code? { await failure(run)?.code }
 
     @Test func valuesComeBackAsTheyWere() async throws {
         try await PostgresServer.with { server in
@@ -276,7 +278,7 @@ struct PostgresPoolTests {
                 try await server.run("CREATE TABLE t (n INT8 PRIMARY KEY)")
                 let first = try await text("SELECT pg_backend_pid() AS v", pool)
                 for looks in [true, false] {
-                    let state = await sqlState {
+                    let failure = await failure {
                         try await pool.run { connection, deadline in
                             try connection.transaction(until: deadline) {
                                 for n in [1, 1, 2] as [Int64] {
@@ -287,7 +289,7 @@ struct PostgresPoolTests {
                             }
                         }
                     }
-                    #expect(state == "23505", "the reason, and not that the transaction is aborted")
+                    #expect(failure?.sqlState == "23505", "the reason, and not that the transaction is aborted")
                     #expect(try await count(pool) == "0")
                 }
                 #expect(try await text("SELECT pg_backend_pid() AS v", pool) == first)
@@ -311,12 +313,5 @@ struct PostgresPoolTests {
                 }
             }
         }
-    }
-
-    private func sqlState(_ run: () async throws -> Void) async -> String? {
-        do {
-            try await run()
-            return nil
-        } catch { return (error as? PostgresError)?.sqlState }
     }
 }

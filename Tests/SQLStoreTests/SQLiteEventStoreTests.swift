@@ -34,6 +34,26 @@ struct SQLiteEventStoreTests {
         }
     }
 
+    @Test func aNumberThatJSONCannotHoldIsRefusedAndNotStoredAsNothing() async throws {
+        try await withFolder { folder in
+            let store = try await open(folder + "/db")
+            for number in [Double.nan, .infinity, -.infinity] {
+                let data = JSONValue.object(["deep": .array([.object(["n": .double(number)])])])
+                let stream = StreamID(category: "note", id: "n")
+                let commit = Commit(
+                    appends: [
+                        StreamAppend(
+                            stream: stream, group: .default, expectedVersion: 0,
+                            events: [NewEvent(type: "Noted", data: data)])
+                    ], metadata: .system, occurredAt: now)
+                let error = await #expect(throws: EventStoreError.self) { try await store.commit(commit) }
+                #expect(error?.code == .corrupt)
+                #expect(try await store.version(of: stream) == 0)
+            }
+            try await store.close()
+        }
+    }
+
     @Test func theFilesAreForTheirOwnerOnly() async throws {
         try await withFolder { folder in
             let store = try await open(folder + "/db")

@@ -221,7 +221,7 @@ package final class PostgresEventStore: SQLEventStore {
                         """,
                     arguments: [
                         "stream": first.stream.rawValue, "version": first.version, "position": first.position,
-                        "data": jsonText(first.data), "metadata": jsonText(first.metadata.document),
+                        "data": try jsonText(first.data), "metadata": try jsonText(first.metadata.document),
                     ]
                 ) { try $0.required("count") as Int }[0]
             }
