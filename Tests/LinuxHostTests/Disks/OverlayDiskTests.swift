@@ -26,7 +26,7 @@ struct OverlayDiskTests {
     @Test func aFullDiskIsAnErrorOfTheWriterAndIsUsableAfterwards() async throws {
         try await withFolder { folder in
             let rootfs = try await mount(disk(in: folder), folder)
-            let file = open("\(rootfs)/big", O_WRONLY | O_CREAT, 0o600)
+            let file = open("\(rootfs)/big", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
             defer { close(file) }
             let block = [UInt8](repeating: 7, count: 1 << 20)
             var written = 0
@@ -79,7 +79,7 @@ struct OverlayDiskTests {
         try await withFolder { folder in
             let disk = disk(in: folder)
             let rootfs = try await mount(disk, folder)
-            let file = open("\(rootfs)/busy", O_WRONLY | O_CREAT, 0o600)
+            let file = open("\(rootfs)/busy", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
             try await disk.unmount()
             #expect(OverlayDisk.mounted(below: folder) == [])
             close(file)
