@@ -138,7 +138,7 @@ slow-tests: base-image
 	        | tee $(RESULTS)/slow-$$1.log || failed+=" $$1"; \
 	}; \
 	for target in $(SLOW_TESTS); do run $$target --filter "^$$target\\." --skip StressTests; done; \
-	run StressTests --filter StressTests; \
+	run StressTests --filter StressTests --no-parallel; \
 	[[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
 
 # Under gVisor where it can run, and without any isolation, which is what other machines have.

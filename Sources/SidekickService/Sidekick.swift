@@ -32,7 +32,7 @@ package struct Sidekick: Sendable {
         claims = try ClaimService(
             settings: settings, user: user, image: try ImageEnvironment.read(settings.imageEnvironment))
         reaper = try Reaper.start()
-        if let limit = settings.memoryLimit { try MemoryWatchdog.start(limit: limit, reaper: reaper) }
+        try LimitsWatchdog.start(memory: settings.memoryLimit, processes: settings.maxProcesses, reaper: reaper)
         let launcher = ProcessLauncher(
             reaper: reaper, poller: try Poller.start(),
             limits: UserLimits(processes: settings.maxProcesses, files: UserLimits.files(hard: files.hard)),

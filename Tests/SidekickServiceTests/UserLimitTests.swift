@@ -7,6 +7,26 @@ import Testing
 
 /// What user code gets of a compute, on the plain kernel.
 struct UserLimitTests {
+    @Test(arguments: [(#"{"cwd":"nowhere"}"#, "cwd"), (#"{"shell":"/no/sh"}"#, "shell"), (#"{"cwd":"/root"}"#, "cwd")])
+    func anExecTerminalWhoseCommandsCouldNotStartIsRefused(_ body: String, _ field: String) async throws {
+        try await SidekickPlace(user: .unprivileged()).run { place in
+            try await place.claim()
+            let refused = try await place.authorized(.POST, "/terminals", body: body)
+            #expect(refused.status == 400 && refused.text("field") == field, "\(refused.body)")
+            let terminal = try await place.execTerminal(#"{"cwd":".","shell":"/bin/sh"}"#)
+            let ran = try await place.begin("pwd", in: terminal).wait()
+            #expect(ran.stdout == place.home + "\n", "\(ran)")
+        }
+    }
+
+    @Test func aServerWhoseFolderItsUserCannotEnterIsRefused() async throws {
+        try await SidekickPlace(user: .unprivileged()).run { place in
+            try await place.claim()
+            let refused = try await place.server("a", "true", ["path": .string("/root")])
+            #expect(refused.status == 400 && refused.body.contains(#""field":"path""#), "\(refused.body)")
+        }
+    }
+
     @Test func userCodeHasItsLimitsAndCannotRaiseThem() async throws {
         try await SidekickPlace(options: ["--max-processes", "4321"]).run { place in
             try await place.claim()
@@ -44,12 +64,59 @@ struct MemoryStressTests {
     }
 }
 
+/// Alone, as above. One after the other: they have the same account, and with it the same number of processes.
+@Suite(.serialized, .timeLimit(.minutes(3)))
+struct ForkBombStressTests {
+    @Test(arguments: ForkBomb.allCases)
+    func aForkBombEndsAndEverythingElseLives(_ bomb: ForkBomb) async throws {
+        try await SidekickPlace(user: .unprivileged(), options: ["--max-processes", "200"]).run { place in
+            try await place.claim()
+            try await place.forkBombEnds(bomb)
+        }
+    }
+
+    @Test(.enabled(Runsc.absence) { await Runsc.found != nil }, arguments: ForkBomb.allCases)
+    func insideASandboxToo(_ bomb: ForkBomb) async throws {
+        try await GVisorTests().sidekick(user: .unprivileged(), options: ["--max-processes", "64"]) { place in
+            try await place.forkBombEnds(bomb)
+        }
+    }
+}
+
+/// Programs that start others without end and take no refusal for an answer. Shells give up at the first.
+enum ForkBomb: String, CaseIterable {
+    /// One that lives and starts children that do not.
+    case spawning =
+        "$SIG{CHLD} = 'IGNORE'; while (1) { $p = fork; if (defined $p && !$p) { select undef, undef, undef, 0.5; exit } }"
+    /// Each becomes two, and lives for a while.
+    case doubling =
+        "$SIG{CHLD} = 'IGNORE'; while (1) { $p = fork; $n = 0 if defined $p && !$p; select undef, undef, undef, 0.02; exit if $n++ > 3 + $$ % 9 }"
+    /// Each in a session of its own, without a parent, and none ever ends.
+    case fleeing =
+        "use POSIX; while (1) { $p = fork; if (defined $p && !$p) { setsid; exit if fork } waitpid $p, 0 if $p; select undef, undef, undef, 0.01 }"
+
+    var command: String { "exec perl -e '\(rawValue.replacing("'", with: "\""))'" }
+}
+
 extension SidekickPlace {
     /// Enough to start with.
     fileprivate static let minimal = [
         "--internal-listen", "127.0.0.1:1", "--member", "maaaaaaaaaaaaaaa", "--claim-key",
         String(repeating: "A", count: 43), "--state-dir", "/nowhere",
     ]
+
+    /// Its command's caller is answered, what ran before lives on, and others can start again.
+    func forkBombEnds(_ bomb: ForkBomb) async throws {
+        let bystander = try #require(try await command("sleep 600 >/dev/null 2>&1 & echo $!").number)
+        // Whoever came together with the bomb goes with it.
+        try await Task.sleep(for: .milliseconds(500))
+        _ = try await begin(bomb.command)
+        try await eventually("others can start again", within: .seconds(30)) {
+            let alive = try await self.command("kill -0 \(bystander) && sh -c 'echo alive'").stdout
+            return alive == "alive\n" && self.log.contains { $0.contains("started others without end") }
+        }
+        #expect(try await send(.GET, "/health").status == 200)
+    }
 
     /// With some 100 to 200 MB for the compute: what wants a gigabyte at once is killed and its caller is told why, and
     /// nobody else is.

@@ -18,8 +18,8 @@ package final class ChildProcess: Sendable {
     /// nil: it runs.
     package var currentExitStatus: ExitStatus? { ending.status.current }
 
-    /// Killed by `Reaper.killForMemory`, and not by itself or its user.
-    package var ranOutOfMemory: Bool { ending.ranOutOfMemory.load(ordering: .relaxed) }
+    /// What it was killed for by `Reaper.kill`; nil: neither it nor its group was.
+    package var exhausted: ExhaustedResource? { ExhaustedResource(rawValue: ending.exhausted.load(ordering: .relaxed)) }
 
     /// To the whole process group; nothing when the leader is gone.
     package func signal(_ number: Int32) { reaper.signal(pid, number, terminating: false) }
@@ -31,5 +31,12 @@ package final class ChildProcess: Sendable {
 /// What the reaper keeps of a child: where its end is told.
 final class ChildEnding: Sendable {
     let status = OneShot<ExitStatus>()
-    let ranOutOfMemory = Atomic(false)
+    /// Of an `ExhaustedResource`; 0 of none.
+    let exhausted = Atomic<UInt8>(0)
+}
+
+/// What the machine, or the compute, has too little of, so that somebody has to go.
+package enum ExhaustedResource: UInt8, Hashable, Sendable {
+    case memory = 1
+    case processes
 }

@@ -6,30 +6,48 @@ package enum Descendants {
     /// Kills until none is left or the deadline passes. Blocking. Their parents, or the reaper, collect them.
     /// - Returns: whether none is left.
     package static func killAll(within limit: Duration) -> Bool {
-        let clock = ContinuousClock()
-        let deadline = clock.now + limit
+        let deadline = ContinuousClock.now + limit
         while true {
-            let pids = alive()
-            if pids.isEmpty { return true }
-            guard clock.now < deadline else { return false }
-            // What is forked between the scan and the signal is found by the next scan.
-            for pid in pids { kill(pid, SIGKILL) }
+            // Standing still first: those that start others faster than they are killed would never be all.
+            var stopped: Set<Int32> = []
+            while true {
+                let moving = alive().subtracting(stopped)
+                if moving.isEmpty { break }
+                for pid in moving { kill(pid, SIGSTOP) }
+                stopped.formUnion(moving)
+                guard ContinuousClock.now < deadline else { break }
+            }
+            if stopped.isEmpty { return true }
+            for pid in stopped { kill(pid, SIGKILL) }
+            guard ContinuousClock.now < deadline else { return false }
             usleep(2000)
         }
     }
 
-    private static func alive() -> [Int32] { scan().map(\.pid) }
+    private static func alive() -> Set<Int32> { Set(scan().map(\.pid)) }
 
-    /// What runs below this process now, one process after the other: none that was there all the time is missing.
-    package static func scan() -> [(pid: Int32, line: ProcessLine)] {
+    /// Their numbers, zombies among them. As the first process of a namespace everybody is below us, and one listing says it.
+    package static func pids() -> Set<Int32> {
+        guard getpid() == 1 else { return alive() }
+        return Set(listed()).subtracting([1])
+    }
+
+    private static func listed() -> [Int32] {
         guard let proc = try? FileDescriptor.open("/proc", O_RDONLY | O_DIRECTORY),
             var stream = try? DirectoryStream(proc.raw, subject: "/proc")
         else { return [] }
-        var table: [Int32: ProcessLine] = [:]
+        var pids: [Int32] = []
         while let entry = try? stream.next() {
-            guard let pid = Int32(entry.text), let line = ProcessLine(of: pid) else { continue }
-            table[pid] = line
+            // gVisor lists those that are just going as 0, which for `kill` means ourselves.
+            if let pid = Int32(entry.text), pid > 0 { pids.append(pid) }
         }
+        return pids
+    }
+
+    /// What runs below this process now, one process after the other: none that was there all the time is missing.
+    package static func scan() -> [(pid: Int32, line: ProcessLine)] {
+        var table: [Int32: ProcessLine] = [:]
+        for pid in listed() { table[pid] = ProcessLine(of: pid) }
         return descendants(of: getpid(), in: table).compactMap { pid in table[pid].map { (pid, $0) } }
     }
 

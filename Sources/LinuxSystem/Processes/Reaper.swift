@@ -90,7 +90,7 @@ package final class Reaper: Sendable {
             state.withLock { state in
                 state.starts[start] = nil
                 if let pid = pid.value {
-                    if let missed = state.table.started(start, pid: pid) { kill(-pid, missed) }
+                    if let missed = state.table.started(start, pid: pid) { Glibc.kill(-pid, missed) }
                 } else {
                     state.table.notStarted(start)
                 }
@@ -113,7 +113,7 @@ package final class Reaper: Sendable {
                     let overdue = ContinuousClock.now - Self.startLimit
                     for (id, start) in state.starts where start.began <= overdue && state.table.isStarting(id) {
                         // Not reaped, because it is starting: the number is still its own.
-                        if let pid = start.pid.value { kill(pid, SIGKILL) }
+                        if let pid = start.pid.value { Glibc.kill(pid, SIGKILL) }
                     }
                     state.isWatchIdle = state.starts.isEmpty
                     return state.isWatchIdle
@@ -125,7 +125,7 @@ package final class Reaper: Sendable {
     func signal(_ pid: Int32, _ number: Int32, terminating: Bool) {
         state.withLock { state in
             switch terminating ? state.table.terminationRequested(pid) : state.table.signalRequested(pid) {
-            case .signalGroup: kill(-pid, number)
+            case .signalGroup: Glibc.kill(-pid, number)
             case .doNothing: break
             }
         }
@@ -134,15 +134,25 @@ package final class Reaper: Sendable {
     /// To every group that still has its leader, for the end of the process; also to those that start from now on.
     package func terminateAll(_ number: Int32) {
         state.withLock { state in
-            for pid in state.table.allTerminationRequested(number) { kill(-pid, number) }
+            for pid in state.table.allTerminationRequested(number) { Glibc.kill(-pid, number) }
         }
     }
 
-    /// To a process group, because its memory has to be free. Its leader's owner can tell.
-    package func killForMemory(group: Int32) {
+    /// Ends a process group because of what it uses. Its leader's owner can tell.
+    package func kill(group: Int32, for exhausted: ExhaustedResource) {
         state.withLock { state in
-            state.table.owner(of: group)?.ranOutOfMemory.store(true, ordering: .relaxed)
-            kill(-group, SIGKILL)
+            state.table.owner(of: group)?.exhausted.store(exhausted.rawValue, ordering: .relaxed)
+            Glibc.kill(-group, SIGKILL)
+        }
+    }
+
+    /// Ends single processes because of what they use. The owners of those that are our children can tell.
+    package func kill(_ pids: Set<Int32>, for exhausted: ExhaustedResource) {
+        state.withLock { state in
+            for pid in pids {
+                state.table.owner(of: pid)?.exhausted.store(exhausted.rawValue, ordering: .relaxed)
+                Glibc.kill(pid, SIGKILL)
+            }
         }
     }
 
@@ -180,6 +190,9 @@ package final class Reaper: Sendable {
         while state.withLock({ $0.isAtRest }) { clinux_event_wait(activityEvent) }
     }
 
+    /// How many have been started so far, or should have been.
+    package var starts: UInt64 { state.withLock { $0.startCount } }
+
     /// Children that run or start.
     package var count: Int { state.withLock { $0.table.count } }
 
@@ -208,7 +221,7 @@ package final class Reaper: Sendable {
             let start = state.starts.first { $0.value.pid.value == pid && state.table.isStarting($0.key) }?.key
             switch state.table.exited(pid, start: start) {
             case .handOver(let ending, let killGroupFirst):
-                if killGroupFirst { kill(-pid, SIGKILL) }
+                if killGroupFirst { Glibc.kill(-pid, SIGKILL) }
                 clinux_reap(pid, &value, &signalled)
                 return ending
             case .reapOrphan:

@@ -82,7 +82,7 @@ package struct CodeService: Sendable {
         return CommandResult(
             exitCode: unusable == nil ? Self.missing : Self.unusable,
             stdout: OutputCapture.Text(text: "", isTruncated: false),
-            stderr: OutputCapture.Text(text: text + "\n", isTruncated: false), duration: .zero, ranOutOfMemory: false,
+            stderr: OutputCapture.Text(text: text + "\n", isTruncated: false), duration: .zero, exhausted: nil,
             timedOut: false)
     }
 }

@@ -9,7 +9,7 @@ enum CommandDocument {
             "stderr": .string(result.stderr.text), "exit_code": .int(Int64(result.exitCode)),
             "duration_ms": .int(result.duration.wholeMilliseconds),
         ]
-        if result.ranOutOfMemory { data["reason"] = .string(CommandEnd.Cause.outOfMemory.rawValue) }
+        data["reason"] = result.exhausted.map { .string(CommandEnd.Cause($0).rawValue) }
         if result.timedOut { data["timed_out"] = .bool(true) }
         if result.stdout.isTruncated { data["stdout_truncated"] = .bool(true) }
         if result.stderr.isTruncated { data["stderr_truncated"] = .bool(true) }
@@ -34,7 +34,7 @@ enum CommandDocument {
             switch end.cause {
             case .exited: break
             case .timedOut: data["timed_out"] = .bool(true)
-            case .outOfMemory, .notStarted, .expired: data["reason"] = .string(end.cause.rawValue)
+            case .outOfMemory, .tooManyProcesses, .notStarted, .expired: data["reason"] = .string(end.cause.rawValue)
             }
         }
         return data

@@ -1,4 +1,5 @@
 package import ComputeCore
+package import LinuxSystem
 
 /// How a command ended.
 package struct CommandEnd: Hashable, Sendable {
@@ -6,9 +7,18 @@ package struct CommandEnd: Hashable, Sendable {
         case exited
         case timedOut = "timed_out"
         case outOfMemory = "out_of_memory"
+        case tooManyProcesses = "too_many_processes"
         case notStarted = "not_started"
         /// Nobody said `command:start` in time.
         case expired
+
+        package init(_ exhausted: ExhaustedResource) {
+            self =
+                switch exhausted {
+                case .memory: .outOfMemory
+                case .processes: .tooManyProcesses
+                }
+        }
     }
 
     /// nil: nothing ran.

@@ -159,7 +159,7 @@ extension CommandRegistry {
             let timedOut = limit?.deadline.hasPassed == true
             self.finish(
                 id, exitCode: timedOut ? CommandResult.timedOutCode : status.shellCode,
-                timedOut ? .timedOut : command.child.ranOutOfMemory ? .outOfMemory : .exited, after: duration)
+                timedOut ? .timedOut : command.child.exhausted.map(CommandEnd.Cause.init) ?? .exited, after: duration)
         }
     }
 }

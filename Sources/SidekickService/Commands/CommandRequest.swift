@@ -1,4 +1,5 @@
 package import ComputeCore
+package import LinuxSystem
 
 /// One command as asked for, whoever asks.
 package struct CommandRequest: Hashable, Sendable {
@@ -72,8 +73,8 @@ package struct CommandResult: Sendable {
     package var stdout: OutputCapture.Text
     package var stderr: OutputCapture.Text
     package var duration: Duration
-    /// Killed because the compute had no memory left.
-    package var ranOutOfMemory: Bool
+    /// What the compute had too little of, so that it was killed; nil: it was not.
+    package var exhausted: ExhaustedResource?
     /// Ended because its time was over; the exit code says 124 then.
     package var timedOut: Bool
 }

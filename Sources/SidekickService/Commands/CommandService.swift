@@ -73,7 +73,7 @@ package final class CommandService: Sendable {
         let texts = output.texts()
         return CommandResult(
             exitCode: timedOut ? CommandResult.timedOutCode : status.shellCode, stdout: texts.stdout,
-            stderr: texts.stderr, duration: duration, ranOutOfMemory: command.child.ranOutOfMemory, timedOut: timedOut)
+            stderr: texts.stderr, duration: duration, exhausted: command.child.exhausted, timedOut: timedOut)
     }
 
     /// The shell of the first command starts now, while whoever sends it is still on the way.

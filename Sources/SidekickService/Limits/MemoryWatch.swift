@@ -1,4 +1,4 @@
-/// When the memory of a compute runs out, and who has to go. A value: `MemoryWatchdog` is its shell.
+/// When the memory of a compute runs out, and who has to go. A value: `LimitsWatchdog` is its shell.
 ///
 /// Without it the host would end the whole sandbox, the Sidekick included. So the largest process group goes before
 /// that, and everything else lives on.
@@ -40,7 +40,7 @@ package struct MemoryWatch: Sendable {
         case kill(Group, then: Duration)
     }
 
-    private let limit: Int
+    let limit: Int
     /// Below this, only a group is killed whose end frees much; above it the largest goes, whoever that is. What a
     /// killed group leaves behind, and has written on its way out, counts as nobody's from then on: to remove files
     /// takes a process, too.
