@@ -17,7 +17,7 @@ struct ListeningSocketTests {
                 """
         #expect(
             ListeningSocket.parse(text) == [
-                ListeningSocket(port: 8080, reach: .loopback4, inode: 4_026_531),
+                ListeningSocket(port: 8080, reach: .loopback4, isLoopbackOnly: true, inode: 4_026_531),
                 ListeningSocket(port: 3000, reach: .loopback4, inode: 77),
                 ListeningSocket(port: 80, reach: .elsewhere, inode: 79),
             ])
@@ -33,7 +33,7 @@ struct ListeningSocketTests {
                 """
         #expect(
             ListeningSocket.parse(text) == [
-                ListeningSocket(port: 0x476B, reach: .loopback4, inode: 1),
+                ListeningSocket(port: 0x476B, reach: .loopback4, isLoopbackOnly: true, inode: 1),
                 ListeningSocket(port: 0x8064, reach: .loopback4, inode: 3),
             ])
     }
@@ -42,11 +42,15 @@ struct ListeningSocketTests {
         func line(_ address: String) -> String {
             "   1: \(address):D8F7 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0        2 1 0\n"
         }
-        func reach(_ address: String) -> ListeningSocket.Reach? { ListeningSocket.parse(line(address)).first?.reach }
-        #expect(reach("00000000000000000000000000000000") == .loopback6)
-        #expect(reach("00000000000000000000000001000000") == .loopback6)
-        #expect(reach("0000000000000000FFFF00000100007F") == .loopback4)
-        #expect(reach("000080FE00000000FF005450B6AD1DFE") == .elsewhere)
+        for (address, reach, isLoopbackOnly) in [
+            ("00000000000000000000000000000000", ListeningSocket.Reach.loopback6, false),
+            ("00000000000000000000000001000000", .loopback6, true),
+            ("0000000000000000FFFF00000100007F", .loopback4, true),
+            ("000080FE00000000FF005450B6AD1DFE", .elsewhere, false),
+        ] {
+            let socket = ListeningSocket.parse(line(address)).first
+            #expect(socket?.reach == reach && socket?.isLoopbackOnly == isLoopbackOnly, "\(address)")
+        }
     }
 
     @Test func nonsenseIsPassedOver() {

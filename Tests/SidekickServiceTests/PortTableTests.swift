@@ -57,6 +57,18 @@ struct PortTableTests {
         #expect(table.listeners == [PortListener(port: 80, reach: .loopback6, owner: owner)])
     }
 
+    @Test func aPortIsOnTheLoopbackAloneWhenAllItsSocketsAre() {
+        var table = PortTable(own: 1, isWhole: true)
+        let sockets = [
+            ListeningSocket(port: 80, reach: .loopback4, isLoopbackOnly: true, inode: 1),
+            ListeningSocket(port: 80, reach: .elsewhere, inode: 2),
+            ListeningSocket(port: 81, reach: .loopback4, isLoopbackOnly: true, inode: 3),
+            ListeningSocket(port: 81, reach: .loopback6, isLoopbackOnly: true, inode: 4),
+        ]
+        _ = table.observed(sockets) { _ in true }
+        #expect(table.listeners.map(\.isLoopbackOnly) == [false, true])
+    }
+
     @Test func changesAreToldOnceAndGoneBeforeNew() {
         var changes = PortChanges()
         let first = changes.observed([80, 22])

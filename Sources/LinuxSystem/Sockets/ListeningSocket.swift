@@ -3,6 +3,8 @@ package struct ListeningSocket: Hashable, Sendable {
     package let port: Int
     /// Which connections on this machine reach it.
     package let reach: Reach
+    /// No connection from another machine reaches it.
+    package let isLoopbackOnly: Bool
     package let inode: UInt64
 
     package enum Reach: Hashable, Sendable {
@@ -14,9 +16,10 @@ package struct ListeningSocket: Hashable, Sendable {
         case elsewhere
     }
 
-    package init(port: Int, reach: Reach, inode: UInt64) {
+    package init(port: Int, reach: Reach, isLoopbackOnly: Bool = false, inode: UInt64) {
         self.port = port
         self.reach = reach
+        self.isLoopbackOnly = isLoopbackOnly
         self.inode = inode
     }
 
@@ -31,25 +34,27 @@ package struct ListeningSocket: Hashable, Sendable {
             // 0A: TCP_LISTEN
             guard fields.count >= 10, fields[3] == "0A", let inode = UInt64(fields[9]) else { return nil }
             let address = fields[1].split(separator: ":", omittingEmptySubsequences: false)
-            guard address.count == 2, let reach = reach(address[0]), address[1].utf8.count == 4,
+            guard address.count == 2, let (reach, isLoopbackOnly) = reach(address[0]), address[1].utf8.count == 4,
                 address[1].utf8.allSatisfy({ $0.isHexDigit }),
                 let port = UInt16(address[1], radix: 16), port > 0
             else { return nil }
-            return ListeningSocket(port: Int(port), reach: reach, inode: inode)
+            return ListeningSocket(port: Int(port), reach: reach, isLoopbackOnly: isLoopbackOnly, inode: inode)
         }
     }
 
     /// Words of four bytes, each in the byte order of the machine; all that we run on are little-endian.
-    private static func reach(_ hex: Substring) -> Reach? {
+    private static func reach(_ hex: Substring) -> (Reach, isLoopbackOnly: Bool)? {
         guard hex.utf8.allSatisfy({ $0.isHexDigit }) else { return nil }
         switch hex.utf8.count {
-        case 8: return hex == "00000000" || hex.hasSuffix("7F") ? .loopback4 : .elsewhere
+        case 8:
+            if hex == "00000000" { return (.loopback4, false) }
+            return hex.hasSuffix("7F") ? (.loopback4, true) : (.elsewhere, false)
         case 32:
-            if hex.utf8.allSatisfy({ $0 == UInt8(ascii: "0") }) { return .loopback6 }
-            if hex == "00000000000000000000000001000000" { return .loopback6 }
+            if hex.utf8.allSatisfy({ $0 == UInt8(ascii: "0") }) { return (.loopback6, false) }
+            if hex == "00000000000000000000000001000000" { return (.loopback6, true) }
             // ::ffff:127.x.x.x
-            if hex.hasPrefix("0000000000000000FFFF0000"), hex.hasSuffix("7F") { return .loopback4 }
-            return .elsewhere
+            if hex.hasPrefix("0000000000000000FFFF0000"), hex.hasSuffix("7F") { return (.loopback4, true) }
+            return (.elsewhere, false)
         default: return nil
         }
     }

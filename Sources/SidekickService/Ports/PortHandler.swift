@@ -13,7 +13,7 @@ struct PortHandler: Sendable {
     private func list(_ compute: ComputeContext) async -> SidekickAnswer {
         let ports = await monitor.listeners().map { listener -> JSONValue in
             var fields: [String: JSONValue] = [
-                "port": .int(Int64(listener.port)), "loopback": .bool(listener.reach != .elsewhere),
+                "port": .int(Int64(listener.port)), "loopback": .bool(listener.isLoopbackOnly),
             ]
             fields["url"] = compute.portURL(listener.port).map(JSONValue.string)
             if let owner = listener.owner {

@@ -15,11 +15,14 @@ package struct PortOwner: Hashable, Sendable {
 package struct PortListener: Hashable, Sendable {
     package let port: Int
     package let reach: ListeningSocket.Reach
+    /// None of its sockets is reached from outside of the compute.
+    package let isLoopbackOnly: Bool
     package let owner: PortOwner?
 
-    package init(port: Int, reach: ListeningSocket.Reach, owner: PortOwner?) {
+    package init(port: Int, reach: ListeningSocket.Reach, isLoopbackOnly: Bool = false, owner: PortOwner?) {
         self.port = port
         self.reach = reach
+        self.isLoopbackOnly = isLoopbackOnly
         self.owner = owner
     }
 }
@@ -86,6 +89,7 @@ package struct PortTable: Sendable {
     /// By port; of several sockets on one, the one whose owner is known and that is reached by IPv4.
     package var listeners: [PortListener] {
         var best: [Int: PortListener] = [:]
+        let open = Set(sockets.filter { !$0.isLoopbackOnly }.map(\.port))
         for socket in sockets {
             let owner: PortOwner?
             switch holders[socket.inode] {
@@ -96,7 +100,8 @@ package struct PortTable: Sendable {
                 guard isWhole else { continue }
                 owner = nil
             }
-            let listener = PortListener(port: socket.port, reach: socket.reach, owner: owner)
+            let listener = PortListener(
+                port: socket.port, reach: socket.reach, isLoopbackOnly: !open.contains(socket.port), owner: owner)
             if let other = best[socket.port], other.rank <= listener.rank { continue }
             best[socket.port] = listener
         }
