@@ -40,9 +40,8 @@ package struct CustomEventService: Sendable {
 }
 
 extension Problem {
-    static let tooManyCustomEvents = Problem(
-        status: 429, code: .quotaExceeded,
-        message: "this sandbox has put \(CustomEventService.perCompute) events on record, which is the limit",
+    static let tooManyCustomEvents = Problem.overQuota(
+        "this sandbox has put \(CustomEventService.perCompute) events on record, which is the limit",
         // No time makes room: the number is there because clients expect one.
         retryAfterSeconds: 3600)
 }

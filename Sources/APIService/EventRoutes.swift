@@ -90,8 +90,6 @@ extension HTTPField.Name {
 
 extension Problem {
     static func tooManyStreams(_ limit: Int) -> Problem {
-        Problem(
-            status: 429, code: .quotaExceeded,
-            message: "\(limit) event streams are open, which is the limit; close one first", retryAfterSeconds: 5)
+        Problem.overQuota("\(limit) event streams are open, which is the limit; close one first", retryAfterSeconds: 5)
     }
 }

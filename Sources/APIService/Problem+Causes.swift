@@ -31,9 +31,8 @@ extension Problem {
     }
 
     static func quotaExceeded(_ limit: Int64) -> Problem {
-        Problem(
-            status: 429, code: .quotaExceeded,
-            message: "\(limit) sandboxes are alive, which is the limit; delete one or let one expire",
+        Problem.overQuota(
+            "\(limit) sandboxes are alive, which is the limit; delete one or let one expire",
             // Nothing tells when one ends; often enough not to waste time, seldom enough not to be a storm.
             retryAfterSeconds: 5)
     }

@@ -193,10 +193,8 @@ extension Problem {
     static let noSuchSession = Problem.notFound("there is no such session token")
 
     static func tooManySessions(_ limit: Int) -> Problem {
-        Problem(
-            status: 429, code: .quotaExceeded,
-            message: "this sandbox has \(limit) session tokens, which is the limit; take some back, or let them expire",
-            retryAfterSeconds: 60)
+        Problem.overQuota(
+            "this sandbox has \(limit) session tokens, which is the limit; take some back, or let them expire")
     }
 }
 

@@ -247,8 +247,6 @@ extension CounterName {
 
 extension Problem {
     static let noSuchWebhook = Problem.notFound("there is no such webhook")
-    static let tooManyWebhooks = Problem(
-        status: 429, code: .quotaExceeded,
-        message: "there are \(WebhookService.perGroup) webhooks, which is the limit; delete one first",
-        retryAfterSeconds: 60)
+    static let tooManyWebhooks = Problem.overQuota(
+        "there are \(WebhookService.perGroup) webhooks, which is the limit; delete one first")
 }

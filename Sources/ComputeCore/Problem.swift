@@ -72,6 +72,12 @@ extension Problem {
     package static func notFound(_ message: String) -> Problem {
         Problem(status: 404, code: .notFound, message: message)
     }
+    /// Something is at its limit and stays there until some of it is given back. `Retry-After` is there because clients expect one.
+    package static func overQuota(_ message: String, field: String? = nil, retryAfterSeconds: Int = 60) -> Problem {
+        Problem(
+            status: 429, code: .quotaExceeded, message: message, field: field, retryAfterSeconds: retryAfterSeconds)
+    }
+    /// Passes by itself.
     package static func unavailable(_ message: String, retryAfterSeconds: Int = 1) -> Problem {
         Problem(status: 503, code: .unavailable, message: message, retryAfterSeconds: retryAfterSeconds)
     }

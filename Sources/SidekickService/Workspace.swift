@@ -6,6 +6,7 @@ struct Workspace: Sendable {
     let children: ChildService
     let setup: SetupService
     private let overlays: OverlayService
+    private let servers: ServerService
     private let threads: UserThreads
     private let claims: ClaimService
 
@@ -14,6 +15,7 @@ struct Workspace: Sendable {
         servers: ServerService, claims: ClaimService
     ) throws {
         self.overlays = overlays
+        self.servers = servers
         self.threads = threads
         self.claims = claims
         children = try ChildService(stateDirectory: stateDirectory, threads: threads, broker: broker)
@@ -24,7 +26,10 @@ struct Workspace: Sendable {
 
     var routes: [SidekickRoute] {
         OverlayHandler(service: overlays).routes + EnvFileHandler(service: EnvFileService(threads: threads)).routes
-            + ChildHandler(service: children, setup: setup, main: { [claims] in claims.current?.compute }).routes
+            + ChildHandler(
+                service: children, setup: setup, deleteServers: { [servers] in try await servers.deleteAll(in: $0) },
+                main: { [claims] in claims.current?.compute }
+            ).routes
     }
 
     var readiness: [Readiness] { [overlays.readiness, setup.readiness] }

@@ -76,6 +76,23 @@ struct ChildTests {
         }
     }
 
+    @Test func whoseFilesAreDeletedLosesItsServersAndNobodyElse() async throws {
+        try await SidekickPlace().run { place in
+            try await place.claim()
+            let server = #"{"slug":"%","start":"sleep 600"}"#
+            let body = #"{"name":"web","servers":[\#(server.replacing("%", with: "inside"))]}"#
+            #expect(try await place.authorized(.POST, "/sandboxes", body: body).status == 201)
+            try await place.server("outside", "sleep 600")
+            let inside = try #require(try await place.server("inside", becomes: "running").number("pid"))
+            let deleted = try await place.authorized(.DELETE, "/sandboxes/web?delete_files=true")
+            #expect(deleted.status == 204, "\(deleted.body)")
+            #expect(ProcessState(of: Int32(inside)) == nil)
+            #expect(try await place.server("inside").status == 404)
+            #expect(try await place.server("outside").text("status") == "running")
+            #expect(try await place.command("ls web").exitCode == 2)
+        }
+    }
+
     @Test func badRequestsAreRefusedByField() async throws {
         try await SidekickPlace().run { place in
             try await place.claim()

@@ -42,6 +42,7 @@ struct ServerDefinitionTests {
         (#"{"slug":"a","start":"x","health_check":{"interval_ms":1}}"#, "health_check.interval_ms"),
         (#"{"slug":"a","start":"x","depends_on":"b"}"#, "depends_on"),
         (#"{"slug":"a","start":"x","depends_on":[1]}"#, "depends_on"),
+        (#"{"slug":"a","start":"x","port":80,"environment":{"PORT":"81"}}"#, "environment.PORT"),
     ]
 
     @Test func whatCannotBeMeantIsRefusedByField() {
@@ -54,6 +55,17 @@ struct ServerDefinitionTests {
                 #expect(problem?.status == 400 && problem?.field == field, "\(body): \(error)")
             }
         }
+    }
+
+    @Test func aDelayIsShownAsItIsKept() throws {
+        #expect(try Self.read(#"{"slug":"a","start":"x","restart_delay_ms":5}"#).restartDelayMilliseconds == 100)
+        #expect(try Self.read(#"{"slug":"a","start":"x","restart_delay_ms":101}"#).restartDelayMilliseconds == 101)
+    }
+
+    @Test func eachStandsBehindThoseThatItNeeds() {
+        let needs = ["app": ["db", "cache"], "db": [], "cache": ["db"], "web": ["app"], "a": ["b"], "b": ["a"]]
+        let sorted = DependencyGraph.inOrder(["a", "web", "app", "b", "cache", "db"], name: \.self) { needs[$0] ?? [] }
+        #expect(sorted == ["db", "cache", "app", "web", "a", "b"])
     }
 
     @Test func whatIsTooLargeToKeepIsRefused() {

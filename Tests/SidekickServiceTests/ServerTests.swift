@@ -182,6 +182,9 @@ struct ServerTests {
             #expect(circle.status == 400 && circle.body.contains("db → app → db"), "\(circle.body)")
             let overlay = try await place.server("x", "true", ["overlay": .object(["source": .string("/a")])])
             #expect(overlay.status == 400 && overlay.body.contains(#""field":"overlay.target""#))
+            let missing = try await place.server(
+                "x", "true", ["overlays": .array([.object(["source": .string("/nowhere"), "target": .string("x")])])])
+            #expect((400..<500).contains(missing.status) && missing.body.contains(#""field":"overlays[0].source""#))
         }
     }
 

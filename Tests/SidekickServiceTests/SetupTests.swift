@@ -13,6 +13,25 @@ struct SetupTests {
         ])
     }
 
+    private static func servers(_ needs: [String: [String]]) -> JSONValue {
+        let servers = needs.sorted { $0.key < $1.key }.map { slug, needed in
+            JSONValue.object([
+                "slug": .string(slug), "start": .string("sleep 600"),
+                "depends_on": .array(needed.map(JSONValue.string)),
+            ])
+        }
+        return .object(["servers": .array(servers)])
+    }
+
+    @Test func serversOfTheClaimStartInTheOrderInWhichTheyNeedEachOther() async throws {
+        try await SidekickPlace().run { place in
+            #expect(try await place.claim(setup: Self.servers(["a": ["b"], "b": ["c"], "c": []])).status == 200)
+            for slug in ["a", "b", "c"] { try await place.server(slug, becomes: "running") }
+            #expect(
+                try await place.send(.GET, "/ready").json["setup"]?.members["status"] == .string("complete"))
+        }
+    }
+
     private static func makeTemplate(_ place: SidekickPlace) throws {
         try FileManager.default.createDirectory(atPath: place.home + "/t", withIntermediateDirectories: true)
         try Data("a".utf8).write(to: URL(filePath: place.home + "/t/a"))
@@ -87,6 +106,7 @@ struct SetupTests {
                 (.object(["overlays": .array([.object(["source": .string("/x")])])]), "overlays[0].target"),
                 (.object(["servers": .array([.int(1)])]), "servers[0]"),
                 (.object(["servers": .array([.object(["slug": .string("a")])])]), "servers[0].start"),
+                (Self.servers(["a": ["nobody"]]), "servers"), (Self.servers(["a": ["b"], "b": ["a"]]), "servers"),
             ]
             for (setup, field) in refused {
                 let claimed = try await place.claim(setup: setup)

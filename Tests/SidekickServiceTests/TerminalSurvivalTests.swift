@@ -114,7 +114,7 @@ struct TerminalSurvivalTests {
             let body = #"{"pty":true,"shell":"/bin/sh"}"#
             var ids: [String] = []
             for _ in 0..<64 { ids.append(try await place.terminal()) }
-            #expect(try await place.authorized(.POST, "/terminals", body: body).status == 503)
+            #expect(try await place.authorized(.POST, "/terminals", body: body).status == 429)
             let typed = try await place.authorized(
                 .POST, "/terminals/\(ids[0])/input", body: #"{"input":"trap : HUP; echo $$ > pid\n"}"#)
             #expect(typed.status == 200)

@@ -129,8 +129,6 @@ extension Problem {
     static let noSuchKey = Problem.notFound("there is no such key")
 
     static func tooMany(_ what: String, _ limit: Int64) -> Problem {
-        Problem(
-            status: 429, code: .quotaExceeded, message: "there are \(limit) \(what), which is the limit",
-            retryAfterSeconds: 60)
+        Problem.overQuota("there are \(limit) \(what), which is the limit")
     }
 }

@@ -176,15 +176,12 @@ extension Problem {
     }
 
     static func tooManyFilesystems(_ limit: Int64) -> Problem {
-        Problem(
-            status: 429, code: .quotaExceeded, message: "the group has \(limit) filesystems, which is the limit",
-            retryAfterSeconds: 60)
+        Problem.overQuota("the group has \(limit) filesystems, which is the limit")
     }
 
     static func filesystemsTooLarge(_ limit: Int64) -> Problem {
-        Problem(
-            status: 429, code: .quotaExceeded,
-            message: "the filesystems of the group would be larger than \(limit) MiB in all, which is the limit",
-            field: "sizeMiB", retryAfterSeconds: 60)
+        Problem.overQuota(
+            "the filesystems of the group would be larger than \(limit) MiB in all, which is the limit",
+            field: "sizeMiB")
     }
 }

@@ -178,8 +178,6 @@ extension Problem {
     }
 
     static func tooManySecrets(_ limit: Int64) -> Problem {
-        Problem(
-            status: 429, code: .quotaExceeded, message: "the group has \(limit) secrets, which is the limit",
-            retryAfterSeconds: 60)
+        Problem.overQuota("the group has \(limit) secrets, which is the limit")
     }
 }

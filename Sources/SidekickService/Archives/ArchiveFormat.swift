@@ -15,13 +15,26 @@ enum ArchiveFormat: String, CaseIterable, Sendable {
     }
 
     /// By how it begins; everything that is not one of the others is taken for tar, whose reader will complain.
-    init(firstBytes bytes: some Collection<UInt8>) {
+    /// - Throws: a 400 for a known format that cannot be read here.
+    init(firstBytes bytes: some Collection<UInt8>) throws(Problem) {
+        if let name = Self.others.first(where: { bytes.starts(with: $0.bytes) })?.name {
+            throw Problem(
+                status: 400, code: "unsupported_archive",
+                message: "the archive is \(name), which is not supported: send tar, tar.gz or zip", field: "archive")
+        }
         switch Array(bytes.prefix(2)) {
         case [0x1f, 0x8b]: self = .tarGzip
         case [0x50, 0x4b]: self = .zip
         default: self = .tar
         }
     }
+
+    /// Long enough that no tar begins so, which begins with the name of a file.
+    private static let others: [(name: String, bytes: [UInt8])] =
+        [
+            ("xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]), ("zstd", [0x28, 0xb5, 0x2f, 0xfd]),
+            ("lz4", [0x04, 0x22, 0x4d, 0x18]), ("7z", [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]),
+        ] + (1...9).map { ("bzip2", Array("BZh\($0)1AY&SY".utf8)) }
 
     var contentType: String {
         switch self {

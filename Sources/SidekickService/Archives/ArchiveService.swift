@@ -124,7 +124,7 @@ private final class UnpackingJob: Sendable {
 
     private func begin(_ state: inout State, _ bytes: [UInt8]) throws(Problem) {
         state.hasBegun = true
-        let format = format ?? ArchiveFormat(firstBytes: bytes)
+        let format = if let format { format } else { try ArchiveFormat(firstBytes: bytes) }
         do throws(LinuxSystemError) {
             switch format {
             case .tar, .tarGzip: state.tar = TarUnpacker(try UnpackTarget(path, limits), gzip: format == .tarGzip)

@@ -6,11 +6,17 @@ import NIOHTTP1
 package struct ChildHandler: Sendable {
     private let service: ChildService
     private let setup: SetupService
+    private let deleteServers: @Sendable (_ directory: String) async throws -> Void
     private let main: @Sendable () -> ComputeContext?
 
-    package init(service: ChildService, setup: SetupService, main: @escaping @Sendable () -> ComputeContext?) {
+    /// - Parameter deleteServers: ends and forgets all that work in a directory or below it.
+    package init(
+        service: ChildService, setup: SetupService, deleteServers: @escaping @Sendable (String) async throws -> Void,
+        main: @escaping @Sendable () -> ComputeContext?
+    ) {
         self.service = service
         self.setup = setup
+        self.deleteServers = deleteServers
         self.main = main
     }
 
@@ -60,6 +66,8 @@ package struct ChildHandler: Sendable {
                 status: 400, code: .invalidRequest, message: "the main sandbox cannot be deleted", field: "subdomain")
         }
         let deletesFiles = try QueryReader(request.query).bool("delete_files") ?? false
+        // First, so that none of them writes into what is being removed.
+        if deletesFiles { try await deleteServers(try service.get(name).directory) }
         try await service.delete(name, of: compute, deletesFiles: deletesFiles)
         return .noContent
     }

@@ -59,8 +59,8 @@ package final class ChildService: Sendable {
             throw Problem(status: 409, code: .conflict, message: "there is a child \(name) already", field: "name")
         }
         guard all.count < Self.maxChildren else {
-            throw Problem(
-                status: 429, code: .quotaExceeded, message: "\(Self.maxChildren) children are there already",
+            throw Problem.overQuota(
+                "\(Self.maxChildren) children are there already",
                 retryAfterSeconds: 1)
         }
         try await onFiles(of: compute, directory) { () throws(LinuxSystemError) in

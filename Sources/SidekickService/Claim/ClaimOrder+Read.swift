@@ -29,7 +29,7 @@ extension ClaimOrder {
         }
         let setup = fields.value("setup")
         // Refused now: later there would be nobody to tell.
-        if let setup { _ = try SetupOrder(setup, directory: "/") }
+        if let setup { try SetupOrder(setup, directory: "/").checkAlone() }
         return ClaimOrder(
             computeId: id, generation: Generation(Int(generation)), secret: secret, env: env, directory: directory,
             url: try fields.requiredString("url"), portURLTemplate: try fields.string("portURLTemplate"),

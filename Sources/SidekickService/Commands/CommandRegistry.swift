@@ -1,4 +1,5 @@
 package import ComputeCore
+import Glibc
 import LinuxSystem
 import Synchronization
 
@@ -43,9 +44,25 @@ package final class CommandRegistry: Sendable {
 
     // MARK: - Terminals
 
-    package func createTerminal(_ terminal: ExecTerminal) throws(Problem) {
+    /// - Throws: `Problem`: 400 naming the `shell` or `cwd` that no command could be started with, 429 when there are too many.
+    package func createTerminal(_ terminal: ExecTerminal, in compute: ComputeContext) async throws {
+        if terminal.shell != nil || terminal.directory != nil { try await tryOut(terminal, in: compute) }
         let (granted, limit) = state.withLock { ($0.table.terminalRequested(terminal), $0.table.limits.terminals) }
-        guard granted else { throw .unavailable("\(limit) terminals are open; delete one first") }
+        guard granted else { throw Problem.overQuota("\(limit) terminals are open; delete one first") }
+    }
+
+    /// Starting is the one question to the kernel that has the same answer as a start.
+    private func tryOut(_ terminal: ExecTerminal, in compute: ComputeContext) async throws {
+        let nothing = CommandRequest(command: ":", shell: terminal.shell, directory: terminal.directory)
+        let prepared = PreparedCommand(nothing, in: compute)
+        do {
+            let started = try await launcher.start(prepared.order, input: .nothing) { _, _ in }
+            started.child.terminate(SIGKILL)
+            _ = await started.child.exitStatus()
+            await started.settle()
+        } catch {
+            throw prepared.problem(for: error)
+        }
     }
 
     /// Those that were asked for.

@@ -37,7 +37,7 @@ package struct EventSocket: Sendable {
             throw Problem(status: 400, code: .invalidRequest, message: "/ws is a WebSocket: an Upgrade is needed")
         }
         guard let id = broker.connect() else {
-            throw Problem.unavailable("\(EventHub.maxConnections) WebSockets are open")
+            throw Problem.overQuota("\(EventHub.maxConnections) WebSockets are open; close one first")
         }
         defer { broker.disconnect(id) }
         let connection = try await WebSocketConnection.accept(request.exchange, pingInterval: pingInterval)

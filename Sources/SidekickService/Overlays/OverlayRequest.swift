@@ -18,19 +18,21 @@ package struct OverlayRequest: Sendable {
     package let strategy: Strategy
     /// Reads as the same request again.
     let document: JSONValue
+    /// Where `source` and `target` stand in what was asked.
+    let fields: (source: String, target: String)
 
     package init(_ fields: FieldReader, directory: String) throws(Problem) {
+        let names = (source: fields.path("source"), target: fields.path("target"))
         let source = try fields.requiredString("source")
-        guard source.hasPrefix("/") else {
-            throw .invalid(fields.path("source"), "\(fields.path("source")) must be an absolute path")
-        }
-        self.source = try Self.path(source, "/", fields.path("source"))
+        guard source.hasPrefix("/") else { throw .invalid(names.source, "\(names.source) must be an absolute path") }
+        self.source = try Self.path(source, "/", names.source)
         let target = try fields.requiredString("target")
         guard !target.hasPrefix("/") else {
-            throw .invalid(fields.path("target"), "\(fields.path("target")) must be relative to the working directory")
+            throw .invalid(names.target, "\(names.target) must be relative to the working directory")
         }
         self.target = target
-        targetPath = try Self.path(target, directory, fields.path("target"))
+        targetPath = try Self.path(target, directory, names.target)
+        self.fields = names
         ignores = try fields.globs("ignore")
         let name = try fields.string("strategy") ?? Strategy.smart.rawValue
         guard let strategy = Strategy(rawValue: name) else {

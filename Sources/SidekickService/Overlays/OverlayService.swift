@@ -110,8 +110,8 @@ package final class OverlayService: Sendable {
             return true
         }
         guard isAdmitted else {
-            throw Problem(
-                status: 429, code: .quotaExceeded, message: "\(Self.maxOverlays) overlays are being copied",
+            throw Problem.overQuota(
+                "\(Self.maxOverlays) overlays are being copied",
                 retryAfterSeconds: 5)
         }
     }
@@ -217,10 +217,11 @@ package final class OverlayService: Sendable {
     private func refuse(_ job: Job, _ error: LinuxSystemError) {
         let isSource = error.subject == job.request.source
         let path = isSource ? job.request.source : job.request.targetPath
+        let fields = job.request.fields
         var problem = FileService.problem(error, path)
-        problem.field = isSource ? "source" : "target"
+        problem.field = isSource ? fields.source : fields.target
         if error.code == .notDirectory { problem.message = "\(path) is not a directory" }
-        if error.code.errno == EINVAL { problem = .invalid("target", "source and target are the same directory") }
+        if error.code.errno == EINVAL { problem = .invalid(fields.target, "source and target are the same directory") }
         job.answer.set(problem)
         end(job, .failed(problem.message))
     }

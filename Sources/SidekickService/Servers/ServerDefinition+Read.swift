@@ -44,6 +44,10 @@ extension ServerDefinition {
                 "\(fields.path("environment")) is longer than \(maxEnvironmentBytes) bytes")
         }
         definition.port = try fields.integer("port", in: 1...65535).map(Int.init)
+        if let port = definition.port, let own = definition.environment["PORT"], own != "\(port)" {
+            let name = fields.path("environment.PORT")
+            throw .invalid(name, "\(name) is \(own), and \(fields.path("port")) \(port): leave one of them out")
+        }
         definition.strictPort = try fields.bool("strict_port") ?? false
         if definition.strictPort, definition.port == nil {
             throw .invalid(fields.path("port"), "\(fields.path("port")) is required with strict_port")
@@ -62,7 +66,9 @@ extension ServerDefinition {
             try fields.integer(name, in: range).map(Int.init)
         }
         definition.maxRestarts = try number("max_restarts", 0...1_000_000, fields) ?? 0
-        definition.restartDelayMilliseconds = try number("restart_delay_ms", 0...maxMilliseconds, fields) ?? 1000
+        definition.restartDelayMilliseconds = max(
+            try number("restart_delay_ms", 0...maxMilliseconds, fields) ?? 1000,
+            Int(ServerMachine.minDelay.wholeMilliseconds))
         // Five minutes: a stop is waited for.
         definition.stopTimeoutMilliseconds = try number("stop_timeout_ms", 0...300_000, fields) ?? 10_000
         if let object = try fields.object("health_check") {

@@ -18,6 +18,21 @@ package enum OverlayReadiness: Hashable, Sendable {
 
 /// Who waits for whom. Pure.
 package enum DependencyGraph {
+    /// Each behind those that it needs; else as they come. Those in a circle, and what needs them, are last.
+    package static func inOrder<Item>(
+        _ items: [Item], name: (Item) -> String, needs: (Item) -> [String]
+    ) -> [Item] {
+        var waiting = items
+        var sorted: [Item] = []
+        while let next = waiting.firstIndex(where: { item in
+            let needed = needs(item)
+            return !waiting.contains { needed.contains(name($0)) }
+        }) {
+            sorted.append(waiting.remove(at: next))
+        }
+        return sorted + waiting
+    }
+
     /// - Parameter edges: what each server depends on; names that are no server's end a path.
     /// - Returns: a way from `start` back to itself, if there is one.
     package static func cycle(from start: String, _ edges: [String: [String]]) -> [String]? {

@@ -76,7 +76,7 @@ extension ServerService {
         }
         let names = Set(state.servers.keys).union(state.pending.keys)
         guard names.contains(slug) || names.count < Self.maxServers else {
-            return .unavailable("there are \(Self.maxServers) servers; delete one first")
+            return .overQuota("there are \(Self.maxServers) servers; delete one first")
         }
         for name in definition.dependsOn
         where name != slug && !names.contains(name) && overlays.readiness(of: name) == nil {
@@ -97,6 +97,8 @@ extension ServerService {
             let isDirectory: Bool
             do throws(LinuxSystemError) {
                 isDirectory = try FileTree.status(definition.directory).isDirectory
+                // As who enters it does.
+                if isDirectory { _ = try FileTree.status(definition.directory + "/.") }
             } catch {
                 throw Problem.invalid("path", "path \(definition.directory): \(error.reason)")
             }

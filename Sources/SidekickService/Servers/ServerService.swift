@@ -92,6 +92,17 @@ final class ServerService: Sendable {
         try await save()
     }
 
+    /// Those that work in a directory or below it.
+    func deleteAll(in directory: String) async throws {
+        for record in list() where "\(record.definition.directory)/".hasPrefix("\(directory)/") {
+            do {
+                try await delete(record.definition.slug)
+            } catch let problem as Problem where problem.status == 404 {
+                // Somebody else was faster.
+            }
+        }
+    }
+
     func restart(_ slug: String) async throws -> ServerRecord {
         let server = try server(slug)
         try tell(server, .stopRequested(.restart))

@@ -186,8 +186,8 @@ final class ServerSupervisor: Sendable {
                 guard let port = await surroundings.choosePort(self) else {
                     throw Problem.unavailable("port \(definition.port ?? ServerPorts.first) is taken")
                 }
-                // One that says itself where it listens knows better.
-                if let own = variables["PORT"].flatMap({ Int($0) }) {
+                // One that says itself where it listens knows better, unless it was told where.
+                if definition.port == nil, let own = variables["PORT"].flatMap({ Int($0) }) {
                     reserve(own)
                 } else {
                     variables["PORT"] = "\(port)"

@@ -25,6 +25,23 @@ package struct SetupOrder: Sendable {
         for server in try fields.objects("servers", atMost: Self.maxOfEach) {
             servers.append(try ServerOrder(server, directory: directory))
         }
+        servers = DependencyGraph.inOrder(servers, name: \.definition.slug, needs: \.definition.dependsOn)
+    }
+
+    /// That each server can be made where there is nothing else yet.
+    /// - Throws: a 400 that names the field.
+    func checkAlone() throws(Problem) {
+        let needs = Dictionary(servers.map { ($0.definition.slug, $0.definition.dependsOn) }) { first, _ in first }
+        for server in servers {
+            let slug = server.definition.slug
+            func refuse(_ reason: String) -> Problem { .invalid("servers", "servers: \(slug): depends_on \(reason)") }
+            if let unknown = server.definition.dependsOn.first(where: { needs[$0] == nil }) {
+                throw refuse("names \(unknown), which is none of them")
+            }
+            if let cycle = DependencyGraph.cycle(from: slug, needs) {
+                throw refuse("goes in a circle: \(cycle.joined(separator: " → "))")
+            }
+        }
     }
 
     /// What `COMPUTESDK_SETUP_B64` holds.

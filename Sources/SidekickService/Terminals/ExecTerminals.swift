@@ -24,13 +24,13 @@ package struct ExecTerminals: Sendable {
 
     /// `POST /terminals` without `pty`.
     /// - Returns: the answer's `data`.
-    package func create(_ fields: FieldReader) throws(Problem) -> [String: JSONValue] {
+    package func create(_ fields: FieldReader, in compute: ComputeContext) async throws -> [String: JSONValue] {
         var terminal = ExecTerminal(id: .random())
         terminal.shell = try CommandRequest.text("shell", of: fields)
         terminal.directory = try CommandRequest.text("cwd", of: fields)
         terminal.env = try TerminalRequest.env(fields)
         terminal.encoding = try .named(fields.string("encoding"))
-        try registry.createTerminal(terminal)
+        try await registry.createTerminal(terminal, in: compute)
         return Self.document(terminal)
     }
 

@@ -48,7 +48,7 @@ package struct TerminalHandler: Sendable {
     private func create(_ request: SidekickRequest) async throws -> SidekickAnswer {
         let fields = try await request.fields()
         guard try fields.bool("pty") == true else {
-            return .success("terminal created", status: 201, data: try exec.create(fields))
+            return .success("terminal created", status: 201, data: try await exec.create(fields, in: request.compute))
         }
         let order = try TerminalRequest(fields)
         let info = try await service.create(order, in: request.compute)

@@ -162,7 +162,7 @@ package final class TerminalService: Sendable {
             state.starting += 1
             return true
         }
-        guard granted else { throw .unavailable("\(Self.maxTerminals) terminals are open; delete one first") }
+        guard granted else { throw .overQuota("\(Self.maxTerminals) terminals are open; delete one first") }
     }
 
     // MARK: Its life

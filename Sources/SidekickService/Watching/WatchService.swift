@@ -96,9 +96,8 @@ package final class WatchService: Sendable {
             return true
         }
         guard admitted else {
-            throw Problem(
-                status: 429, code: .quotaExceeded,
-                message: "\(Self.maxWatchers) watchers are there already; delete one",
+            throw Problem.overQuota(
+                "\(Self.maxWatchers) watchers are there already; delete one",
                 retryAfterSeconds: 1)
         }
     }

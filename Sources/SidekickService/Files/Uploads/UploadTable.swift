@@ -22,7 +22,7 @@ struct UploadTable: Sendable {
 
     mutating func add(_ upload: Upload, now: ContinuousClock.Instant) throws(Problem) {
         guard uploads.count < Self.maxUploads else {
-            throw .unavailable("\(Self.maxUploads) uploads are open; end or delete one", retryAfterSeconds: 10)
+            throw .overQuota("\(Self.maxUploads) uploads are open; end or delete one", retryAfterSeconds: 10)
         }
         uploads[upload.id] = (upload, now)
     }
