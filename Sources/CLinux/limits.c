@@ -1,10 +1,12 @@
 #define _GNU_SOURCE
 #include "CLinuxProcess.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <sys/klog.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 void clinux_raise_file_limit(long *soft, long *hard) {
     struct rlimit limit = {0, 0};
@@ -32,4 +34,9 @@ void clinux_limit_heaps(int count) {
 int clinux_read_kernel_log(char *buffer, int size) {
     enum { read_all = 3 };
     return klogctl(read_all, buffer, size);
+}
+
+int clinux_count_threads(void) {
+    struct sysinfo info;
+    return sysinfo(&info) == 0 ? info.procs : -errno;
 }

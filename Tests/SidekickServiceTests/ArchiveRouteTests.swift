@@ -168,7 +168,10 @@ struct ArchiveRouteTests {
                 let answer = try await place.bytes(.POST, "/files/archive\(query)", body: body)
                 #expect(answer.status == 400, "\(query): \(answer.text)")
             }
-            for (name, begin) in [("bzip2", Array("BZh91AY&SY".utf8)), ("xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0])] {
+            for (name, begin) in [
+                ("bzip2", Array("BZh91AY&SY".utf8)), ("bzip2", Array("BZh9\u{17}rE8P".utf8) + [0x90]),
+                ("xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]),
+            ] {
                 let answer = try await place.bytes(.POST, "/files/archive", body: begin + noise)
                 #expect(answer.status == 400 && answer.text.contains("unsupported_archive"), "\(answer.text)")
                 #expect(answer.text.contains(name), "\(answer.text)")

@@ -106,7 +106,8 @@ struct SetupTests {
                 (.object(["overlays": .array([.object(["source": .string("/x")])])]), "overlays[0].target"),
                 (.object(["servers": .array([.int(1)])]), "servers[0]"),
                 (.object(["servers": .array([.object(["slug": .string("a")])])]), "servers[0].start"),
-                (Self.servers(["a": ["nobody"]]), "servers"), (Self.servers(["a": ["b"], "b": ["a"]]), "servers"),
+                (Self.servers(["a": [], "b": ["nobody"]]), "servers[1].depends_on"),
+                (Self.servers(["a": ["b"], "b": ["a"]]), "servers[0].depends_on"),
             ]
             for (setup, field) in refused {
                 let claimed = try await place.claim(setup: setup)

@@ -94,3 +94,6 @@ int clinux_release_own_text_soon(void);
 
 /// Returns the bytes read, or -1.
 int clinux_read_kernel_log(char *buffer, int size);
+
+/// How many threads the kernel counts in all: under gVisor those of the sandbox, else those of the machine. -errno when it does not say.
+int clinux_count_threads(void);

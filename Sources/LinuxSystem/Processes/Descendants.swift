@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// All processes below this one, also those that left their session: with this process as subreaper they cannot leave
@@ -26,28 +27,39 @@ package enum Descendants {
 
     private static func alive() -> Set<Int32> { Set(scan().map(\.pid)) }
 
-    /// Their numbers, zombies among them. As the first process of a namespace everybody is below us, and one listing says it.
-    package static func pids() -> Set<Int32> {
-        guard getpid() == 1 else { return alive() }
-        return Set(listed()).subtracting([1])
+    /// Their numbers, and how many threads they have in all. As the first process of a gVisor sandbox everybody is below us, and the
+    /// kernel counts the threads: that takes no looking at each of them. Zombies are among them there.
+    /// - Returns: nil when the kernel does not say.
+    package static func crowd() -> (pids: Set<Int32>, threads: Int)? {
+        guard MemoryGauge.here == .sandbox, getpid() == 1 else {
+            let found = scan()
+            return found.isEmpty ? nil : (Set(found.map(\.pid)), found.reduce(0) { $0 + $1.line.threads })
+        }
+        let threads = Int(clinux_count_threads())
+        guard let pids = listed(), let own = ProcessLine(of: 1)?.threads, threads >= 0 else { return nil }
+        return (Set(pids).subtracting([1]), threads - own)
     }
 
-    private static func listed() -> [Int32] {
-        guard let proc = try? FileDescriptor.open("/proc", O_RDONLY | O_DIRECTORY),
-            var stream = try? DirectoryStream(proc.raw, subject: "/proc")
-        else { return [] }
-        var pids: [Int32] = []
-        while let entry = try? stream.next() {
-            // gVisor lists those that are just going as 0, which for `kill` means ourselves.
-            if let pid = Int32(entry.text), pid > 0 { pids.append(pid) }
+    /// nil: not all of them could be read.
+    private static func listed() -> [Int32]? {
+        do throws(LinuxSystemError) {
+            let proc = try FileDescriptor.open("/proc", O_RDONLY | O_DIRECTORY)
+            var stream = try DirectoryStream(proc.raw, subject: "/proc")
+            var pids: [Int32] = []
+            while let entry = try stream.next() {
+                // gVisor lists those that are just going as 0, which for `kill` means ourselves.
+                if let pid = Int32(entry.text), pid > 0 { pids.append(pid) }
+            }
+            return pids
+        } catch {
+            return nil
         }
-        return pids
     }
 
     /// What runs below this process now, one process after the other: none that was there all the time is missing.
     package static func scan() -> [(pid: Int32, line: ProcessLine)] {
         var table: [Int32: ProcessLine] = [:]
-        for pid in listed() { table[pid] = ProcessLine(of: pid) }
+        for pid in listed() ?? [] { table[pid] = ProcessLine(of: pid) }
         return descendants(of: getpid(), in: table).compactMap { pid in table[pid].map { (pid, $0) } }
     }
 

@@ -25,9 +25,10 @@ package final class Reaper: Sendable {
         /// The thread that looks after starts sleeps until the next one.
         var isWatchIdle = true
         var startCount: UInt64 = 0
-        /// Nothing runs below this process but what was set aside. Who wants to hear of the next start waits for
-        /// `activityEvent`.
+        /// Nothing runs below this process but what was set aside. Who wants to hear of the next start waits for an event of
+        /// his own.
         var isAtRest = false
+        var activityEvents: [Int32] = []
         /// Children that do nothing until they are told to.
         var aside: Set<Int32> = []
     }
@@ -40,12 +41,10 @@ package final class Reaper: Sendable {
     /// Counts up at each start; the thread sleeps on it when the kernel knows no children.
     private let childrenEvent: Int32
     private let startsEvent: Int32
-    private let activityEvent: Int32
 
-    private init(childrenEvent: Int32, startsEvent: Int32, activityEvent: Int32) {
+    private init(childrenEvent: Int32, startsEvent: Int32) {
         self.childrenEvent = childrenEvent
         self.startsEvent = startsEvent
-        self.activityEvent = activityEvent
     }
 
     /// Starts the one reaper of this process. It lives as long as the process.
@@ -55,7 +54,7 @@ package final class Reaper: Sendable {
         guard subreaper == 0 || getpid() == 1 else {
             throw LinuxSystemError(.init(errno: -subreaper), "become subreaper")
         }
-        let reaper = Reaper(childrenEvent: try event(), startsEvent: try event(), activityEvent: try event())
+        let reaper = Reaper(childrenEvent: try event(), startsEvent: try event())
         try OwnThread.start("reaper") { reaper.run() }
         try OwnThread.start("starts") { reaper.watchStarts() }
         return reaper
@@ -74,7 +73,7 @@ package final class Reaper: Sendable {
     {
         let ending = ChildEnding()
         let pid = StartedPID()
-        let (start, wakesWatch, isFirst) = state.withLock { state in
+        let (start, wakesWatch, sleepers) = state.withLock { state in
             let start = state.table.starting(owner: ending)
             state.starts[start] = Start(pid: pid, began: .now)
             defer {
@@ -82,10 +81,10 @@ package final class Reaper: Sendable {
                 state.startCount += 1
                 state.isAtRest = false
             }
-            return (start, state.isWatchIdle, state.isAtRest)
+            return (start, state.isWatchIdle, state.isAtRest ? state.activityEvents : [])
         }
         if wakesWatch { clinux_event_raise(startsEvent) }
-        if isFirst { clinux_event_raise(activityEvent) }
+        for event in sleepers { clinux_event_raise(event) }
         defer {
             state.withLock { state in
                 state.starts[start] = nil
@@ -168,26 +167,41 @@ package final class Reaper: Sendable {
 
     /// It is told to.
     package func bringBack(_ child: ChildProcess) {
-        let wasAtRest = state.withLock { state in
+        let sleepers = state.withLock { state in
             state.aside.remove(child.pid)
             defer { state.isAtRest = false }
-            return state.isAtRest
+            return state.isAtRest ? state.activityEvents : []
         }
-        if wasAtRest { clinux_event_raise(activityEvent) }
+        for event in sleepers { clinux_event_raise(event) }
     }
 
-    /// **Blocks** while nothing runs below this process but what was set aside. For one thread.
-    package func waitForActivity() {
+    /// For one thread that looks after what runs below this process.
+    package struct Activity: Sendable {
+        fileprivate let reaper: Reaper
+        fileprivate let event: Int32
+
+        /// **Blocks** while nothing runs but what was set aside.
+        package func wait() {
+            reaper.lookForRest()
+            while reaper.state.withLock({ $0.isAtRest }) { clinux_event_wait(event) }
+        }
+    }
+
+    package func activity() throws(LinuxSystemError) -> Activity {
+        let event = try Self.event()
+        state.withLock { $0.activityEvents.append(event) }
+        return Activity(reaper: self, event: event)
+    }
+
+    private func lookForRest() {
         let (startCount, aside) = state.withLock { state in
             (state.startCount, state.table.pids.count == state.aside.count ? state.aside : [])
         }
         // Children of others that came to us are in no table, so somebody has to look.
-        if !aside.isEmpty, Descendants.scan().allSatisfy({ aside.contains($0.pid) }) {
-            state.withLock { state in
-                if state.startCount == startCount, state.starts.isEmpty, state.aside == aside { state.isAtRest = true }
-            }
+        guard !aside.isEmpty, Descendants.scan().allSatisfy({ aside.contains($0.pid) }) else { return }
+        state.withLock { state in
+            if state.startCount == startCount, state.starts.isEmpty, state.aside == aside { state.isAtRest = true }
         }
-        while state.withLock({ $0.isAtRest }) { clinux_event_wait(activityEvent) }
     }
 
     /// How many have been started so far, or should have been.

@@ -95,6 +95,8 @@ private final class UnpackingJob: Sendable {
     private struct State: ~Copyable {
         var tar: TarUnpacker?
         var zip: ZipUnpacker?
+        /// What came before it was enough to tell the format.
+        var begin: [UInt8] = []
         var hasBegun = false
         var outcome = UnpackOutcome()
     }
@@ -115,14 +117,21 @@ private final class UnpackingJob: Sendable {
     func take(_ bytes: [UInt8]) throws(Problem) {
         try state.withLock { state -> Result<Void, Problem> in
             do throws(Problem) {
-                if !state.hasBegun { try begin(&state, bytes) }
-                if state.zip != nil { try state.zip?.take(bytes) } else { try state.tar?.take(bytes[...]) }
+                guard !state.hasBegun else { return .success(try pass(bytes, &state)) }
+                state.begin += bytes
+                if format != nil || state.begin.count >= ArchiveFormat.tellingBytes { try begin(&state) }
                 return .success(())
             } catch { return .failure(error) }
         }.get()
     }
 
-    private func begin(_ state: inout State, _ bytes: [UInt8]) throws(Problem) {
+    private func pass(_ bytes: [UInt8], _ state: inout State) throws(Problem) {
+        if state.zip != nil { try state.zip?.take(bytes) } else { try state.tar?.take(bytes[...]) }
+    }
+
+    private func begin(_ state: inout State) throws(Problem) {
+        let bytes = state.begin
+        state.begin = []
         state.hasBegun = true
         let format = if let format { format } else { try ArchiveFormat(firstBytes: bytes) }
         do throws(LinuxSystemError) {
@@ -133,12 +142,14 @@ private final class UnpackingJob: Sendable {
                 state.zip = ZipUnpacker(target, spool: SharedDescriptor(try SpillBuffer.nameless(in: path)), path)
             }
         } catch { throw FileService.problem(error, path) }
+        try pass(bytes, &state)
     }
 
     /// - Returns: false when it is done.
     func finish() throws(Problem) -> Bool {
         try state.withLock { state -> Result<Bool, Problem> in
             do throws(Problem) {
+                if !state.begin.isEmpty { try begin(&state) }
                 guard state.hasBegun else { throw .invalid("archive", "the body is empty; it must be an archive") }
                 if state.zip != nil {
                     if try state.zip?.step() ?? false { return .success(true) }

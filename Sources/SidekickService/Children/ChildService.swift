@@ -59,9 +59,7 @@ package final class ChildService: Sendable {
             throw Problem(status: 409, code: .conflict, message: "there is a child \(name) already", field: "name")
         }
         guard all.count < Self.maxChildren else {
-            throw Problem.overQuota(
-                "\(Self.maxChildren) children are there already",
-                retryAfterSeconds: 1)
+            throw Problem.overQuota("\(Self.maxChildren) children are there already; delete one")
         }
         try await onFiles(of: compute, directory) { () throws(LinuxSystemError) in
             try FileTree.makeDirectories(directory)

@@ -91,7 +91,7 @@ extension CommandRegistry {
         case .tooManyActive:
             throw .unavailable("\(limits.active) commands are running; try again when one has ended")
         case .tooManyPending:
-            throw .overQuota("\(limits.pending) commands wait for command:start; start them, or try again later")
+            throw .unavailable("\(limits.pending) commands wait for command:start; start them, or try again later")
         }
     }
 

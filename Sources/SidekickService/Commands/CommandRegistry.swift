@@ -46,14 +46,21 @@ package final class CommandRegistry: Sendable {
 
     /// - Throws: `Problem`: 400 naming the `shell` or `cwd` that no command could be started with, 429 when there are too many.
     package func createTerminal(_ terminal: ExecTerminal, in compute: ComputeContext) async throws {
-        if terminal.shell != nil || terminal.directory != nil { try await tryOut(terminal, in: compute) }
         let (granted, limit) = state.withLock { ($0.table.terminalRequested(terminal), $0.table.limits.terminals) }
         guard granted else { throw Problem.overQuota("\(limit) terminals are open; delete one first") }
+        guard terminal.shell != nil || terminal.directory != nil else { return }
+        do {
+            try await tryOut(terminal, in: compute)
+        } catch {
+            _ = deleteTerminal(terminal.id)
+            throw error
+        }
     }
 
     /// Starting is the one question to the kernel that has the same answer as a start.
     private func tryOut(_ terminal: ExecTerminal, in compute: ComputeContext) async throws {
-        let nothing = CommandRequest(command: ":", shell: terminal.shell, directory: terminal.directory)
+        let nothing = CommandRequest(
+            command: ":", shell: terminal.shell, directory: terminal.directory, env: terminal.env)
         let prepared = PreparedCommand(nothing, in: compute)
         do {
             let started = try await launcher.start(prepared.order, input: .nothing) { _, _ in }

@@ -2,25 +2,38 @@ import Glibc
 import LinuxSystem
 
 /// Keeps user code within the compute's memory and its number of processes, so that everything else in it lives on. Shell of
-/// `MemoryWatch` and `ProcessWatch`.
+/// `MemoryWatch` and `ProcessWatch`, with a thread for each: memory runs out within milliseconds, and to look at processes takes a
+/// kernel that is full of them longer than that.
 enum LimitsWatchdog {
     /// Never ends; sleeps, without a timer, whenever nothing runs below this process.
     /// - Parameters:
     ///   - memory: of the compute, in bytes; nil: it is not watched.
-    ///   - processes: at once, of the user; nil: they are not watched.
+    ///   - processes: and threads at once, of the user; nil: they are not watched.
     static func start(memory: Int?, processes: Int?, reaper: Reaper) throws(LinuxSystemError) {
-        guard memory != nil || processes != nil else { return }
-        let gauge = MemoryGauge.here
-        try OwnThread.start("limits") {
-            var memory = memory.map { MemoryWatch(limit: $0) }
-            var processes = processes.map { ProcessWatch(limit: $0) }
-            while true {
-                reaper.waitForActivity()
-                let pauses = [memory?.look(gauge, reaper), processes?.look(reaper)].compactMap(\.self)
-                if let pause = pauses.min() { usleep(UInt32(pause / .microseconds(1))) }
+        if let memory {
+            let activity = try reaper.activity()
+            try OwnThread.start("memory") {
+                let gauge = MemoryGauge.here
+                var watch = MemoryWatch(limit: memory)
+                while true {
+                    activity.wait()
+                    pause(watch.look(gauge, reaper))
+                }
+            }
+        }
+        if let processes, processes >= ProcessWatch.smallestLimit {
+            let activity = try reaper.activity()
+            try OwnThread.start("processes") {
+                var watch = ProcessWatch(limit: processes)
+                while true {
+                    activity.wait()
+                    pause(watch.look(reaper))
+                }
             }
         }
     }
+
+    private static func pause(_ duration: Duration) { usleep(UInt32(duration / .microseconds(1))) }
 }
 
 extension MemoryWatch {
@@ -59,10 +72,11 @@ extension ProcessWatch {
 
     /// - Returns: when to look again.
     fileprivate mutating func look(_ reaper: Reaper) -> Duration {
-        switch looked(Descendants.pids(), starts: reaper.starts, at: .now) {
+        guard let crowd = Descendants.crowd() else { return .milliseconds(50) }
+        switch looked(Facts(pids: crowd.pids, threads: crowd.threads, starts: reaper.starts), at: .now) {
         case .wait(let duration): return duration
-        case .end(let residents):
-            let intruders = Self.stopAll(besides: residents)
+        case .end(let residents, let fewest):
+            let intruders = Self.stopAll(besides: residents, fewest: fewest)
             reaper.kill(intruders, for: .processes)
             SidekickLog.write(
                 .warning, "killed processes that started others without end", ["count": "\(intruders.count)"])
@@ -71,19 +85,25 @@ extension ProcessWatch {
     }
 
     /// Standing still first, all of them: whoever is killed leaves a place for the child of another.
-    private static func stopAll(besides residents: Set<Int32>) -> Set<Int32> {
-        var stopped: Set<Int32> = []
+    private static func stopAll(besides residents: Set<Int32>, fewest: Int) -> Set<Int32> {
+        var newcomers: Set<Int32> = []
+        var starters: Set<Int32> = []
         for _ in 0..<mostRounds {
-            var moving = Descendants.pids().subtracting(residents).subtracting(stopped)
+            var moving = (Descendants.crowd()?.pids ?? []).subtracting(residents).subtracting(newcomers)
+            newcomers.formUnion(moving)
             if moving.isEmpty {
-                // Who started them goes on as soon as there is room.
-                let parents = Set(stopped.compactMap { Descendants.ProcessLine(of: $0)?.parent })
-                moving = parents.intersection(residents).subtracting(stopped)
+                // Who of the residents would go on as soon as there is room.
+                var children: [Int32: Int] = [:]
+                for case let line? in newcomers.map({ Descendants.ProcessLine(of: $0) }) {
+                    children[line.parent, default: 0] += 1
+                }
+                moving = Set(children.filter { $0.value >= fewest && residents.contains($0.key) }.keys)
+                    .subtracting(starters)
+                starters.formUnion(moving)
                 if moving.isEmpty { break }
             }
             for pid in moving { kill(pid, SIGSTOP) }
-            stopped.formUnion(moving)
         }
-        return stopped
+        return newcomers.union(starters)
     }
 }

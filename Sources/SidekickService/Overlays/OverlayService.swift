@@ -110,9 +110,7 @@ package final class OverlayService: Sendable {
             return true
         }
         guard isAdmitted else {
-            throw Problem.overQuota(
-                "\(Self.maxOverlays) overlays are being copied",
-                retryAfterSeconds: 5)
+            throw .unavailable("\(Self.maxOverlays) overlays are being copied", retryAfterSeconds: 5)
         }
     }
 

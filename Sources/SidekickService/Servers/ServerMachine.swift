@@ -336,8 +336,7 @@ package struct ServerMachine: Sendable {
     /// Twice as long after each run that did not last.
     private var delay: Duration {
         let asked = Duration.milliseconds(definition.restartDelayMilliseconds)
-        let base = max(asked, Self.minDelay)
-        return min(base * (1 << min(max(quickFailures - 1, 0), 10)), max(Self.maxDelay, asked))
+        return min(asked * (1 << min(max(quickFailures - 1, 0), 10)), max(Self.maxDelay, asked))
     }
 
     // MARK: - Of use

@@ -92,15 +92,22 @@ final class ServerService: Sendable {
         try await save()
     }
 
-    /// Those that work in a directory or below it.
+    /// Those that work in a directory or below it. All of them at once: each may take its time.
+    /// - Throws: what kept one of them from being deleted, once all others are.
     func deleteAll(in directory: String) async throws {
-        for record in list() where "\(record.definition.directory)/".hasPrefix("\(directory)/") {
-            do {
-                try await delete(record.definition.slug)
-            } catch let problem as Problem where problem.status == 404 {
-                // Somebody else was faster.
+        let slugs = list().filter { "\($0.definition.directory)/".hasPrefix("\(directory)/") }.map(\.definition.slug)
+        let problems = await withTaskGroup(of: (any Error)?.self) { group in
+            for slug in slugs {
+                group.addTask {
+                    do { try await self.delete(slug) } catch { return error }
+                    return nil
+                }
+            }
+            return await group.reduce(into: [any Error]()) { problems, error in if let error { problems.append(error) }
             }
         }
+        // Who is not there any more was deleted by somebody else.
+        if let problem = problems.first(where: { ($0 as? Problem)?.status != 404 }) { throw problem }
     }
 
     func restart(_ slug: String) async throws -> ServerRecord {

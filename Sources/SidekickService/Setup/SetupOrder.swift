@@ -34,7 +34,8 @@ package struct SetupOrder: Sendable {
         let needs = Dictionary(servers.map { ($0.definition.slug, $0.definition.dependsOn) }) { first, _ in first }
         for server in servers {
             let slug = server.definition.slug
-            func refuse(_ reason: String) -> Problem { .invalid("servers", "servers: \(slug): depends_on \(reason)") }
+            let field = server.dependenciesField
+            func refuse(_ reason: String) -> Problem { .invalid(field, "\(field) \(reason)") }
             if let unknown = server.definition.dependsOn.first(where: { needs[$0] == nil }) {
                 throw refuse("names \(unknown), which is none of them")
             }

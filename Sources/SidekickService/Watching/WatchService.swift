@@ -96,9 +96,7 @@ package final class WatchService: Sendable {
             return true
         }
         guard admitted else {
-            throw Problem.overQuota(
-                "\(Self.maxWatchers) watchers are there already; delete one",
-                retryAfterSeconds: 1)
+            throw .overQuota("\(Self.maxWatchers) watchers are there already; delete one")
         }
     }
 
