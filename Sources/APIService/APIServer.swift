@@ -43,6 +43,7 @@ package struct APIServer: Sendable {
 
     private let ports: APIPorts
     private let streamSlots: StreamSlots
+    private let limits: RateLimits
     private let settings: APISettings
     private let logger: Logger
 
@@ -73,6 +74,7 @@ package struct APIServer: Sendable {
         filesystems = compute.filesystems
         addresses = BoundAddresses()
         streamSlots = StreamSlots(perGroup: settings.eventStreams.perGroup)
+        limits = RateLimits(settings.rateLimits, clock: ports.clock)
     }
 
     package var services: [any Service] {
@@ -107,6 +109,7 @@ package struct APIServer: Sendable {
     var publicRouter: Router<APIRequestContext> {
         let router = Router(context: APIRequestContext.self)
         router.add(middleware: EdgeMiddleware(logger: logger))
+        router.add(middleware: RateLimitMiddleware(limits: limits, ports: ports))
         HealthRoutes(readiness: ReadinessProbe(ports: ports, logger: logger)).add(to: router)
         OpenAPIRoutes(version: settings.version).add(to: router)
         AuthRoutes(service: sessions, urls: settings.urls).add(to: router)
@@ -115,7 +118,7 @@ package struct APIServer: Sendable {
         customEvents.addOpen(to: router)
         let signing = SigningKeyRoutes(signer: ports.tokens, rotation: signingKeys, clock: ports.clock)
         signing.addPublic(to: router)
-        let guarded = router.group().add(middleware: KeyMiddleware(credentials: credentials))
+        let guarded = router.group().add(middleware: KeyMiddleware(credentials: credentials, limits: limits))
         GroupRoutes(service: groups, issuer: ports.issuer?.issuer).add(to: guarded)
         KeyRoutes(service: keyService).add(to: guarded)
         APISessionRoutes(service: apiSessions).add(to: guarded)

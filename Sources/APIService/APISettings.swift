@@ -16,6 +16,8 @@ package struct APISettings: Sendable {
     package var defaultTimeout: Duration = .milliseconds(900_000)
     /// No compute ever ends later than this from now, however often it is extended.
     package var maximumTimeout: Duration = .milliseconds(CreateSandbox.timeoutRange.upperBound)
+    /// How often one may ask.
+    package var rateLimits = RateLimitSettings()
     /// How many computes of one group may live at a time.
     package var computesPerGroup: Int64 = 100
     /// How many secrets a group may have.

@@ -38,6 +38,7 @@ struct EdgeMiddleware: RouterMiddleware {
             response = Answer.problem(problem(error, context), context.requestID)
         }
         if let header = timing.header { response.headers[.serverTiming] = header }
+        if let allowance = context.allowance.current { response.headers.say(allowance) }
         response.headers[.requestID] = context.requestID.rawValue
         let duration = ContinuousClock.now - start
         log(request, response, duration, context)
@@ -65,7 +66,7 @@ struct EdgeMiddleware: RouterMiddleware {
 
     private func log(_ request: Request, _ response: Response, _ duration: Duration, _ context: APIRequestContext) {
         // Probes come all the time, during a start every few milliseconds: seen by those who ask for it.
-        let isProbe = ["/health", "/ready"].contains(context.endpointPath)
+        let isProbe = AuthorizationTable.probes.contains(context.endpointPath ?? "")
         // The route's pattern and not the path: a path may hold anything, and a query may hold a token.
         context.logger.log(
             level: isProbe ? .debug : .info, "request",
@@ -82,6 +83,7 @@ struct EdgeMiddleware: RouterMiddleware {
 struct KeyMiddleware: RouterMiddleware {
     typealias Context = APIRequestContext
     let credentials: Credentials
+    let limits: RateLimits
 
     static let groupHeader = "X-ComputeSDK-Group"
     /// Who takes longer over his body is asked again: a request that is held open keeps no power that was taken away.
@@ -90,9 +92,17 @@ struct KeyMiddleware: RouterMiddleware {
     func handle(
         _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
     ) async throws -> Response {
-        guard let text = try Self.key(in: request.headers) else { throw Problem.unauthenticated }
         let named = request.headers[.group].map { GroupID($0) }
-        let bearer = try await credentials.bearer(text, in: Self.choice(named, context))
+        let bearer: Bearer
+        do {
+            guard let text = try Self.key(in: request.headers) else { throw Problem.unauthenticated }
+            bearer = try await credentials.bearer(text, in: Self.choice(named, context))
+        } catch let problem as Problem where problem.status < 500 {
+            // After the look-up: who has a good credential is not refused for what others do from the same address.
+            try context.allowance.admit(stranger: request, context, by: limits)
+            throw problem
+        }
+        try context.allowance.admit(.credential(bearer.credential.description), by: limits)
         // A key has one group; who names another one is told what everybody is who names a foreign one.
         if let named, named != bearer.group { throw Problem.noSuchGroup }
         let caller = Caller(

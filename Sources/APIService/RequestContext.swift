@@ -12,6 +12,8 @@ struct APIRequestContext: RequestContext {
     var requestID: ComputeCore.RequestID = .random()
     /// Cuts the connection, with whatever waits to be written to it.
     let close: @Sendable () -> Void
+    /// What was said of how often one may ask.
+    let allowance = AllowanceNote()
     /// Set once the key was accepted.
     var caller: Caller?
     /// Asks again whether that credential may use this route, for answers that go on for long. Set with the caller.

@@ -67,6 +67,7 @@ struct APIComposition {
                 urls: await PublicURLs.under(settings, publicEndpoint: publicEndpoint))
             apiSettings.version = Version.current
             apiSettings.maximumResources = settings.maximumResources
+            apiSettings.rateLimits = settings.rateLimits
             apiSettings.computesPerGroup = Int64(settings.maxComputes)
             apiSettings.filesystemsPerGroup = FilesystemLimits(
                 count: Int64(settings.maxFilesystems), totalMiB: Int64(settings.maxFilesystemsMiB))

@@ -79,6 +79,8 @@ package struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.subnet)) var subnet: String?
     @Option(help: help(Settings.logLevel)) var logLevel: String?
     @Option(help: help(Settings.maxComputes)) var maxComputes: String?
+    @Option(help: help(Settings.rateLimit)) var rateLimit: String?
+    @Option(help: help(Settings.rateLimitAddress)) var rateLimitAddress: String?
     @Option(help: help(Settings.maxFilesystems)) var maxFilesystems: String?
     @Option(help: help(Settings.maxFilesystemsMiB)) var maxFilesystemsMib: String?
     @Option(help: help(Settings.keepOnShutdown)) var keepOnShutdown: String?
@@ -116,6 +118,7 @@ package struct SettingFlags: ParsableArguments {
             (Settings.diskMiB, diskMib), (Settings.maxProcesses, maxProcesses), (Settings.maxMemoryMiB, maxMemoryMib),
             (Settings.maxCPUs, maxCpus), (Settings.maxDiskMiB, maxDiskMib), (Settings.internet, internet),
             (Settings.dns, dns), (Settings.subnet, subnet), (Settings.logLevel, logLevel),
+            (Settings.rateLimit, rateLimit), (Settings.rateLimitAddress, rateLimitAddress),
             (Settings.maxComputes, maxComputes), (Settings.maxFilesystems, maxFilesystems),
             (Settings.maxFilesystemsMiB, maxFilesystemsMib), (Settings.keepOnShutdown, keepOnShutdown),
             (Settings.sidekick, sidekick), (Settings.apiEndpoint, apiEndpoint),

@@ -1,3 +1,4 @@
+package import APIService
 package import ComputeCore
 import Foundation
 package import LocalRuntime
@@ -94,7 +95,7 @@ package enum Settings {
             maxComputes, maxFilesystems, maxFilesystemsMiB, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
             webhookNetworks, metricsListen,
             trustTraceparent,
-        ] + database + access + secrets
+        ] + limits + database + access + secrets
 }
 
 package enum URLStyle: String, CaseIterable, Sendable { case auto, host, path }
@@ -112,6 +113,7 @@ package struct ServiceSettings: Sendable {
     package var isolation: Isolation
     package var logLevel: Logger.Level
     package var maxComputes: Int
+    package var rateLimits: RateLimitSettings
     package var maxFilesystems: Int
     package var maxFilesystemsMiB: Int
     package var keepOnShutdown: Bool
@@ -170,6 +172,7 @@ package struct ServiceSettings: Sendable {
         isolation = try reader.choice(Settings.isolation, Isolation.self) ?? .gvisor
         logLevel = try reader.choice(Settings.logLevel, Logger.Level.self) ?? .info
         maxComputes = try reader.integer(Settings.maxComputes, in: 1...1_000_000) ?? 100
+        rateLimits = try RateLimitSettings(reader)
         maxFilesystems = try reader.integer(Settings.maxFilesystems, in: 0...1_000_000) ?? 100
         maxFilesystemsMiB = try reader.integer(Settings.maxFilesystemsMiB, in: 0...(1 << 30)) ?? 102_400
         keepOnShutdown = try reader.flag(Settings.keepOnShutdown) ?? false

@@ -49,8 +49,10 @@ extension Problem.Code {
     package static let unsupported: Self = "unsupported"
     /// 413
     package static let tooLarge: Self = "too_large"
-    /// 429
+    /// 429: as many as there may be.
     package static let quotaExceeded: Self = "quota_exceeded"
+    /// 429: more often than may be.
+    package static let rateLimited: Self = "rate_limited"
     /// 500
     package static let internalError: Self = "internal"
     /// 501: what this version cannot do at all.

@@ -45,6 +45,8 @@ struct World: Sendable {
             urls: PublicURLs(style: .host, scheme: "http", domain: "localhost", port: 8080))
         settings.coldStartDeadline = .milliseconds(500)
         settings.claimTimeout = .seconds(2)
+        // The clock stands still, so no bucket ever fills; tests of limits set them.
+        settings.rateLimits = .off
         change(&settings)
         self.settings = settings
         var ports = APIPorts(

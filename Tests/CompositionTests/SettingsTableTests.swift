@@ -1,3 +1,4 @@
+import APIService
 import Composition
 import ComputeCore
 import Foundation
@@ -27,6 +28,7 @@ import Testing
         #expect(settings.gvisor.platform == nil && settings.gvisor.subnet == nil && settings.gvisor.dns == [])
         #expect(settings.maximumResources.diskBytes == 65536 << 20)
         #expect(settings.maxFilesystems == 100 && settings.maxFilesystemsMiB == 102_400)
+        #expect(settings.rateLimits == RateLimitSettings(perCredential: 500, perAddress: 50))
         #expect(settings.sidekick == "/opt/bin/sidekick")
         #expect(settings.apiEndpoint.description == "unix:/home/somebody/.local/share/computesdk/api.sock")
     }
@@ -47,7 +49,8 @@ import Testing
         ("COMPUTESDK_MIGRATE_ON_START", "maybe"), ("COMPUTESDK_OIDC_ISSUER", "http://id.example"),
         ("COMPUTESDK_OIDC_ISSUER", "id.example"), ("COMPUTESDK_SIGNING_KEY_DAYS", "0"),
         ("COMPUTESDK_METRICS_LISTEN", "9100"), ("COMPUTESDK_METRICS_LISTEN", "unix:/x"),
-        ("COMPUTESDK_TRUST_TRACEPARENT", "maybe"),
+        ("COMPUTESDK_TRUST_TRACEPARENT", "maybe"), ("COMPUTESDK_RATE_LIMIT", "-1"),
+        ("COMPUTESDK_RATE_LIMIT_ADDRESS", "many"),
         ("COMPUTESDK_SECRETS_KEY_FILE", "relative"), ("COMPUTESDK_SECRETS_KEYS", "a:short"),
     ])
     func aBadValueNamesItsSetting(_ variable: String, _ value: String) {

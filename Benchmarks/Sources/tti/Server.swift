@@ -35,6 +35,7 @@ struct Server: Sendable {
             "COMPUTESDK_LISTEN": "127.0.0.1:\(port)", "COMPUTESDK_DATA_DIR": folder.path,
             "COMPUTESDK_API_KEY": key, "COMPUTESDK_POOL_SIZE": "\(pool)", "COMPUTESDK_URL_STYLE": "path",
             "COMPUTESDK_LOG_LEVEL": "warning", "COMPUTESDK_MAX_COMPUTES": "1000",
+            "COMPUTESDK_RATE_LIMIT": "0",
             "COMPUTESDK_IMAGE_DIR": options.imageDirectory,
         ]
         if let runsc = options.runsc { environment["COMPUTESDK_RUNSC"] = runsc }

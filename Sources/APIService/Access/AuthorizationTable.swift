@@ -146,6 +146,9 @@ package enum AuthorizationTable {
         Dictionary(uniqueKeysWithValues: rows.map { ($0.method, $0.access) })
     }
 
+    /// What the methods of a path ask for: the same kind, all of them. nil for what is no route.
+    static func access(_ path: String) -> RouteAccess? { byPath[path]?.first?.value }
+
     /// - Throws: 403 for who may not, and for a route without a row; 405 for another method of one that has.
     static func check(_ caller: Caller, _ method: String, _ path: String) throws(Problem) {
         guard let methods = byPath[path] else { throw .forbidden("this route is not open to anybody") }

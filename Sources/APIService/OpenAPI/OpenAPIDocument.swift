@@ -17,7 +17,9 @@ package enum OpenAPIDocument {
                     """
                     Isolated compute for code that nobody has vetted. Bodies are JSON, an empty one counts as `{}`, and \
                     a field that is null counts as absent. Times are RFC 3339 in UTC, durations whole milliseconds \
-                    unless a field says otherwise. Every answer carries `X-Request-Id`.
+                    unless a field says otherwise. Every answer carries `X-Request-Id`, \
+                    and where requests are counted `RateLimit-Limit`, `RateLimit-Policy`, `RateLimit-Remaining` and \
+                    `RateLimit-Reset` (draft-ietf-httpapi-ratelimit-headers-06).
                     """),
             ]),
             // Relative to where this document was read.
@@ -114,7 +116,7 @@ package enum OpenAPIDocument {
 
     private static func refusal(_ status: Int, _ text: String) -> JSONValue {
         var refusal: [String: JSONValue] = ["description": .string(text), "content": json(.named("Problem"))]
-        if status == 503 {
+        if status == 429 || status == 503 {
             refusal["headers"] = .object([
                 "Retry-After": .object(["schema": Schema.count.document, "description": .string("In seconds.")])
             ])

@@ -19,6 +19,7 @@ enum Refusals {
 
     static func expected(of operation: Operation, _ access: RouteAccess) -> Set<Int> {
         var statuses = operation.refusals
+        if AuthorizationTable.counting(operation.path) != .nobody { statuses.insert(429) }
         switch access {
         case .open: break
         case .computeToken: statuses.formUnion([400, 401, 403, 404, 503])
