@@ -250,7 +250,8 @@ let package = Package(
             "CompositionTests",
             [
                 "Composition", "LocalRuntime", "ServiceHost", "SidekickProtocol", "APIContract", "TestSupport",
-                "SidekickClient", "APIService", "Auth", "HTTPServing", "ComputeCore", asyncHTTPClient, jwtKit,
+                "SidekickClient", "APIService", "Auth", "HTTPServing", "ComputeCore", "ComputeDomain", asyncHTTPClient,
+                jwtKit,
                 cryptoExtras,
                 logging,
                 subprocess, systemPackage, crypto, nio("NIOCore"), nio("NIOHTTP1"),

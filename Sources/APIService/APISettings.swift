@@ -18,8 +18,9 @@ package struct APISettings: Sendable {
     package var maximumTimeout: Duration = .milliseconds(CreateSandbox.timeoutRange.upperBound)
     /// How often one may ask.
     package var rateLimits = RateLimitSettings()
-    /// How many computes of one group may live at a time.
-    package var computesPerGroup: Int64 = 100
+    /// What a group may have that has no quotas of its own. As many creates a minute as 50 a second, which is more than any
+    /// machine starts for long.
+    package var quotas = GroupQuotas([.computes: 100, .createsPerMinute: 3000])
     /// How many secrets a group may have.
     package var secretsPerGroup: Int64 = 1000
     /// How many filesystems a group may have, and of what size in all.

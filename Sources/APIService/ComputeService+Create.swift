@@ -171,12 +171,7 @@ extension ComputeService {
     // MARK: - Without a name
 
     private func createAnonymous(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
-        // The commit is what enforces the quota; this look before it keeps a caller who is over it from burning
-        // through the pool, one destroyed member per refused request.
-        let alive: Int64
-        do { alive = try await ports.store.counter(.computes(in: caller.group)) } catch { throw problem(error) }
-        guard alive < settings.computesPerGroup else { throw .quotaExceeded(settings.computesPerGroup) }
-
+        try await checkQuotas(request, of: caller.group)
         _ = try await secrets.given(request, in: caller.group)
         let id = ComputeID.random()
         let outcome = await tasks.create(id) {
@@ -196,13 +191,34 @@ extension ComputeService {
         return compute
     }
 
+    /// The commit is what enforces quotas; this look before it keeps a caller who is over one from burning through the
+    /// pool, one destroyed member per refused request.
+    private func checkQuotas(_ request: CreateSandbox, of group: GroupID) async throws(Problem) {
+        let counters: [String: CounterState]
+        do { counters = try await ports.store.counters(in: group) } catch { throw problem(error) }
+        let now = ports.clock.now()
+        for move in spec(request, granted: granted(request)).quotaMoves(in: group, usual: settings.quotas) {
+            let state = counters[move.counter.name] ?? CounterState()
+            guard move.applied(to: state, at: now) == nil else { continue }
+            throw .quotaExceeded(move.counter, move.limit(of: state) ?? .max)
+        }
+    }
+
     // MARK: - Parts
+
+    /// How large it will be.
+    func granted(_ request: CreateSandbox) -> ComputeResources? {
+        let usual = ports.runtime.describe().defaultResources
+        return request.resources.map { $0.over(usual ?? ComputeResources()) } ?? usual
+    }
 
     func holder(of key: UniqueKey) async throws(Problem) -> UniqueHold? {
         do { return try await ports.store.holder(of: key) } catch { throw problem(error) }
     }
 
-    func spec(_ request: CreateSandbox, mounting filesystems: [ComputeFilesystem] = []) -> ComputeSpec {
+    func spec(
+        _ request: CreateSandbox, mounting filesystems: [ComputeFilesystem] = [], granted: ComputeResources? = nil
+    ) -> ComputeSpec {
         var spec = ComputeSpec(
             name: request.name?.name, namespace: request.name?.namespace,
             timeout: request.timeout ?? settings.defaultTimeout, metadata: request.metadata ?? [:],
@@ -210,6 +226,7 @@ extension ComputeService {
             resources: request.resources)
         spec.secretNames = Set(request.secrets.map(\.name.rawValue)).sorted()
         spec.filesystems = filesystems
+        spec.granted = granted
         return spec
     }
 

@@ -19,16 +19,16 @@ extension ComputeService {
             APIMetrics.placed(from: .pool)
             guard try await claim(member, order) else { continue }
             let now = ports.clock.now()
-            let requested = ComputeEvent.requested(spec(request), at: now)
+            let requested = ComputeEvent.requested(spec(request, granted: granted(request)), at: now)
             let state = Compute.evolve(Compute.initial, requested)
             do throws(Problem) {
                 let started = try decided(.start(Placement(member, order.generation), at: now), state)
                 let commit = Commit.compute(
                     id, in: caller.group, expectedVersion: 0, before: Compute.initial, events: [requested] + started,
-                    limit: settings.computesPerGroup, metadata: caller.metadata, at: now)
+                    quotas: settings.quotas, metadata: caller.metadata, at: now)
                 switch try await self.commit(commit) {
                 case .committed(let events): return try folded(events, onto: nil)
-                case .overLimit(_, let limit): throw Problem.quotaExceeded(limit)
+                case .overLimit(let counter, let limit): throw Problem.quotaExceeded(counter, limit)
                 case .versionConflict, .taken, .overtaken: throw Problem.internalError
                 }
             } catch {
@@ -47,12 +47,13 @@ extension ComputeService {
     ) async -> OwnedTasks.Outcome {
         do throws(Problem) {
             let mounted = try await filesystems.mounted(request, in: caller.group)
+            let spec = spec(request, mounting: mounted, granted: granted(request))
             // Without filesystems the only stream is the compute's own, which nobody else commits to.
             for _ in 0..<(mounted.isEmpty ? 1 : FilesystemService.rounds) {
                 let now = ports.clock.now()
                 var commit = Commit.compute(
                     id, in: caller.group, expectedVersion: 0, before: Compute.initial,
-                    events: [.requested(spec(request, mounting: mounted), at: now)], limit: settings.computesPerGroup,
+                    events: [.requested(spec, at: now)], quotas: settings.quotas,
                     idempotency: idempotency, metadata: caller.metadata, at: now)
                 commit.releases += releases
                 do throws(Problem) {
@@ -69,7 +70,7 @@ extension ComputeService {
                 }
                 switch try await self.commit(commit) {
                 case .taken(let hold): return .success(.taken(hold))
-                case .overLimit(_, let limit): return .failure(.quotaExceeded(limit))
+                case .overLimit(let counter, let limit): return .failure(.quotaExceeded(counter, limit))
                 case .versionConflict where !mounted.isEmpty: continue
                 case .versionConflict, .overtaken: return .failure(.internalError)
                 case .committed(let events):

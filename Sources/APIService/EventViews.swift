@@ -12,13 +12,13 @@ extension SandboxEvent {
         StreamID.computeCategory: [
             "name", "namespace", "timeoutMs", "metadata", "envNames", "secretNames", "filesystems", "directory",
             "image",
-            "resources", "expiresAt", "generation", "reason",
+            "resources", "granted", "expiresAt", "generation", "reason",
         ],
         StreamID.sessionCategory: ["description", "expiresAt"],
         StreamID.magicLinkCategory: ["expiresAt", "sessionId"],
         StreamID.apiKeyCategory: ["keyID", "label", "prefix", "role", "scopes", "expiresAt", "member", "overlapUntil"],
         StreamID.apiSessionCategory: ["sessionId", "owner", "role", "scopes", "expiresAt", "description"],
-        StreamID.groupCategory: ["name", "memberId", "role"],
+        StreamID.groupCategory: ["name", "memberId", "role", "quotas"],
         StreamID.signingKeyCategory: ["kid", "withdrawsOthers"],
         StreamID.webhookCategory: ["origin", "types", "description", "isActive", "reason", "secretVersion"],
         StreamID.secretCategory: ["name", "version"],
@@ -143,7 +143,7 @@ extension SessionRecord {
             case .memberRoleChanged(let id, _, let demotions?)?:
                 return ended(Origin(member: id, demotions: demotions - 1).text)
             // With a deleted group no compute is left that a token could open.
-            case .created?, .renamed?, .memberAdded?, .memberRoleChanged?, .deleted?, nil: return nil
+            case .created?, .renamed?, .memberAdded?, .memberRoleChanged?, .quotasChanged?, .deleted?, nil: return nil
             }
         default: return nil
         }

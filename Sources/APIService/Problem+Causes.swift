@@ -30,13 +30,6 @@ extension Problem {
             }
     }
 
-    static func quotaExceeded(_ limit: Int64) -> Problem {
-        Problem.overQuota(
-            "\(limit) sandboxes are alive, which is the limit; delete one or let one expire",
-            // Nothing tells when one ends; often enough not to waste time, seldom enough not to be a storm.
-            retryAfterSeconds: 5)
-    }
-
     static func noSuchSandbox(_ id: String) -> Problem { .notFound("there is no sandbox \(id.prefix(64))") }
 }
 

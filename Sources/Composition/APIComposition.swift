@@ -68,7 +68,7 @@ struct APIComposition {
             apiSettings.version = Version.current
             apiSettings.maximumResources = settings.maximumResources
             apiSettings.rateLimits = settings.rateLimits
-            apiSettings.computesPerGroup = Int64(settings.maxComputes)
+            apiSettings.quotas = settings.quotas
             apiSettings.filesystemsPerGroup = FilesystemLimits(
                 count: Int64(settings.maxFilesystems), totalMiB: Int64(settings.maxFilesystemsMiB))
             apiSettings.signingPeriod = .seconds(settings.signingKeyDays * 24 * 3600)

@@ -81,6 +81,10 @@ package struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.maxComputes)) var maxComputes: String?
     @Option(help: help(Settings.rateLimit)) var rateLimit: String?
     @Option(help: help(Settings.rateLimitAddress)) var rateLimitAddress: String?
+    @Option(help: help(Settings.maxGroupCPUs)) var maxGroupCpus: String?
+    @Option(help: help(Settings.maxGroupMemoryMiB)) var maxGroupMemoryMib: String?
+    @Option(help: help(Settings.maxGroupStorageMiB)) var maxGroupStorageMib: String?
+    @Option(help: help(Settings.maxCreatesPerMinute)) var maxCreatesPerMinute: String?
     @Option(help: help(Settings.maxFilesystems)) var maxFilesystems: String?
     @Option(help: help(Settings.maxFilesystemsMiB)) var maxFilesystemsMib: String?
     @Option(help: help(Settings.keepOnShutdown)) var keepOnShutdown: String?
@@ -119,7 +123,9 @@ package struct SettingFlags: ParsableArguments {
             (Settings.maxCPUs, maxCpus), (Settings.maxDiskMiB, maxDiskMib), (Settings.internet, internet),
             (Settings.dns, dns), (Settings.subnet, subnet), (Settings.logLevel, logLevel),
             (Settings.rateLimit, rateLimit), (Settings.rateLimitAddress, rateLimitAddress),
-            (Settings.maxComputes, maxComputes), (Settings.maxFilesystems, maxFilesystems),
+            (Settings.maxComputes, maxComputes), (Settings.maxGroupCPUs, maxGroupCpus),
+            (Settings.maxGroupMemoryMiB, maxGroupMemoryMib), (Settings.maxGroupStorageMiB, maxGroupStorageMib),
+            (Settings.maxCreatesPerMinute, maxCreatesPerMinute), (Settings.maxFilesystems, maxFilesystems),
             (Settings.maxFilesystemsMiB, maxFilesystemsMib), (Settings.keepOnShutdown, keepOnShutdown),
             (Settings.sidekick, sidekick), (Settings.apiEndpoint, apiEndpoint),
             (Settings.internalEndpoint, internalEndpoint), (Settings.databaseType, databaseType),

@@ -1,4 +1,6 @@
 import APIService
+import ComputeDomain
+import LocalRuntime
 package import ServiceHost
 
 extension Settings {
@@ -8,7 +10,25 @@ extension Settings {
         "rate-limit-address", fallback: "50",
         "How many requests a second may come from one address without a good credential. 0: no limit.")
 
-    static let limits = [rateLimit, rateLimitAddress]
+    // What a group may have that has no quotas of its own.
+    package static let maxComputes = Setting(
+        "max-computes", fallback: "100", "How many living computes a group may have.")
+    package static let maxGroupCPUs = Setting(
+        "max-group-cpus", fallback: "max-computes times cpus",
+        "How many processors the living computes of a group may have together.")
+    package static let maxGroupMemoryMiB = Setting(
+        "max-group-memory-mib", fallback: "max-computes times memory-mib",
+        "How much memory the living computes of a group may have together.")
+    package static let maxGroupStorageMiB = Setting(
+        "max-group-storage-mib", fallback: "max-computes times disk-mib, and max-filesystems-mib",
+        "How large the disks of a group's living computes and its filesystems may be together.")
+    package static let maxCreatesPerMinute = Setting(
+        "max-creates-per-minute", fallback: "3000", "How many computes a group may create in a minute.")
+
+    static let limits = [
+        rateLimit, rateLimitAddress, maxComputes, maxGroupCPUs, maxGroupMemoryMiB, maxGroupStorageMiB,
+        maxCreatesPerMinute,
+    ]
 }
 
 extension RateLimitSettings {
@@ -17,5 +37,25 @@ extension RateLimitSettings {
         let range = 0...1_000_000
         if let limit = try reader.integer(Settings.rateLimit, in: range) { perCredential = Int64(limit) }
         if let limit = try reader.integer(Settings.rateLimitAddress, in: range) { perAddress = Int64(limit) }
+    }
+}
+
+extension GroupQuotas {
+    /// What nobody sets is enough for as many computes of the usual size as there may be.
+    init(
+        _ reader: SettingsReader, of usual: GVisorSettings, maxFilesystemsMiB: Int
+    ) throws(SettingError) {
+        let computes = Int64(try reader.integer(Settings.maxComputes, in: 1...1_000_000) ?? 100)
+        self.init([.computes: computes])
+        let cpus = try reader.number(Settings.maxGroupCPUs, in: 0.1...1_000_000) ?? Double(computes) * usual.cpus
+        self[.cpus] = Int64((cpus * Double(Quota.cpus.unit)).rounded())
+        self[.memoryMiB] =
+            try reader.integer(Settings.maxGroupMemoryMiB, in: 64...1_000_000_000).map { Int64($0) }
+            ?? computes * (usual.memoryBytes >> 20)
+        self[.storageMiB] =
+            try reader.integer(Settings.maxGroupStorageMiB, in: 64...1_000_000_000).map { Int64($0) }
+            ?? computes * (usual.diskBytes >> 20) + Int64(maxFilesystemsMiB)
+        self[.createsPerMinute] = Int64(
+            try reader.integer(Settings.maxCreatesPerMinute, in: 1...1_000_000) ?? 3000)
     }
 }

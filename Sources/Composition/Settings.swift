@@ -1,5 +1,6 @@
 package import APIService
 package import ComputeCore
+package import ComputeDomain
 import Foundation
 package import LocalRuntime
 package import Logging
@@ -56,8 +57,6 @@ package enum Settings {
     )
     package static let logLevel = Setting(
         "log-level", fallback: "info", "trace, debug, info, notice, warning, error or critical.")
-    package static let maxComputes = Setting(
-        "max-computes", fallback: "100", "How many living computes a group may have.")
     package static let maxFilesystems = Setting(
         "max-filesystems", fallback: "100", "How many filesystems a group may have.")
     package static let maxFilesystemsMiB = Setting(
@@ -92,7 +91,7 @@ package enum Settings {
         [
             listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
             memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
-            maxComputes, maxFilesystems, maxFilesystemsMiB, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
+            maxFilesystems, maxFilesystemsMiB, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
             webhookNetworks, metricsListen,
             trustTraceparent,
         ] + limits + database + access + secrets
@@ -112,7 +111,8 @@ package struct ServiceSettings: Sendable {
     package var poolSize: Int
     package var isolation: Isolation
     package var logLevel: Logger.Level
-    package var maxComputes: Int
+    /// What a group may have that has no quotas of its own.
+    package var quotas: GroupQuotas
     package var rateLimits: RateLimitSettings
     package var maxFilesystems: Int
     package var maxFilesystemsMiB: Int
@@ -171,13 +171,13 @@ package struct ServiceSettings: Sendable {
         poolSize = try reader.integer(Settings.poolSize, in: 0...1000) ?? 4
         isolation = try reader.choice(Settings.isolation, Isolation.self) ?? .gvisor
         logLevel = try reader.choice(Settings.logLevel, Logger.Level.self) ?? .info
-        maxComputes = try reader.integer(Settings.maxComputes, in: 1...1_000_000) ?? 100
         rateLimits = try RateLimitSettings(reader)
         maxFilesystems = try reader.integer(Settings.maxFilesystems, in: 0...1_000_000) ?? 100
         maxFilesystemsMiB = try reader.integer(Settings.maxFilesystemsMiB, in: 0...(1 << 30)) ?? 102_400
         keepOnShutdown = try reader.flag(Settings.keepOnShutdown) ?? false
         sidekick = reader.string(Settings.sidekick) ?? "\(executableDirectory)/sidekick"
         gvisor = try Self.gvisor(reader, dataDirectory: directory)
+        quotas = try GroupQuotas(reader, of: gvisor, maxFilesystemsMiB: maxFilesystemsMiB)
         webhookNetworks = []
         for text in (reader.string(Settings.webhookNetworks) ?? "").split(separator: ",") {
             guard let network = IPNetwork(text.trimmingCharacters(in: .whitespaces)) else {

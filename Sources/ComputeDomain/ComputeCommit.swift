@@ -20,21 +20,22 @@ extension UniqueKey {
 
 extension CounterName {
     /// How many computes of the group are alive: requested, running or paused.
-    package static func computes(in group: GroupID) -> CounterName { CounterName(group: group, name: "computes") }
+    package static func computes(in group: GroupID) -> CounterName { Quota.computes.counter(in: group) }
 }
 
 extension Commit {
     /// The commit of what was decided for one compute, with what has to move in the same transaction: the name is
-    /// taken when it is requested and given back when it ends, and the group's counter counts the living.
+    /// taken when it is requested and given back when it ends, and so is its share of the group's quotas.
     ///
     /// - Parameters:
     ///   - before: the state that `events` were decided on.
-    ///   - limit: how many living computes the group may have; checked only when one is requested.
+    ///   - quotas: what a group may have that has none of its own; checked only when a compute is requested.
     ///   - idempotency: the hold of an `Idempotency-Key`; it outlives the compute, so that a late retry is told apart
     ///     from a new request.
     package static func compute(
         _ id: ComputeID, in group: GroupID, expectedVersion: Int, before: Compute.State, events: [ComputeEvent],
-        limit: Int64? = nil, idempotency: UniqueHold? = nil, metadata: EventMetadata, at occurredAt: WallTime
+        quotas: GroupQuotas = GroupQuotas(), idempotency: UniqueHold? = nil, metadata: EventMetadata,
+        at occurredAt: WallTime
     ) -> Commit {
         var commit = Commit(
             appends: [
@@ -47,12 +48,12 @@ extension Commit {
             switch event {
             case .requested(let spec, _):
                 if let key = nameKey(spec, in: group) { commit.takes.append(UniqueHold(key: key, owner: id.rawValue)) }
-                commit.counterMoves.append(CounterMove(counter: .computes(in: group), delta: 1, limit: limit))
+                commit.counterMoves += spec.quotaMoves(in: group, usual: quotas)
             case .ended:
                 if let spec = state.spec, let key = nameKey(spec, in: group) {
                     commit.releases.append(UniqueRelease(key: key, owner: id.rawValue))
                 }
-                commit.counterMoves.append(CounterMove(counter: .computes(in: group), delta: -1))
+                commit.counterMoves += state.spec?.quotaReleases(in: group) ?? []
             case .started, .extended, .metadataChanged, .expiryChanged, .paused, .resumed: break
             }
             state = Compute.evolve(state, event)

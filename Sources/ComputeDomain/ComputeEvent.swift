@@ -64,6 +64,7 @@ extension ComputeEvent: DomainEvent {
                 "directory": spec.directory.map(JSONValue.string),
                 "image": spec.image.map(JSONValue.string),
                 "resources": spec.resources?.document,
+                "granted": spec.granted?.document,
                 "requestedAt": .string(at.rfc3339),
             ]
         case .started(let placement, let expiresAt):
@@ -90,6 +91,7 @@ extension ComputeEvent: DomainEvent {
                     image: try reader.fields.string("image"), resources: try reader.resources("resources"))
                 spec.secretNames = try reader.strings("secretNames")
                 spec.filesystems = try reader.filesystems("filesystems")
+                spec.granted = try reader.resources("granted")
                 self = .requested(spec, at: try reader.time("requestedAt"))
             case .started:
                 self = .started(try reader.placement(), expiresAt: try reader.time("expiresAt"))

@@ -21,6 +21,8 @@ package struct ComputeSpec: Hashable, Sendable {
     package var image: String?
     /// Where it differs from the template's.
     package var resources: ComputeResources?
+    /// How large it really is, which is what it takes of the group's quotas; nil where the runtime has no measure.
+    package var granted: ComputeResources?
 
     package init(
         name: String? = nil, namespace: String? = nil, timeout: Duration, metadata: [String: JSONValue] = [:],

@@ -37,6 +37,9 @@ package protocol EventStore: Sendable {
     /// The value of a counter; 0 when it never moved.
     func counter(_ name: CounterName) async throws(EventStoreError) -> Int64
 
+    /// Every counter of a group that ever moved or was limited, by name.
+    func counters(in group: GroupID) async throws(EventStoreError) -> [String: CounterState]
+
     /// A row outside the log, such as the hash of an API key.
     func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow?
 }
@@ -76,6 +79,8 @@ package struct Commit: Sendable {
     /// Unique rows to give back. Releasing what nobody holds, or another owner holds, is nothing.
     package var releases: [UniqueRelease]
     package var counterMoves: [CounterMove]
+    /// Done before the moves.
+    package var counterLimits: [CounterLimit] = []
     package var privateRows: [PrivateRow]
     package var secretValues: [SecretValueChange] = []
     package var metadata: EventMetadata
@@ -165,29 +170,6 @@ package struct UniqueRelease: Hashable, Sendable {
     package init(key: UniqueKey, owner: String) {
         self.key = key
         self.owner = owner
-    }
-}
-
-package struct CounterName: Hashable, Sendable {
-    package var group: GroupID
-    package var name: String
-
-    package init(group: GroupID, name: String) {
-        self.group = group
-        self.name = name
-    }
-}
-
-package struct CounterMove: Hashable, Sendable {
-    package var counter: CounterName
-    package var delta: Int64
-    /// The commit fails as `.overLimit` when the counter would rise above this; never checked on the way down.
-    package var limit: Int64?
-
-    package init(counter: CounterName, delta: Int64, limit: Int64? = nil) {
-        self.counter = counter
-        self.delta = delta
-        self.limit = limit
     }
 }
 

@@ -29,8 +29,12 @@ struct CommitSQL {
         for hold in commit.takes {
             if let holder = try take(hold) { return .taken(holder) }
         }
-        for move in commit.counterMoves where try !self.move(move) {
-            return .overLimit(move.counter, limit: move.limit ?? .max)
+        let counters = CounterSQL(db: db)
+        for limit in commit.counterLimits { try counters.set(limit) }
+        for move in commit.counterMoves {
+            if let limit = try counters.move(move, at: commit.occurredAt) {
+                return .overLimit(move.counter, limit: limit)
+            }
         }
         for row in commit.privateRows { try put(row, at: commit.occurredAt) }
         for change in commit.secretValues { try SecretSQL(db: db).apply(change) }
@@ -101,29 +105,6 @@ struct CommitSQL {
                 """,
             arguments: ["group": key.group.rawValue, "scope": key.scope, "key": key.key]
         ) { UniqueHold(key: key, owner: try $0.required("owner"), fingerprint: try $0.optional("fingerprint")) }.first
-    }
-
-    func counter(_ name: CounterName) throws -> Int64 {
-        try db.readRows(
-            sql: "SELECT value FROM counters WHERE group_id = :group AND name = :name",
-            arguments: ["group": name.group.rawValue, "name": name.name]
-        ) { try $0.required("value") as Int64 }.first ?? 0
-    }
-
-    /// - Returns: false when it would rise above its limit.
-    private func move(_ move: CounterMove) throws -> Bool {
-        // Added by the database, which lets nobody else at the row until this commit is through: what was read before
-        // could be out of date.
-        let value = try db.readRows(
-            sql: """
-                INSERT INTO counters (group_id, name, value) VALUES (:group, :name, :delta)
-                ON CONFLICT (group_id, name) DO UPDATE SET value = counters.value + excluded.value
-                RETURNING value
-                """,
-            arguments: ["group": move.counter.group.rawValue, "name": move.counter.name, "delta": move.delta]
-        ) { try $0.required("value") as Int64 }[0]
-        guard move.delta > 0, let limit = move.limit else { return true }
-        return value <= limit
     }
 
     private func put(_ row: PrivateRow, at now: WallTime) throws {

@@ -46,7 +46,11 @@ extension SQLEventStore {
     }
 
     package func counter(_ name: CounterName) async throws(EventStoreError) -> Int64 {
-        try await read { try CommitSQL(db: $0).counter(name) }
+        try await read { try CounterSQL(db: $0).counter(name) }
+    }
+
+    package func counters(in group: GroupID) async throws(EventStoreError) -> [String: CounterState] {
+        try await read { try CounterSQL(db: $0).counters(in: group) }
     }
 
     package func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow? {

@@ -176,6 +176,7 @@ extension Migration {
             Migration(
                 number: 8, name: "events by stream",
                 sql: "CREATE INDEX events_by_stream ON events (stream_id, \(dialect.logOrder));"),
+            .quotas(number: 9, in: dialect),
         ]
     }
 }

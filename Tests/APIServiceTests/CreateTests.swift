@@ -73,7 +73,7 @@ struct CreateTests {
     }
 
     @Test func racingCreatesDoNotPassTheQuota() async throws {
-        let world = World(poolSize: 20) { $0.computesPerGroup = 5 }
+        let world = World(poolSize: 20) { $0.quotas[.computes] = 5 }
         let outcomes = await withTaskGroup(of: Int.self) { group in
             for _ in 0..<20 {
                 group.addTask {

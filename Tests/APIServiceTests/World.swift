@@ -161,6 +161,9 @@ final class FaultyStore: EventStore {
     func version(of stream: StreamID) async throws(EventStoreError) -> Int { try await inner.version(of: stream) }
     func holder(of key: UniqueKey) async throws(EventStoreError) -> UniqueHold? { try await inner.holder(of: key) }
     func counter(_ name: CounterName) async throws(EventStoreError) -> Int64 { try await inner.counter(name) }
+    func counters(in group: GroupID) async throws(EventStoreError) -> [String: CounterState] {
+        try await inner.counters(in: group)
+    }
     func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow? {
         try await inner.privateRow(kind: kind, key: key)
     }

@@ -1,6 +1,7 @@
 import APIService
 import Composition
 import ComputeCore
+import ComputeDomain
 import Foundation
 import LocalRuntime
 import ServiceHost
@@ -28,6 +29,11 @@ import Testing
         #expect(settings.gvisor.platform == nil && settings.gvisor.subnet == nil && settings.gvisor.dns == [])
         #expect(settings.maximumResources.diskBytes == 65536 << 20)
         #expect(settings.maxFilesystems == 100 && settings.maxFilesystemsMiB == 102_400)
+        #expect(
+            settings.quotas
+                == GroupQuotas([
+                    .computes: 100, .cpus: 100_000, .memoryMiB: 51_200, .storageMiB: 307_200, .createsPerMinute: 3000,
+                ]))
         #expect(settings.rateLimits == RateLimitSettings(perCredential: 500, perAddress: 50))
         #expect(settings.sidekick == "/opt/bin/sidekick")
         #expect(settings.apiEndpoint.description == "unix:/home/somebody/.local/share/computesdk/api.sock")
@@ -50,6 +56,8 @@ import Testing
         ("COMPUTESDK_OIDC_ISSUER", "id.example"), ("COMPUTESDK_SIGNING_KEY_DAYS", "0"),
         ("COMPUTESDK_METRICS_LISTEN", "9100"), ("COMPUTESDK_METRICS_LISTEN", "unix:/x"),
         ("COMPUTESDK_TRUST_TRACEPARENT", "maybe"), ("COMPUTESDK_RATE_LIMIT", "-1"),
+        ("COMPUTESDK_MAX_GROUP_CPUS", "0"), ("COMPUTESDK_MAX_GROUP_MEMORY_MIB", "1g"),
+        ("COMPUTESDK_MAX_GROUP_STORAGE_MIB", "63"), ("COMPUTESDK_MAX_CREATES_PER_MINUTE", "0"),
         ("COMPUTESDK_RATE_LIMIT_ADDRESS", "many"),
         ("COMPUTESDK_SECRETS_KEY_FILE", "relative"), ("COMPUTESDK_SECRETS_KEYS", "a:short"),
     ])

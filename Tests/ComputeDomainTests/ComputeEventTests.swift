@@ -13,6 +13,12 @@ struct ComputeEventTests {
                     timeout: .seconds(1), image: "python:3.12",
                     resources: ComputeResources(cpus: 0.5, memoryBytes: 1 << 30, diskBytes: 4 << 30)), at: t0),
             .requested(ComputeSpec(timeout: .milliseconds(1)), at: t0),
+            .requested(
+                {
+                    var spec = ComputeSpec(timeout: .seconds(1))
+                    spec.granted = ComputeResources(cpus: 0.25, memoryBytes: 64 << 20, diskBytes: 1 << 30)
+                    return spec
+                }(), at: t0),
             .started(place(7), expiresAt: t0), .extended(expiresAt: t0),
             .metadataChanged(["a": .array([.null]), "b": .null]), .expiryChanged(expiresAt: t0), .paused(Generation(7)),
             .resumed(place(7)),
@@ -33,7 +39,7 @@ struct ComputeEventTests {
 
     @Test(arguments: events) func everyRequiredFieldIsMissedWithACorruptError(event: ComputeEvent) throws {
         guard case .object(let fields) = event.recorded.data else { return #expect(Bool(false)) }
-        let optional: Set = ["name", "namespace", "metadata", "envNames", "directory", "image", "resources"]
+        let optional: Set = ["name", "namespace", "metadata", "envNames", "directory", "image", "resources", "granted"]
         for name in fields.keys where !optional.contains(name) {
             var fields = fields
             fields[name] = nil

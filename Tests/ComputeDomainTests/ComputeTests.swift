@@ -169,7 +169,8 @@ struct ComputeTests {
             let commit = Commit.compute(
                 ComputeID(stream.id)!, in: .default, expectedVersion: log.count, before: state, events: events,
                 metadata: .system, at: now)
-            living += commit.counterMoves.reduce(0) { $0 + Int($1.delta) }
+            let moves = commit.counterMoves.filter { $0.counter == .computes(in: .default) }
+            living += moves.reduce(0) { $0 + Int($1.delta) }
             for event in events {
                 if case .ended = state { Issue.record("an event after the end, seed \(seed), step \(step)") }
                 state = Compute.evolve(state, event)

@@ -46,6 +46,7 @@ struct CondensedTests {
                 [
                     .created(name: "g"), .memberAdded(member("a", .owner)), .memberAdded(member("b", .admin)),
                     .memberRoleChanged(id: "b", role: .viewer, demotions: 1), .renamed(name: "h"),
+                    .quotasChanged(GroupQuotas([.cpus: 1500, .computes: 0])),
                     .memberRoleChanged(id: "b", role: .owner, demotions: nil), .memberRemoved(id: "a", demotions: 0),
                     .deleted,
                 ]))

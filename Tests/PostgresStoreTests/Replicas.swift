@@ -2,6 +2,7 @@ import APIContract
 import APIService
 import Auth
 import ComputeCore
+import ComputeDomain
 import Crypto
 import HTTPTypes
 import Hummingbird
@@ -34,7 +35,7 @@ struct Replicas: Sendable {
             var settings = APISettings(
                 listen: .tcp(host: "127.0.0.1", port: 0), internalListen: .tcp(host: "127.0.0.1", port: 0),
                 urls: PublicURLs(style: .host, scheme: "http", domain: "localhost", port: 8080))
-            settings.computesPerGroup = computesPerGroup
+            settings.quotas[.computes] = computesPerGroup
             servers.append(
                 APIServer(
                     ports: APIPorts(

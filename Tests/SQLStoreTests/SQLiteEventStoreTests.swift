@@ -139,13 +139,16 @@ struct SQLiteEventStoreTests {
                 tables.map { "DROP TABLE \($0);" }.joined()
                     + "ALTER TABLE events DROP COLUMN schema_version;"
                     + ["due", "living", "called", "namespaced"].map { "DROP INDEX compute_summaries_\($0);" }.joined()
-                    + "DROP INDEX events_by_stream;"
+                    + "DROP INDEX events_by_stream; ALTER TABLE counters DROP COLUMN own_limit;"
+                    + "INSERT INTO counters (group_id, name, value) VALUES ('default', 'filesystem-mib', 640);"
                     + "CREATE INDEX compute_summaries_expiring ON compute_summaries (expires_at);"
                     + "ALTER TABLE compute_summaries DROP COLUMN filesystems; DELETE FROM schema_migrations WHERE number > 2"
             )
             let again = try await open(folder + "/db")
             #expect(try await again.chain(keyHash: "h") == made && made?.chain.count == 1)
             #expect(try made?.chain[0].key() == grant, "an owner's")
+            let storage = Quota.storageMiB.counter(in: .default)
+            #expect(try await again.counter(storage) == 640, "filesystems count for the quota")
             try await again.close()
         }
     }

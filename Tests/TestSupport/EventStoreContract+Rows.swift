@@ -193,7 +193,7 @@ extension EventStoreContract {
     ]
 }
 
-private func race<T: Sendable>(_ count: Int, _ run: @escaping @Sendable (Int) async throws -> T) async throws -> [T] {
+func race<T: Sendable>(_ count: Int, _ run: @escaping @Sendable (Int) async throws -> T) async throws -> [T] {
     try await withThrowingTaskGroup(of: T.self) { group in
         for n in 0..<count { group.addTask { try await run(n) } }
         return try await group.reduce(into: []) { $0.append($1) }

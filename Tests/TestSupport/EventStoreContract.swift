@@ -11,7 +11,7 @@ package struct EventStoreContract: Sendable, CustomStringConvertible {
 
     package static let all: [EventStoreContract] =
         log + filters + snapshots + rows + readModel + lists + sessions + access + webhooks + consumers + secrets
-        + filesystems
+        + filesystems + quotas
         + races
 }
 
@@ -48,7 +48,7 @@ extension Commit {
         .compute(
             id, in: group, expectedVersion: 0, before: .absent,
             events: [.requested(ComputeSpec(name: name, timeout: .seconds(60), metadata: ["k": .string("v")]), at: at)],
-            limit: limit, metadata: .system, at: at)
+            quotas: GroupQuotas(limit.map { [.computes: $0] } ?? [:]), metadata: .system, at: at)
     }
 }
 

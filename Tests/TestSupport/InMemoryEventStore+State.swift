@@ -18,7 +18,7 @@ extension InMemoryEventStore {
         var log: [RecordedEvent] = []
         var versions: [StreamID: Int] = [:]
         var holds: [UniqueKey: UniqueHold] = [:]
-        var counters: [CounterName: Int64] = [:]
+        var counters: [CounterName: CounterState] = [:]
         var rows: [RowKey: PrivateRow] = [:]
         var summaries: [ComputeID: ComputeSummary] = [:]
         var sessions: [SessionID: SessionSummary] = [:]
@@ -113,12 +113,15 @@ extension InMemoryEventStore {
                     holds[hold.key] = hold
                 }
             }
+            for limit in commit.counterLimits {
+                counters[limit.counter, default: CounterState()].ownLimit = limit.limit
+            }
             for move in commit.counterMoves {
-                let value = (counters[move.counter] ?? 0) + move.delta
-                if move.delta > 0, let limit = move.limit, value > limit {
-                    return .overLimit(move.counter, limit: limit)
+                let state = counters[move.counter] ?? CounterState()
+                guard let value = move.applied(to: state, at: commit.occurredAt) else {
+                    return .overLimit(move.counter, limit: move.limit(of: state) ?? .max)
                 }
-                counters[move.counter] = value
+                counters[move.counter, default: CounterState()].value = value
             }
             if commit.privateRows.contains(where: { $0.expiresAt != nil }) {
                 rows = rows.filter { $0.value.expiresAt.map { commit.occurredAt < $0 } ?? true }

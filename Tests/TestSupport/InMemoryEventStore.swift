@@ -55,7 +55,12 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSum
     }
 
     package func counter(_ name: CounterName) async throws(EventStoreError) -> Int64 {
-        state.withLock { $0.counters[name] ?? 0 }
+        state.withLock { $0.counters[name]?.value ?? 0 }
+    }
+
+    package func counters(in group: GroupID) async throws(EventStoreError) -> [String: CounterState] {
+        let own = state.withLock { state in state.counters.filter { $0.key.group == group } }
+        return Dictionary(uniqueKeysWithValues: own.map { ($0.key.name, $0.value) })
     }
 
     package func privateRow(kind: String, key: String) async throws(EventStoreError) -> PrivateRow? {

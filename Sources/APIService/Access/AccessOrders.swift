@@ -80,6 +80,23 @@ package struct NameGroup: Hashable, Sendable {
     }
 }
 
+/// `PUT /v1/groups/{group}/quotas`: all that the group shall have for itself.
+package struct LimitGroup: Hashable, Sendable {
+    package var quotas: GroupQuotas
+
+    /// - Throws: 400 also for a field that nobody knows: who limits something under a wrong name would limit nothing.
+    package init(_ document: JSONValue) throws(Problem) {
+        quotas = try GroupQuotas(try FieldReader(document))
+        guard case .object(let fields) = document else { return }
+        let known = Quota.allCases.map(\.rawValue)
+        if let name = fields.keys.sorted().first(where: { !known.contains($0) }) {
+            throw Problem(
+                status: 400, code: .unsupportedField,
+                message: "\(name) is not known; there are \(known.joined(separator: ", "))", field: name)
+        }
+    }
+}
+
 /// `POST /v1/groups/{group}/members`.
 package struct AddMember: Hashable, Sendable {
     package var subject: Subject

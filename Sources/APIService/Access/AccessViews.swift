@@ -2,6 +2,16 @@ import ComputeCore
 import ComputeDomain
 import EventSourcing
 
+extension QuotaReport {
+    func view() -> [String: JSONValue] {
+        [
+            "groupId": .string(group.rawValue), "quotas": .object(quotas.document), "own": .object(own.document),
+            "used": .object(
+                Dictionary(uniqueKeysWithValues: used.map { ($0.key.rawValue, $0.key.value($0.value)) })),
+        ]
+    }
+}
+
 // What answers say of groups, members, keys and sessions: what is named here, and nothing else.
 extension AccessRecord {
     func view() throws(EventStoreError) -> [String: JSONValue] {

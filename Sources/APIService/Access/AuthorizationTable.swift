@@ -105,6 +105,8 @@ package enum AuthorizationTable {
         row("GET", "/v1/groups/{group}", .credential(.groupsRead, atLeast: .viewer)),
         row("PATCH", "/v1/groups/{group}", .credential(.groupsWrite, atLeast: .owner)),
         row("DELETE", "/v1/groups/{group}", .credential(.groupsWrite, atLeast: .owner, by: .lasting)),
+        row("GET", "/v1/groups/{group}/quotas", .credential(.groupsRead, atLeast: .viewer)),
+        row("PUT", "/v1/groups/{group}/quotas", .operators(.groupsWrite)),
         row("GET", "/v1/groups/{group}/members", .credential(.groupsRead, atLeast: .viewer)),
         row("POST", "/v1/groups/{group}/members", .credential(.membersWrite, atLeast: .admin, by: .lasting)),
         row("GET", "/v1/groups/{group}/members/{member}", .credential(.groupsRead, atLeast: .viewer)),

@@ -14,6 +14,7 @@ struct GroupRoutes: Sendable {
     func add(to router: some RouterMethods<APIRequestContext>) {
         RouteHandlers([.get: list, .post: create]).add("/v1/groups", to: router)
         RouteHandlers([.get: get, .patch: rename, .delete: delete]).add("/v1/groups/:group", to: router)
+        RouteHandlers([.get: quotas, .put: limit]).add("/v1/groups/:group/quotas", to: router)
         RouteHandlers([.get: members, .post: addMember]).add("/v1/groups/:group/members", to: router)
         RouteHandlers([.get: member, .patch: changeMember, .delete: removeMember])
             .add("/v1/groups/:group/members/:member", to: router)
@@ -45,6 +46,17 @@ struct GroupRoutes: Sendable {
     @Sendable func delete(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         try await service.delete(try Self.group(context), for: try context.authenticated())
         return try Answer.success(EmptyData())
+    }
+
+    @Sendable func quotas(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        try Self.answer(try await service.quotas(of: try Self.group(context)))
+    }
+
+    /// Of any group: who runs the system says what each may have.
+    @Sendable func limit(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let order = try LimitGroup(try await request.document())
+        let group = GroupID(context.parameters.get("group") ?? "")
+        return try Self.answer(try await service.limit(group, to: order.quotas, for: try context.authenticated()))
     }
 
     @Sendable func members(_ request: Request, _ context: APIRequestContext) async throws -> Response {
@@ -85,6 +97,10 @@ struct GroupRoutes: Sendable {
     }
 
     private static func memberID(_ context: APIRequestContext) -> String { context.parameters.get("member") ?? "" }
+
+    private static func answer(_ report: QuotaReport) throws -> Response {
+        try Answer.success(JSONValue.object(report.view()))
+    }
 
     private static func answer(_ record: AccessRecord) throws -> Response {
         try Answer.success(JSONValue.object(try record.view()))

@@ -34,8 +34,11 @@ package struct FilesystemService: Sendable {
         case .committed: break
         case .taken: throw .filesystemExists(order.name)
         case .overLimit(let counter, let limit):
-            throw counter == .filesystems(in: caller.group)
-                ? .tooManyFilesystems(limit) : .filesystemsTooLarge(limit)
+            switch counter {
+            case .filesystems(in: caller.group): throw .tooManyFilesystems(limit)
+            case .filesystemMiB(in: caller.group): throw .filesystemsTooLarge(limit)
+            default: throw .quotaExceeded(counter, limit)
+            }
         case .overtaken: throw .unauthenticated
         case .versionConflict: throw .internalError
         }
@@ -138,8 +141,8 @@ package struct FilesystemService: Sendable {
             }
             let commit = Commit.filesystem(
                 id, in: caller.group, expectedVersion: loaded.version, before: loaded.state, events: events,
-                limits: settings.filesystemsPerGroup, standing: caller.standing, metadata: caller.metadata,
-                at: ports.clock.now())
+                limits: settings.filesystemsPerGroup, quotas: settings.quotas, standing: caller.standing,
+                metadata: caller.metadata, at: ports.clock.now())
             let outcome = try await reading { () async throws(EventStoreError) in
                 try await ports.store.commit(commit)
             }

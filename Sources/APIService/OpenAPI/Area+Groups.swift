@@ -21,6 +21,13 @@ extension Area {
                 method: "DELETE", path: one, id: "deleteGroup", summary: "Delete it, with its members and keys",
                 answer: .data(.object), refusals: [409]),
             Operation(
+                method: "GET", path: quotas, id: "getQuotas", summary: "What it may have, and what it has",
+                answer: .data(.named("Quotas"))),
+            Operation(
+                method: "PUT", path: quotas, id: "setQuotas",
+                summary: "Say what a group, any group, may have; what is absent is as is usual",
+                body: .order(Components.quotaFields), answer: .data(.named("Quotas"))),
+            Operation(
                 method: "GET", path: members, id: "listMembers", summary: "Who is in",
                 parameters: [.cursor, .limit], answer: .page(of: .named("Member"))),
             Operation(
@@ -43,6 +50,7 @@ extension Area {
 
     private static let base = "/v1/groups"
     private static let one = base + "/{group}"
+    private static let quotas = one + "/quotas"
     private static let members = one + "/members"
     private static let member = members + "/{member}"
     private static let name = Schema.text(1...128)

@@ -68,6 +68,14 @@ enum Components {
             .must("createdAt", .time), .must("updatedAt", .time),
         ]),
         "Group": group,
+        "Quotas": .object([
+            .must("groupId", .text),
+            .must("quotas", Schema.named("QuotaValues").described("What holds; what is absent has no limit.")),
+            .must("own", Schema.named("QuotaValues").described("What was said for this group.")),
+            .must("used", .named("QuotaValues")),
+        ]),
+        "QuotaValues": .object(
+            Quota.allCases.map { .may($0.rawValue, $0.unit == 1 ? .count : .number) }),
         "Member": .object([
             .must("memberId", .text), .must("groupId", .text), .must("issuer", .text), .must("subject", .text),
             .must("role", role), .must("createdAt", .time), .may("name", .text), .may("lastUsedAt", .time),
@@ -81,6 +89,10 @@ enum Components {
         ]),
         "SessionToken": sessionToken,
     ]
+
+    static let quotaFields: [Schema.Field] = Quota.allCases.map {
+        .may($0.rawValue, $0.unit == 1 ? .integer(GroupQuotas.range) : .number(in: GroupQuotas.cpuRange))
+    }
 
     static let role = Schema.word(Role.allCases.map(\.rawValue))
     static let scopes = Schema.list(of: .word(Scope.allCases.map(\.rawValue)))

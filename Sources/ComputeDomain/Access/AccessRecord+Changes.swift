@@ -38,6 +38,8 @@ extension AccessRecord {
                 ]
             case .memberRoleChanged(let id, _, _): return try changed(ID(.member, id), by: data, current)
             case .memberRemoved(let id, _): return [.remove(ID(.member, id))]
+            // Kept by the counters that it is about.
+            case .quotasChanged: return []
             case .deleted: return [.removeAll(of: event.group)]
             }
         case StreamID.apiKeyCategory:

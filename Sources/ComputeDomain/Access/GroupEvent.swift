@@ -39,6 +39,8 @@ package enum GroupEvent: Hashable, Sendable {
     /// `demotions` only when the role sank.
     case memberRoleChanged(id: String, role: Role, demotions: Int?)
     case memberRemoved(id: String, demotions: Int)
+    /// All that it has for itself from now on; of what is absent as much as is usual.
+    case quotasChanged(GroupQuotas)
     case deleted
 }
 
@@ -49,6 +51,7 @@ extension GroupEvent: DomainEvent {
         case memberAdded = "MemberAdded"
         case memberRoleChanged = "MemberRoleChanged"
         case memberRemoved = "MemberRemoved"
+        case quotasChanged = "GroupQuotasChanged"
         case deleted = "GroupDeleted"
     }
 
@@ -63,6 +66,7 @@ extension GroupEvent: DomainEvent {
                 ["memberId": .string(id), "role": .string(role.rawValue)].with(demotions: demotions ?? 0))
         case .memberRemoved(let id, let demotions):
             Self.event(.memberRemoved, ["memberId": .string(id)].with(demotions: demotions))
+        case .quotasChanged(let quotas): Self.event(.quotasChanged, ["quotas": .object(quotas.document)])
         case .deleted: Self.event(.deleted, [:])
         }
     }
@@ -87,6 +91,11 @@ extension GroupEvent: DomainEvent {
             case .memberRemoved:
                 self = .memberRemoved(
                     id: try fields.requiredString("memberId"), demotions: try fields.demotions() ?? 0)
+            case .quotasChanged:
+                guard let quotas = try fields.object("quotas") else {
+                    throw Problem.invalid("quotas", "quotas is required")
+                }
+                self = .quotasChanged(try GroupQuotas(FieldReader(quotas, prefix: "quotas")))
             case .deleted: self = .deleted
             }
         } catch {

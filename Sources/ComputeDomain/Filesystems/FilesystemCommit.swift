@@ -53,10 +53,11 @@ extension Commit {
     ///
     /// - Parameters:
     ///   - before: the state that `events` were decided on.
-    ///   - limits: checked only when one is created.
+    ///   - limits, quotas: checked only when one is created.
     package static func filesystem(
         _ id: FilesystemID, in group: GroupID, expectedVersion: Int, before: Filesystem.State,
-        events: [FilesystemEvent], limits: FilesystemLimits? = nil, standing: Standing? = nil,
+        events: [FilesystemEvent], limits: FilesystemLimits? = nil, quotas: GroupQuotas = GroupQuotas(),
+        standing: Standing? = nil,
         metadata: EventMetadata, at occurredAt: WallTime
     ) -> Commit {
         var commit = Commit(
@@ -71,6 +72,7 @@ extension Commit {
                 commit.counterMoves += [
                     CounterMove(counter: .filesystems(in: group), delta: 1, limit: limits?.count),
                     CounterMove(counter: .filesystemMiB(in: group), delta: spec.sizeMiB, limit: limits?.totalMiB),
+                    Quota.storageMiB.move(spec.sizeMiB, in: group, quotas),
                 ]
             case .deleted:
                 guard case .present(let spec, _) = state else { break }
@@ -78,6 +80,7 @@ extension Commit {
                 commit.counterMoves += [
                     CounterMove(counter: .filesystems(in: group), delta: -1),
                     CounterMove(counter: .filesystemMiB(in: group), delta: -spec.sizeMiB),
+                    CounterMove(counter: Quota.storageMiB.counter(in: group), delta: -spec.sizeMiB),
                 ]
             case .attached, .detached: break
             }

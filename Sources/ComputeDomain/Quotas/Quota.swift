@@ -1,0 +1,74 @@
+package import ComputeCore
+package import EventSourcing
+
+/// What a group may have only so much of. In the order in which commits move their counters: whoever waits for a row of
+/// another one in a database has none that the other one waits for.
+package enum Quota: String, Hashable, Sendable, CaseIterable {
+    /// Living ones: requested, running or paused.
+    case computes
+    /// Of its living computes together, also of those that stand still.
+    case cpus
+    case memoryMiB
+    /// The disks of its living computes, and its filesystems.
+    case storageMiB
+    /// Computes that are requested, whatever becomes of them.
+    case createsPerMinute
+
+    /// What the counter counts for one of what people say: thousandths of processors.
+    package var unit: Int64 { self == .cpus ? 1000 : 1 }
+
+    package var period: Duration? { self == .createsPerMinute ? .seconds(60) : nil }
+
+    package func counter(in group: GroupID) -> CounterName {
+        let name =
+            switch self {
+            case .computes: "computes"
+            case .cpus: "cpus"
+            case .memoryMiB: "memory-mib"
+            case .storageMiB: "storage-mib"
+            case .createsPerMinute: "creates"
+            }
+        return CounterName(group: group, name: name)
+    }
+
+    /// nil for another counter.
+    package init?(_ counter: CounterName) {
+        guard let quota = Self.allCases.first(where: { $0.counter(in: counter.group) == counter }) else { return nil }
+        self = quota
+    }
+
+    /// The move of the commit that takes so much, or gives it back.
+    func move(_ amount: Int64, in group: GroupID, _ usual: GroupQuotas) -> CounterMove {
+        .quota(counter(in: group), delta: amount, usual: usual[self], per: period)
+    }
+}
+
+extension ComputeSpec {
+    /// How much of the quotas a compute takes, in the units of the counters. What its runtime gives without a measure
+    /// takes nothing.
+    func share(of quota: Quota) -> Int64 {
+        switch quota {
+        case .computes, .createsPerMinute: 1
+        case .cpus: granted?.cpus.map { Int64(($0 * 1000).rounded()) } ?? 0
+        case .memoryMiB: granted?.memoryBytes.map { $0 >> 20 } ?? 0
+        case .storageMiB: granted?.diskBytes.map { $0 >> 20 } ?? 0
+        }
+    }
+
+    /// What has to move when it is requested.
+    package func quotaMoves(in group: GroupID, usual: GroupQuotas) -> [CounterMove] {
+        Quota.allCases.compactMap { quota in
+            let share = share(of: quota)
+            return share == 0 ? nil : quota.move(share, in: group, usual)
+        }
+    }
+
+    /// What it gives back at its end.
+    func quotaReleases(in group: GroupID) -> [CounterMove] {
+        Quota.allCases.compactMap { quota in
+            let share = share(of: quota)
+            guard share != 0, quota.period == nil else { return nil }
+            return CounterMove(counter: quota.counter(in: group), delta: -share)
+        }
+    }
+}
