@@ -25,12 +25,13 @@ package struct APIPorts: Sendable {
     package var webhooks: WebhookPorts
     package var secrets: SecretPorts
     package var filesystems: any FilesystemRecords
+    package var usage: any UsageRecords
 
     package init(
         store: any EventStore, summaries: any ComputeSummaries, sessions: any SessionSummaries,
         access: any AccessRecords, runtime: any ComputeRuntime, sidekicks: any SidekickAgent, clock: any WallClock,
         tokens: TokenSigner, sidekickKey: SymmetricKey, webhooks: WebhookPorts, secrets: SecretPorts,
-        filesystems: any FilesystemRecords
+        filesystems: any FilesystemRecords, usage: any UsageRecords
     ) {
         self.store = store
         self.summaries = summaries
@@ -44,6 +45,7 @@ package struct APIPorts: Sendable {
         self.webhooks = webhooks
         self.secrets = secrets
         self.filesystems = filesystems
+        self.usage = usage
     }
 }
 

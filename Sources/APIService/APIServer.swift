@@ -133,6 +133,7 @@ package struct APIServer: Sendable {
         WebhookRoutes(service: webhooks).add(to: guarded)
         SecretRoutes(service: secrets).add(to: guarded)
         FilesystemRoutes(service: filesystems).add(to: guarded)
+        UsageRoutes(ports: ports).add(to: guarded)
         RuntimeRoutes(runtime: ports.runtime, maximumResources: settings.maximumResources).add(to: guarded)
         return router
     }

@@ -17,6 +17,10 @@ package struct ComputeSummary: Hashable, Sendable {
     package var directory: String?
     /// What it has mounted, or had.
     package var filesystems: [ComputeFilesystem] = []
+    /// What it is metered by.
+    package var size = MeteredSize()
+    /// Since when it takes what it takes now: its last start, pause or resume. nil without a place.
+    package var meteredSince: WallTime?
     /// The lifetime that was asked for.
     package var timeout: Duration
     package var state: State
@@ -93,22 +97,30 @@ extension ComputeSummary {
             next.startedAt = event.occurredAt
             next.expiresAt = expiresAt
             next.place(placement)
+            next.meter(from: event.occurredAt)
         case .extended(let expiresAt), .expiryChanged(let expiresAt): next.expiresAt = expiresAt
         case .metadataChanged(let metadata): next.metadata = metadata
-        case .paused: next.state = .paused
+        case .paused:
+            next.state = .paused
+            next.meter(from: event.occurredAt)
         case .resumed(let placement):
             next.state = .running
             next.place(placement)
+            next.meter(from: event.occurredAt)
         case .ended(let reason):
             next.state = .ended
             next.endedAt = event.occurredAt
             next.endReason = reason
+            next.meteredSince = nil
             next.sidekick = nil
             next.sidekickInternal = nil
             next.portHost = nil
         }
         return next
     }
+
+    /// A clock that was set back makes no time count twice.
+    private mutating func meter(from time: WallTime) { meteredSince = max(meteredSince ?? time, time) }
 
     private mutating func place(_ placement: Placement) {
         generation = placement.generation
@@ -125,6 +137,7 @@ extension ComputeSummary {
             expiresAt: nil, endedAt: nil, endReason: nil, generation: nil, member: nil, sidekick: nil,
             sidekickInternal: nil, portHost: nil, version: version)
         filesystems = spec.filesystems
+        size = MeteredSize(spec)
     }
 
     /// Where it runs, or stands still; nil without a place.

@@ -11,6 +11,9 @@ struct ReadModels {
             let before = try SummarySQL(db: db).summary(id, in: nil)
             if let row = try ComputeSummary.applying(event, to: before) {
                 try SummarySQL(db: db).put(row)
+                if let span = before?.closedSpan(by: event, row) {
+                    try UsageSQL(db: db).add(span.byDay, to: row.group)
+                }
                 if ComputeEvent.changesLabels(event.type) { try LabelSQL(db: db).replace(before, with: row) }
             }
         }

@@ -4,8 +4,8 @@ import EventSourcing
 
 /// Makes the read models anew from the log: within one transaction, with nobody appending meanwhile.
 ///
-/// What is no consequence of events (unique rows, counters, private rows, sealed values, when a session was last used)
-/// stays.
+/// What is no consequence of events (unique rows, counters, private rows, sealed values, when a session was last used, the
+/// usage of histories that left the log) stays.
 struct Rebuild<Log: SQLLog> {
     let log: Log
     private var db: any SQLConnection { log.db }
@@ -20,7 +20,7 @@ struct Rebuild<Log: SQLLog> {
         for table in [
             "compute_summaries", "compute_labels", "session_summaries", "access_records", "webhooks",
             "secret_summaries",
-            "filesystem_summaries",
+            "filesystem_summaries", "usage_days",
         ] {
             try db.run(script: "DELETE FROM \(table)")
         }
@@ -60,6 +60,7 @@ struct Rebuild<Log: SQLLog> {
         var changed: [ComputeID: ComputeSummary] = [:]
         // As it was written, of those whose labels may have changed since; nil: not at all.
         var written: [ComputeID: ComputeSummary?] = [:]
+        var usage: [GroupID: UsageByDay] = [:]
         for event in events {
             guard event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id) else {
                 try ReadModels(db: db).update(event)
@@ -68,9 +69,12 @@ struct Rebuild<Log: SQLLog> {
             // The first one of a stream has nothing before it to look for.
             let before = try changed[id] ?? (event.version == 1 ? nil : summaries.summary(id, in: nil))
             if written[id] == nil, ComputeEvent.changesLabels(event.type) { written.updateValue(before, forKey: id) }
-            changed[id] = try ComputeSummary.applying(event, to: before)
+            let after = try ComputeSummary.applying(event, to: before)
+            if let span = before?.closedSpan(by: event, after) { usage[event.group, default: [:]].add(span.byDay) }
+            changed[id] = after
             try SessionSQL(db: db).update(event)
         }
+        for (group, days) in usage { try UsageSQL(db: db).add(days, to: group) }
         for row in changed.values {
             try summaries.put(row)
             if let before = written[row.id] { try LabelSQL(db: db).replace(before, with: row) }

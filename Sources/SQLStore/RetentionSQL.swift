@@ -49,6 +49,11 @@ struct RetentionSQL {
             let hasCustom = try CommitSQL(db: db).version(
                 of: StreamID(category: StreamID.customCategory, id: stream.id))
             guard hasCustom == 0 else { return 0 }
+            // What it took stays counted.
+            let history = try EventSQL(db: db).events(of: stream)
+            if let group = history.first?.group {
+                try UsageSQL(db: db).keep(try ComputeSummary.usage(of: history), of: group)
+            }
             if let id = ComputeID(stream.id), let row = try SummarySQL(db: db).summary(id, in: nil) {
                 try LabelSQL(db: db).replace(row, with: nil)
             }

@@ -4,7 +4,7 @@ package import EventSourcing
 
 /// What the stores over SQL have in common: all that reads one thing.
 package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords, Webhooks, Consumers,
-    SecretRecords, FilesystemRecords
+    SecretRecords, FilesystemRecords, UsageRecords
 {
     /// Runs `work` on a connection, off the threads that async code runs on.
     func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T) async throws(EventStoreError)
@@ -167,5 +167,13 @@ extension SQLEventStore {
 
     package func unknownFilesystems(among ids: [FilesystemID]) async throws(EventStoreError) -> [FilesystemID] {
         try await read { try FilesystemSQL(db: $0).unknown(among: ids) }
+    }
+
+    // MARK: - UsageRecords
+
+    package func usage(of group: GroupID, from first: UsageDay, through last: UsageDay, at now: WallTime)
+        async throws(EventStoreError) -> UsageByDay
+    {
+        try await read { try UsageSQL(db: $0).usage(of: group, from: first, through: last, at: now) }
     }
 }

@@ -177,6 +177,7 @@ extension Migration {
                 number: 8, name: "events by stream",
                 sql: "CREATE INDEX events_by_stream ON events (stream_id, \(dialect.logOrder));"),
             .quotas(number: 9, in: dialect),
+            .usage(number: 10, in: dialect),
         ]
     }
 }

@@ -61,7 +61,7 @@ struct SummarySQL {
     private static let columns = [
         "compute_id", "group_id", "name", "namespace", "metadata", "directory", "timeout_ms", "state", "created_at",
         "started_at", "expires_at", "ended_at", "end_reason", "generation", "member", "sidekick", "sidekick_internal",
-        "port_host", "filesystems", "version",
+        "port_host", "filesystems", "cpu_thousandths", "memory_mib", "metered_since", "version",
     ]
     private static let upsert = """
         INSERT INTO compute_summaries (\(columns.joined(separator: ", ")))
@@ -84,7 +84,8 @@ extension ComputeSummary {
             "port_host": portHost,
             // Most have none, and cost nothing to read.
             "filesystems": filesystems.isEmpty ? nil : try jsonText(.array(filesystems.map(\.document))),
-            "version": version,
+            "cpu_thousandths": size.cpuThousandths, "memory_mib": size.memoryMiB,
+            "metered_since": meteredSince?.milliseconds, "version": version,
         ]
     }
 
@@ -103,6 +104,9 @@ extension ComputeSummary {
             sidekick: try row.parsed("sidekick") { Endpoint($0) },
             sidekickInternal: try row.parsed("sidekick_internal") { Endpoint($0) },
             portHost: try row.optional("port_host"), version: try row.required("version"))
+        size = MeteredSize(
+            cpuThousandths: try row.required("cpu_thousandths"), memoryMiB: try row.required("memory_mib"))
+        meteredSince = try row.time("metered_since")
         if try row.optional("filesystems") as String? != nil { filesystems = try Self.filesystems(row) }
     }
 

@@ -53,7 +53,8 @@ struct World: Sendable {
             store: store, summaries: store.inner, sessions: store.inner, access: store.inner, runtime: runtime,
             sidekicks: sidekicks, clock: clock, tokens: TokenSigner(signingKey), sidekickKey: sidekickKey,
             webhooks: WebhookPorts(webhooks: store.inner, consumers: store.inner, sender: receivers),
-            secrets: SecretPorts(records: store.inner, masterKeys: masterKeys), filesystems: store.inner)
+            secrets: SecretPorts(records: store.inner, masterKeys: masterKeys), filesystems: store.inner,
+            usage: store.inner)
         ports.signingKeys = signingKeys
         ports.issuer = issuer.map { [clock] in
             ExternalIssuer(issuer: TestIssuer.url, audience: "computesdk", source: $0, clock: clock)

@@ -15,7 +15,7 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
     for (table, columns) in [
         (
             "compute_summaries",
-            "compute_id group_id name namespace metadata directory timeout_ms state created_at started_at expires_at ended_at end_reason generation member sidekick sidekick_internal port_host filesystems version"
+            "compute_id group_id name namespace metadata directory timeout_ms state created_at started_at expires_at ended_at end_reason generation member sidekick sidekick_internal port_host filesystems cpu_thousandths memory_mib metered_since version"
         ),
         ("compute_labels", "compute_id key value created_at group_id"),
         (
@@ -32,6 +32,7 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
             "filesystem_summaries",
             "filesystem_id group_id name size_mib attachments was_attached created_at updated_at version"
         ),
+        ("usage_days", "group_id day compute_ms cpu_ms memory_ms"),
     ] {
         let names = columns.split(separator: " ").map(String.init)
         let casts = names.map { "CAST(\($0) AS TEXT) AS \($0)" }.joined(separator: ", ")
@@ -54,6 +55,16 @@ struct RebuildTests {
         try await store.close()
     }
 
+    private func usage(_ store: SQLiteEventStore, at now: WallTime) async throws -> [UsageByDay] {
+        let day = UsageDay(now)
+        var all: [UsageByDay] = []
+        for group in [GroupID.default, GroupID("other")] {
+            all.append(
+                try await store.usage(of: group, from: day.advanced(by: -2), through: day.advanced(by: 2), at: now))
+        }
+        return all
+    }
+
     @Test func aRebuildGivesWhatWasThere() async throws {
         try await withStore { store, _ in
             try await BusyLog.fill(store)
@@ -69,6 +80,7 @@ struct RebuildTests {
             #expect(before.count { $0.hasPrefix("compute_labels") } > 30)
             #expect(before.count { $0.hasPrefix("secret_summaries") } == 2)
             #expect(before.count { $0.hasPrefix("filesystem_summaries") } == 2)
+            #expect(before.count { $0.hasPrefix("usage_days") } == 2, "of both groups")
             let events = try await store.events(after: nil, matching: EventFilter(), limit: 1000).events
             #expect(try await store.rebuild() == events.count)
             #expect(try await readModels(store) == before)
@@ -88,7 +100,8 @@ struct RebuildTests {
                 UPDATE compute_summaries SET state = 'ended', version = 99; DELETE FROM session_summaries;
                 DELETE FROM access_records WHERE kind = 'key'; UPDATE compute_labels SET value = 'x';
                 UPDATE webhooks SET origin = 'x'; UPDATE secret_summaries SET version = 99;
-                UPDATE filesystem_summaries SET attachments = '[]'
+                UPDATE filesystem_summaries SET attachments = '[]'; UPDATE usage_days SET cpu_ms = 1;
+                UPDATE compute_summaries SET metered_since = 1
                 """)
             #expect(try await readModels(store) != before)
             _ = try await store.rebuild()
@@ -112,6 +125,8 @@ struct RebuildTests {
             let end = try await BusyLog.fill(store)
             let all = try await store.events(after: nil, matching: EventFilter(), limit: 1000).events
             let archived = Mutex<[RecordedEvent]>([])
+            let usage = try await usage(store, at: end)
+            #expect(!usage.isEmpty)
             // The last few are too young.
             let since = end + .seconds(-300)
             let outcome = try await store.retain(since: since, now: end) { events in
@@ -131,6 +146,7 @@ struct RebuildTests {
             let models = try await readModels(store)
             _ = try await store.rebuild()
             #expect(try await readModels(store) == models, "what is left gives the same")
+            #expect(try await self.usage(store, at: end) == usage, "what was taken was taken")
             let again = try await store.retain(since: since, now: end) { _ in Issue.record("nothing is left to move") }
             #expect(again == RetentionOutcome())
         }

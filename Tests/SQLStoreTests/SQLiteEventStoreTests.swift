@@ -132,13 +132,16 @@ struct SQLiteEventStoreTests {
             try await store.close()
             let tables = [
                 "access_records", "snapshots", "webhooks", "webhook_deliveries", "consumers", "secret_summaries",
-                "secret_values", "filesystem_summaries", "compute_labels",
+                "secret_values", "filesystem_summaries", "compute_labels", "usage_days", "usage_kept",
             ]
             try alter(
                 folder + "/db",
                 tables.map { "DROP TABLE \($0);" }.joined()
                     + "ALTER TABLE events DROP COLUMN schema_version;"
                     + ["due", "living", "called", "namespaced"].map { "DROP INDEX compute_summaries_\($0);" }.joined()
+                    + ["cpu_thousandths", "memory_mib", "metered_since"].map {
+                        "ALTER TABLE compute_summaries DROP COLUMN \($0);"
+                    }.joined()
                     + "DROP INDEX events_by_stream; ALTER TABLE counters DROP COLUMN own_limit;"
                     + "INSERT INTO counters (group_id, name, value) VALUES ('default', 'filesystem-mib', 640);"
                     + "CREATE INDEX compute_summaries_expiring ON compute_summaries (expires_at);"

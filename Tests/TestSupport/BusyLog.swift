@@ -22,6 +22,7 @@ package enum BusyLog {
                 name: n % 2 == 0 ? "n\(n)" : nil, timeout: .seconds(900),
                 metadata: ["n": .int(Int64(n)), "team": .string("t\(n % 3)"), "deep": .array([])],
                 directory: "/d\0")
+            if n % 2 == 0 { spec.granted = ComputeResources(cpus: 0.5, memoryBytes: 256 << 20) }
             if n % 4 == 1 {
                 spec.filesystems = [
                     ComputeFilesystem(

@@ -62,6 +62,7 @@ package enum AuthorizationTable {
             row("GET", "/v1/snapshots", .credential(.sandboxesRead, atLeast: .viewer)),
             row("GET", "/v1/snapshots/{snapshot}", .credential(.sandboxesRead, atLeast: .viewer)),
             row("DELETE", "/v1/snapshots/{snapshot}", .credential(.sandboxesWrite, atLeast: .developer)),
+            row("GET", "/v1/usage", .credential(.usageRead, atLeast: .viewer)),
             row("GET", "/v1/runtime", .credential(.runtimeRead, atLeast: .viewer)),
         ]
 

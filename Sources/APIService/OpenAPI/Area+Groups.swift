@@ -28,6 +28,13 @@ extension Area {
                 summary: "Say what a group, any group, may have; what is absent is as is usual",
                 body: .order(Components.quotaFields), answer: .data(.named("Quotas"))),
             Operation(
+                method: "GET", path: "/v1/usage", id: "getUsage", summary: "What it took, by day",
+                parameters: [
+                    .query("from", day, "The first day; 29 days before `to` when absent."),
+                    .query("to", day, "The last day; today when absent."),
+                    .query("group", .text, "Another group; for owners of the group `default`."),
+                ], answer: .data(.named("Usage")), refusals: [404]),
+            Operation(
                 method: "GET", path: members, id: "listMembers", summary: "Who is in",
                 parameters: [.cursor, .limit], answer: .page(of: .named("Member"))),
             Operation(
@@ -53,5 +60,6 @@ extension Area {
     private static let quotas = one + "/quotas"
     private static let members = one + "/members"
     private static let member = members + "/{member}"
+    private static let day = Schema.text(10...10, pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
     private static let name = Schema.text(1...128)
 }

@@ -74,6 +74,10 @@ enum Components {
             .must("own", Schema.named("QuotaValues").described("What was said for this group.")),
             .must("used", .named("QuotaValues")),
         ]),
+        "Usage": .object([
+            .must("groupId", .text), .must("from", .text), .must("to", .text),
+            .must("days", .list(of: .object([.must("date", .text)] + usage))), .must("total", .object(usage)),
+        ]),
         "QuotaValues": .object(
             Quota.allCases.map { .may($0.rawValue, $0.unit == 1 ? .count : .number) }),
         "Member": .object([
@@ -88,6 +92,10 @@ enum Components {
             .must("kid", .text), .must("state", .word(["announced", "signing", "retired"])), .must("from", .time),
         ]),
         "SessionToken": sessionToken,
+    ]
+
+    private static let usage: [Schema.Field] = [
+        .must("computeSeconds", .number), .must("cpuSeconds", .number), .must("memoryMiBSeconds", .number),
     ]
 
     static let quotaFields: [Schema.Field] = Quota.allCases.map {

@@ -42,6 +42,7 @@ package enum Scope: String, Codable, Hashable, Sendable, CaseIterable {
     case filesystemsWrite = "filesystems:write"
     /// To mount them in computes that one makes, which opens all that is in them.
     case filesystemsUse = "filesystems:use"
+    case usageRead = "usage:read"
     case runtimeRead = "runtime:read"
     case groupsRead = "groups:read"
     case groupsWrite = "groups:write"
