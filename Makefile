@@ -25,7 +25,7 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 8
 # The base image that tests run computes from, kept between runs.
 IMAGES   := .build/images
 
-.PHONY: help run build check test bench bench-sidekick bench-store soak fuzz format clean
+.PHONY: help run build check test bench bench-sidekick bench-store bench-fairness soak fuzz format clean
 .PHONY: check-format check-architecture test-build unit-tests slow-tests client-tests fuzz-tests base-image
 .PHONY: release-sidekick strip-sidekick
 
@@ -37,6 +37,7 @@ help:
 	@echo 'make bench    time to interactive beside its floor, then bench-sidekick; needs root, takes an hour'
 	@echo 'make bench-sidekick   the Sidekick beside ssh, nginx, terminado and inotifywait, here and in gVisor'
 	@echo 'make bench-store   the event store beside pgbench and GRDB, then reading and rebuilding as the log grows'
+	@echo 'make bench-fairness   the p99 of one group beside the burst of another one, as a ratio'
 	@echo 'make soak     gigabytes through one Sidekick, then ten minutes of everything: memory stays flat, nothing is left'
 	@echo 'make fuzz     everything that is fuzzed, for five minutes each: FUZZ_SECONDS=N for more'
 	@echo 'make format   format the Swift sources in place'
@@ -89,6 +90,11 @@ bench-store:
 	@scripts/install-packages test
 	@$(BUILD) -c release --product store-bench
 	$(RELEASE)/store-bench $(BENCH_STORE)
+
+# What one group notices of another one's burst of a thousand creates; BENCH_FAIRNESS="--unfair" shows it without turns.
+bench-fairness:
+	@$(BUILD) -c release --product fairness-bench
+	$(RELEASE)/fairness-bench $(BENCH_FAIRNESS)
 
 # SOAK is handed on: `make soak SOAK="--seconds 60 --gigabytes 1"`.
 soak: release-sidekick $(BENCH_VENV)/.installed

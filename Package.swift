@@ -182,6 +182,14 @@ let package = Package(
             ],
             path: "Tests/StoreBenchmark", swiftSettings: strict),
 
+        .executableTarget(
+            name: "fairness-bench",
+            dependencies: [
+                "APIService", "APIContract", "Auth", "ComputeDomain", "EventSourcing", "SQLStore", "SecretSealing",
+                "TestSupport", "ComputeCore", crypto, logging,
+            ],
+            path: "Tests/FairnessBenchmark", swiftSettings: strict),
+
         tests("ComputeCoreTests", ["ComputeCore"]),
         tests("PrometheusMetricsTests", ["PrometheusMetrics", coreMetrics]),
         tests("EventSourcingTests", ["EventSourcing", "ComputeDomain", "TestSupport", "ComputeCore"]),

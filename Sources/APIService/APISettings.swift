@@ -39,6 +39,14 @@ package struct APISettings: Sendable {
     package var eventStreams = EventStreamTiming()
     /// The most that one compute may ask for; nil is no limit of ours.
     package var maximumResources = ComputeResources()
+    /// How many creates are put on record, or served from the pool, at a time: more would only wait for the database, where
+    /// nobody looks whose they are.
+    package var createTurns = FairTurns<GroupID>.Limits(places: 8, placesOfOne: 4, placesBesideOthers: 1)
+    /// How many places are started at a time, and claimed. Above what a runtime starts at once, so that it never waits for
+    /// us; not far, because there first come are first served.
+    package var startTurns = FairTurns<GroupID>.Limits(places: 16, placesOfOne: 8, placesBesideOthers: 1)
+    /// How long a create may wait for its turn.
+    package var turnDeadline: Duration = .seconds(15)
     /// The clients give up after 30 s; what is left is for a claim and two commits.
     package var coldStartDeadline: Duration = .seconds(25)
     /// How long one claim may take before its answer counts as lost.

@@ -83,11 +83,11 @@ extension ComputeService {
         // A round is lost only to another create that won and ended again meanwhile.
         for _ in 0..<8 {
             var stale: [UniqueRelease] = []
-            if let retry, let idempotencyKey, let hold = try await holder(of: idempotencyKey) {
+            if let retry, let idempotencyKey, let hold = try await holder(of: idempotencyKey, for: caller) {
                 if let compute = try await repeated(hold, retry, for: caller) { return compute }
                 stale.append(UniqueRelease(key: hold.key, owner: hold.owner))
             }
-            if let nameKey, let hold = try await holder(of: nameKey) {
+            if let nameKey, let hold = try await holder(of: nameKey, for: caller) {
                 switch try await standing(of: hold, waiting: finding, for: caller) {
                 case .alive(let compute):
                     if finding { return compute }
@@ -97,7 +97,9 @@ extension ComputeService {
                 }
             }
             // Refused before anything is recorded; what the compute gets is read again at the claim.
-            _ = try await secrets.given(request, in: caller.group)
+            try await inTurn(of: caller) { () async throws(Problem) in
+                _ = try await secrets.given(request, in: caller.group)
+            }
             let id = ComputeID.random()
             let hold = idempotencyKey.map { UniqueHold(key: $0, owner: id.rawValue, fingerprint: retry?.fingerprint) }
             let releases = stale
@@ -171,17 +173,19 @@ extension ComputeService {
     // MARK: - Without a name
 
     private func createAnonymous(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
-        try await checkQuotas(request, of: caller.group)
-        _ = try await secrets.given(request, in: caller.group)
         let id = ComputeID.random()
         let outcome = await tasks.create(id) {
             do throws(Problem) {
-                // A member of the pool cannot get mounts any more.
-                if request.order(mounting: []).isEmpty, request.filesystems.isEmpty,
-                    let compute = try await self.startFromPool(id, request, for: caller)
-                {
-                    return .success(.running(compute))
+                let compute = try await self.inTurn(of: caller) { () async throws(Problem) in
+                    try await self.checkQuotas(request, of: caller.group)
+                    _ = try await self.secrets.given(request, in: caller.group)
+                    // A member of the pool cannot get mounts any more.
+                    guard request.order(mounting: []).isEmpty, request.filesystems.isEmpty else {
+                        return nil as ComputeSummary?
+                    }
+                    return try await self.startFromPool(id, request, for: caller)
                 }
+                if let compute { return .success(.running(compute)) }
             } catch {
                 return .failure(error)
             }
@@ -206,10 +210,21 @@ extension ComputeService {
 
     // MARK: - Parts
 
+    /// What reads and writes the log for a create, in its group's turn. Nothing that waits for others belongs in here.
+    func inTurn<T: Sendable>(
+        of caller: Caller, _ work: () async throws(Problem) -> T
+    ) async throws(Problem) -> T {
+        try await createTurns.run(of: caller.group, until: .now + settings.turnDeadline, work)
+    }
+
     /// How large it will be.
     func granted(_ request: CreateSandbox) -> ComputeResources? {
         let usual = ports.runtime.describe().defaultResources
         return request.resources.map { $0.over(usual ?? ComputeResources()) } ?? usual
+    }
+
+    private func holder(of key: UniqueKey, for caller: Caller) async throws(Problem) -> UniqueHold? {
+        try await inTurn(of: caller) { () async throws(Problem) in try await holder(of: key) }
     }
 
     func holder(of key: UniqueKey) async throws(Problem) -> UniqueHold? {

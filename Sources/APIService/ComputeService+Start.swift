@@ -68,7 +68,11 @@ extension ComputeService {
                     }
                     throw error
                 }
-                switch try await self.commit(commit) {
+                let ready = commit
+                let outcome = try await inTurn(of: caller) { () async throws(Problem) in
+                    try await self.commit(ready)
+                }
+                switch outcome {
                 case .taken(let hold): return .success(.taken(hold))
                 case .overLimit(let counter, let limit): return .failure(.quotaExceeded(counter, limit))
                 case .versionConflict where !mounted.isEmpty: continue
@@ -92,8 +96,17 @@ extension ComputeService {
     private func start(
         _ summary: ComputeSummary, _ request: CreateSandbox, _ mounted: [ComputeFilesystem], for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
-        let order = try await claimOrder(summary.id, request, for: caller)
         let deadline = ContinuousClock.now + settings.coldStartDeadline
+        return try await startTurns.run(of: caller.group, until: deadline) { () async throws(Problem) in
+            try await startInTurn(summary, request, mounted, until: deadline, for: caller)
+        }
+    }
+
+    private func startInTurn(
+        _ summary: ComputeSummary, _ request: CreateSandbox, _ mounted: [ComputeFilesystem],
+        until deadline: ContinuousClock.Instant, for caller: Caller
+    ) async throws(Problem) -> ComputeSummary {
+        let order = try await claimOrder(summary.id, request, for: caller)
         for _ in 0..<settings.claimAttempts {
             let member = try await member(request.order(mounting: mounted), deadline: deadline)
             guard try await claim(member, order) else { continue }

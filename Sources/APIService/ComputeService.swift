@@ -18,6 +18,9 @@ package final class ComputeService: Sendable {
     let settings: APISettings
     let logger: Logger
     let tasks = OwnedTasks()
+    /// Before the first commit of a create, and before its place.
+    let createTurns: GroupTurns
+    let startTurns: GroupTurns
     let secrets: SecretService
     let filesystems: FilesystemService
 
@@ -25,6 +28,8 @@ package final class ComputeService: Sendable {
         self.ports = ports
         self.settings = settings
         self.logger = logger
+        createTurns = GroupTurns(settings.createTurns)
+        startTurns = GroupTurns(settings.startTurns)
         secrets = SecretService(ports: ports, settings: settings, logger: logger)
         filesystems = FilesystemService(ports: ports, settings: settings, logger: logger)
     }

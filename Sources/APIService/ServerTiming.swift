@@ -7,6 +7,8 @@ final class ServerTiming: Sendable {
     @TaskLocal static var current: ServerTiming?
 
     enum Stage: String, CaseIterable {
+        /// Others are let go first: too many are being created.
+        case turn
         /// An idle member is taken from the pool, and thawed.
         case take
         /// A member is started, or waited for.

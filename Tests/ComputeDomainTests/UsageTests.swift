@@ -32,15 +32,15 @@ struct UsageTests {
     }
 
     /// However a time is cut into spans, and wherever midnight falls, its parts sum up to the whole.
-    @Test(arguments: 0..<50) func partsOfATimeSumUpToIt(_: Int) {
-        var generator = SystemRandomNumberGenerator()
+    @Test(arguments: 0..<50) func partsOfATimeSumUpToIt(seed: UInt64) {
+        var generator = SplitMix(state: seed)
         let from = Int64.random(in: 0...4_000_000_000, using: &generator)
         let until = from + Int64.random(in: 0...500_000_000, using: &generator)
         var cuts = (0..<5).map { _ in Int64.random(in: from...until, using: &generator) }.sorted()
         cuts = [from] + cuts + [until]
         var parts: UsageByDay = [:]
         for (one, next) in zip(cuts, cuts.dropFirst()) { parts.add(span(one, next).byDay) }
-        #expect(parts == span(from, until).byDay, "from \(from) until \(until)")
+        #expect(parts == span(from, until).byDay, "from \(from) until \(until), seed \(seed)")
         #expect(parts.values.reduce(0) { $0 + $1.compute } == until - from)
         #expect(parts.values.reduce(0) { $0 + $1.cpu } == (until - from) * 250)
         #expect(parts.values.allSatisfy { 0 < $0.compute && $0.compute <= 86_400_000 })

@@ -6,8 +6,8 @@ struct PaceTests {
     private let start = WallTime(milliseconds: 1_800_000_000_000)
 
     /// Never more than twice the limit in any period, and never more than the limit from a standstill.
-    @Test(arguments: 0..<20) func noPeriodSeesMoreThanItMay(seed: Int) {
-        var generator = SystemRandomNumberGenerator()
+    @Test(arguments: 0..<20) func noPeriodSeesMoreThanItMay(seed: UInt64) {
+        var generator = SplitMix(state: seed)
         let limit = Int64.random(in: 1...20, using: &generator)
         let pace = Pace(limit: limit, period: .seconds(60))
         var (value, now, granted): (Int64, WallTime, [WallTime]) = (0, start, [])
@@ -19,7 +19,7 @@ struct PaceTests {
         }
         for (index, time) in granted.enumerated() {
             let within = granted[index...].prefix { $0 < time + .seconds(60) }.count
-            #expect(Int64(within) <= 2 * limit, "limit \(limit)")
+            #expect(Int64(within) <= 2 * limit, "limit \(limit), seed \(seed)")
         }
         let whole = (now - start).components.seconds
         #expect(Int64(granted.count) <= limit + whole * limit / 60 + 1, "limit \(limit): never more than its pace")
@@ -51,5 +51,16 @@ struct PaceTests {
         // One that is a little ahead is believed.
         let slightly = pace.value(after: 0, adding: 1, at: start + .milliseconds(500))!
         #expect(pace.value(after: slightly, adding: 1, at: start) == nil)
+    }
+}
+
+private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
     }
 }

@@ -103,7 +103,8 @@ struct TokenBucketsTests {
     }
 }
 
-private struct SplitMix: RandomNumberGenerator {
+/// Random, and the same again for the same seed.
+struct SplitMix: RandomNumberGenerator {
     var state: UInt64
     mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
