@@ -108,7 +108,7 @@ package struct APIServer: Sendable {
 
     var publicRouter: Router<APIRequestContext> {
         let router = Router(context: APIRequestContext.self)
-        router.add(middleware: EdgeMiddleware(logger: logger))
+        router.add(middleware: EdgeMiddleware(logger: logger, bodyDeadline: settings.bodyDeadline))
         router.add(middleware: RateLimitMiddleware(limits: limits, ports: ports))
         HealthRoutes(readiness: ReadinessProbe(ports: ports, logger: logger)).add(to: router)
         OpenAPIRoutes(version: settings.version).add(to: router)
@@ -140,7 +140,7 @@ package struct APIServer: Sendable {
 
     var internalRouter: Router<APIRequestContext> {
         let router = Router(context: APIRequestContext.self)
-        router.add(middleware: EdgeMiddleware(logger: logger))
+        router.add(middleware: EdgeMiddleware(logger: logger, bodyDeadline: settings.bodyDeadline))
         InternalRoutes(ports: ports, sessions: sessions, logger: logger).add(to: router)
         return router
     }
@@ -154,8 +154,12 @@ package struct APIServer: Sendable {
             case .tcp(let host, let port): .hostname(host, port: port)
             case .unix(let path): .unixDomainSocket(path: path)
             }
+        let longest = settings.requestDeadline
         var application = Application(
-            responder: responder, server: .http1(configuration: .init(idleTimeout: idleTimeout)),
+            responder: responder,
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [RequestBounds(longest: longest)], idleTimeout: idleTimeout)),
             configuration: ApplicationConfiguration(address: address),
             onServerRunning: { channel in
                 switch listen {

@@ -39,6 +39,12 @@ package struct APISettings: Sendable {
     package var eventStreams = EventStreamTiming()
     /// The most that one compute may ask for; nil is no limit of ours.
     package var maximumResources = ComputeResources()
+    /// How long the body of a request may take; 408 after that. Mebibytes over the slowest line, and no longer than what a
+    /// client waits for an answer.
+    package var bodyDeadline: Duration = .seconds(30)
+    /// From a request's head to its end, whether somebody reads its body or not; then the connection is closed. Longer than
+    /// the former, so that the 408 arrives.
+    package var requestDeadline: Duration = .seconds(35)
     /// How many creates are put on record, or served from the pool, at a time: more would only wait for the database, where
     /// nobody looks whose they are.
     package var createTurns = FairTurns<GroupID>.Limits(places: 8, placesOfOne: 4, placesBesideOthers: 1)

@@ -37,6 +37,8 @@ enum Answer {
         let status = HTTPResponse.Status(code: problem.status)
         // The body's fields are plain strings: encoding them cannot fail. If it did, the status still says it.
         var response = (try? json(problem.body(requestID: requestID), status: status)) ?? Response(status: status)
+        // What is left of the body has no place in front of another request.
+        if problem.status == 408 { response.headers[.connection] = "close" }
         if let seconds = problem.retryAfterSeconds { response.headers[.retryAfter] = String(seconds) }
         return response
     }
@@ -48,13 +50,28 @@ extension Request {
     /// The body as JSON, whatever its content type says: clients send none, or the wrong one.
     func document() async throws -> JSONValue { try JSONDocument.parse(Array(try await wholeBody().readableBytesView)) }
 
+    /// - Throws: 413; 408 when it does not come in time.
     func wholeBody() async throws -> ByteBuffer {
         if let length = headers[.contentLength].flatMap({ Int($0) }), length > Self.maxBodyBytes {
             throw Problem.bodyTooLarge
         }
+        let (body, deadline) = (body, BodyDeadline.current)
+        return try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
+            group.addTask { try await Self.collect(body) }
+            group.addTask {
+                try await Task.sleep(for: deadline)
+                throw Problem.bodyTooSlow
+            }
+            defer { group.cancelAll() }
+            guard let bytes = try await group.next() else { throw CancellationError() }
+            return bytes
+        }
+    }
+
+    private static func collect(_ body: RequestBody) async throws -> ByteBuffer {
         var bytes = ByteBuffer()
         for try await var chunk in body {
-            guard bytes.readableBytes + chunk.readableBytes <= Self.maxBodyBytes else { throw Problem.bodyTooLarge }
+            guard bytes.readableBytes + chunk.readableBytes <= maxBodyBytes else { throw Problem.bodyTooLarge }
             bytes.writeBuffer(&chunk)
         }
         return bytes
@@ -76,6 +93,8 @@ extension Request {
 }
 
 extension Problem {
+    static let bodyTooSlow = Problem(
+        status: 408, code: .requestTimeout, message: "the request's body did not arrive in time")
     static let bodyTooLarge = Problem(
         status: 413, code: .tooLarge, message: "the request body is larger than \(Request.maxBodyBytes) bytes")
 }

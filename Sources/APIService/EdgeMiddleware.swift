@@ -10,6 +10,7 @@ import NIOCore
 struct EdgeMiddleware: RouterMiddleware {
     typealias Context = APIRequestContext
     let logger: Logger
+    let bodyDeadline: Duration
 
     func handle(
         _ request: Request, context: APIRequestContext, next: (Request, APIRequestContext) async throws -> Response
@@ -22,7 +23,9 @@ struct EdgeMiddleware: RouterMiddleware {
         context.logger[metadataKey: "request.id"] = "\(context.requestID)"
         // As the Gateway says it; whoever comes without one begins a trace.
         let trace = request.headers[.traceparent].flatMap { TraceContext($0) }?.child ?? .random()
-        return try await TraceContext.$current.withValue(trace) { try await answer(request, context, next) }
+        return try await TraceContext.$current.withValue(trace) {
+            try await BodyDeadline.$current.withValue(bodyDeadline) { try await answer(request, context, next) }
+        }
     }
 
     private func answer(

@@ -37,7 +37,7 @@ final class StreamReader: Sendable {
 
     deinit { close() }
 
-    private static func connect(_ port: Int, _ receives: Int32?) throws -> Int32 {
+    static func connect(_ port: Int, _ receives: Int32?) throws -> Int32 {
         for name in ["127.0.0.1", "::1"] {
             var hints = addrinfo()
             hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
