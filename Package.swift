@@ -148,7 +148,7 @@ let package = Package(
         library("GVisor", ["LinuxHost", "ComputeCore", subprocess, systemPackage]),
         library("OCIImages", ["LinuxHost", "ComputeCore", crypto]),
         library("PostgresClient", ["CPostgres", logging]),
-        library("ServiceHost", [logging, lifecycle, configuration]),
+        library("ServiceHost", ["ComputeCore", logging, lifecycle, configuration]),
         library("PrometheusMetrics", [coreMetrics]),
 
         // T1: vocabulary

@@ -137,20 +137,3 @@ extension Sandbox.Filesystem {
             readOnly: mounted.attachment.isReadOnly)
     }
 }
-
-/// The tokens that clients show to a compute.
-struct SandboxTokens: Sendable {
-    let signer: TokenSigner
-    let clock: any WallClock
-
-    /// Good for no longer than what it was asked for with.
-    func token(for summary: ComputeSummary, _ caller: Caller) async throws(AuthError) -> String {
-        let now = clock.now()
-        let ends = [now + AccessToken.defaultLifetime, caller.authority.expiresAt, caller.expiresAt].compactMap(\.self)
-        return try await signer.sign(
-            AccessToken(
-                computeID: summary.id, group: summary.group, kind: .access, tokenID: String.randomLabel(length: 20),
-                issuedAt: now, expiresAt: ends.min() ?? now,
-                origins: caller.origins))
-    }
-}

@@ -8,6 +8,8 @@ package final class TokenSigner: Sendable {
     private struct State: Sendable {
         var keys: SigningKeys
         var verifier: TokenVerifier
+        /// By the id of the key: to make one ready takes as long as to sign with it.
+        var ready: [String: JWTKeyCollection] = [:]
 
         init(_ keys: SigningKeys) {
             self.keys = keys
@@ -42,11 +44,22 @@ package final class TokenSigner: Sendable {
 
     private func sign(_ claims: some JWTPayload, at now: WallTime) async throws(AuthError) -> String {
         let key = keys.current(at: now)
+        let id = key.publicKey.kid
         do {
-            return try await JWTKeyCollection().add(eddsa: EdDSA.PrivateKey(backing: key.privateKey)).sign(
-                claims, header: ["kid": .string(key.publicKey.kid)])
+            return try await ready(key).sign(claims, header: ["kid": .string(id)])
         } catch {
             throw AuthError(.signingFailed, "the token could not be signed", cause: error)
         }
+    }
+
+    private func ready(_ key: SigningKey) async -> JWTKeyCollection {
+        let id = key.publicKey.kid
+        if let ready = state.withLock({ $0.ready[id] }) { return ready }
+        let made = await JWTKeyCollection().add(eddsa: EdDSA.PrivateKey(backing: key.privateKey))
+        // Of a key that was taken away meanwhile nothing is kept.
+        state.withLock { state in
+            if state.keys.all.contains(where: { $0.publicKey.kid == id }) { state.ready[id] = made }
+        }
+        return made
     }
 }

@@ -1,3 +1,4 @@
+import ComputeCore
 package import Foundation
 package import Logging
 
@@ -25,33 +26,25 @@ package struct JSONLogHandler: LogHandler {
     }
 
     package func log(event: LogEvent) {
-        var line: [String: Any] = [:]
+        var line: [String: JSONValue] = [:]
         for (key, value) in metadata { line[key] = Self.json(value) }
         for (key, value) in metadataProvider?.get() ?? [:] { line[key] = Self.json(value) }
         for (key, value) in event.metadata ?? [:] { line[key] = Self.json(value) }
-        line["time"] = Date().formatted(.iso8601WithMilliseconds)
-        line["level"] = event.level.rawValue
-        line["logger"] = label
-        line["message"] = event.message.description
-        if let error = event.error { line["error"] = String(describing: error) }
-        guard
-            var data = try? JSONSerialization.data(
-                withJSONObject: line, options: [.sortedKeys, .withoutEscapingSlashes])
-        else { return }
-        data.append(UInt8(ascii: "\n"))
-        write(data)
+        line["time"] = .string(WallTime(Date()).rfc3339)
+        line["level"] = .string(event.level.rawValue)
+        line["logger"] = .string(label)
+        line["message"] = .string(event.message.description)
+        if let error = event.error { line["error"] = .string(String(describing: error)) }
+        // One for each request: with Foundation's writer this was a fifth of what a small one takes.
+        write(Data(JSONValue.object(line).utf8(sortingKeys: true) + [UInt8(ascii: "\n")]))
     }
 
-    private static func json(_ value: Logger.Metadata.Value) -> Any {
+    private static func json(_ value: Logger.Metadata.Value) -> JSONValue {
         switch value {
-        case .string(let text): text
-        case .stringConvertible(let value): value.description
-        case .array(let values): values.map(json)
-        case .dictionary(let values): values.mapValues(json)
+        case .string(let text): .string(text)
+        case .stringConvertible(let value): .string(value.description)
+        case .array(let values): .array(values.map(json))
+        case .dictionary(let values): .object(values.mapValues(json))
         }
     }
-}
-
-extension FormatStyle where Self == Date.ISO8601FormatStyle {
-    fileprivate static var iso8601WithMilliseconds: Self { .init(includingFractionalSeconds: true) }
 }

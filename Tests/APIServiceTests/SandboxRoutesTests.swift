@@ -32,6 +32,35 @@ struct SandboxRoutesTests {
         }
     }
 
+    @Test func whoAsksAgainWithinAMinuteHasTheSameTokenUnlessItsKeyIsGone() async throws {
+        let world = World()
+        try await world.withAPI { api async throws in
+            let created = try await api.create()
+            let path = "/v1/sandboxes/\(created.sandboxID)"
+            func token() async throws -> String {
+                let reply = try await api.send(.get, path)
+                return try #require(reply["data", "token"]?.text)
+            }
+            let first = try await token()
+            #expect(first == created["data", "token"]?.text)
+            world.clock.advance(by: .milliseconds(59_999))
+            #expect(try await token() == first)
+            world.clock.advance(by: .milliseconds(1))
+            let second = try await token()
+            #expect(second != first)
+            // What the old key signed is good for nothing from now on.
+            let key = SigningKey(Curve25519.Signing.PrivateKey(), from: world.clock.now())
+            world.ports.tokens.use(SigningKeys(only: key))
+            let third = try await token()
+            #expect(third != second)
+            let claims = try await world.ports.tokens.verifier.verify(third, now: world.clock.now())
+            #expect(claims.computeID.rawValue == created.sandboxID)
+
+            let other = try await api.create()
+            #expect(other["data", "token"] != .string(third), "each sandbox has its own")
+        }
+    }
+
     @Test func anEmptyBodyIsAnEmptyObject() async throws {
         let world = World()
         try await world.withAPI { api async throws in
