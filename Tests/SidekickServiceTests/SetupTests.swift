@@ -108,6 +108,12 @@ struct SetupTests {
                 (.object(["servers": .array([.object(["slug": .string("a")])])]), "servers[0].start"),
                 (Self.servers(["a": [], "b": ["nobody"]]), "servers[1].depends_on"),
                 (Self.servers(["a": ["b"], "b": ["a"]]), "servers[0].depends_on"),
+                (
+                    .object([
+                        "servers": .array(
+                            ["sleep 50", "sleep 60"].map { .object(["slug": .string("a"), "start": .string($0)]) })
+                    ]), "servers[1].slug"
+                ),
             ]
             for (setup, field) in refused {
                 let claimed = try await place.claim(setup: setup)

@@ -35,6 +35,16 @@ struct UploadTests {
             #expect(early.status == 409)
             let last = try await Self.append(place, id, 300_000, Array(content[300_000...]))
             #expect(last.status == 201 && last.text.contains(digest), "\(last.text)")
+
+            // Whoever says a wrong digest at the end may say it again; one of the begin is what the upload is held to.
+            let again = try await Self.begin(place, #"{"path":"again"}"#)
+            _ = try await Self.append(place, again, 0, [1, 2, 3])
+            let none = String(repeating: "0", count: 64)
+            for (said, status) in [(none, 400), (SidekickPlace.sha256([1, 2, 3]), 201)] {
+                let answer = try await place.authorized(
+                    .POST, "/files/uploads/\(again)/complete", body: #"{"sha256":"\#(said)"}"#)
+                #expect(answer.status == status, "\(answer.body)")
+            }
             #expect(try await place.bytes(.GET, "/files/content/d/f").body == content)
             #expect(try await place.command("stat -c %a d/f; ls -A d").stdout == "600\nf\n")
             #expect(try await place.authorized(.POST, "/files/uploads/\(id)/complete").status == 404)

@@ -119,7 +119,7 @@ private final class UnpackingJob: Sendable {
             do throws(Problem) {
                 guard !state.hasBegun else { return .success(try pass(bytes, &state)) }
                 state.begin += bytes
-                if format != nil || state.begin.count >= ArchiveFormat.tellingBytes { try begin(&state) }
+                if state.begin.count >= ArchiveFormat.tellingBytes { try begin(&state) }
                 return .success(())
             } catch { return .failure(error) }
         }.get()
@@ -133,7 +133,8 @@ private final class UnpackingJob: Sendable {
         let bytes = state.begin
         state.begin = []
         state.hasBegun = true
-        let format = if let format { format } else { try ArchiveFormat(firstBytes: bytes) }
+        let recognized = try ArchiveFormat(firstBytes: bytes)
+        let format = format ?? recognized
         do throws(LinuxSystemError) {
             switch format {
             case .tar, .tarGzip: state.tar = TarUnpacker(try UnpackTarget(path, limits), gzip: format == .tarGzip)

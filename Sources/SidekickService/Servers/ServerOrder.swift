@@ -5,13 +5,13 @@ package struct ServerOrder: Sendable {
     package private(set) var definition: ServerDefinition
     /// Made first; the server waits for them.
     package let overlays: [OverlayRequest]
-    /// Where its dependencies stand in what was asked.
-    let dependenciesField: String
+    /// Where these stand in what was asked.
+    let fields: (slug: String, dependsOn: String)
 
     /// - Throws: a 400 that names the field.
     package init(_ fields: FieldReader, directory: String) throws(Problem) {
         definition = try ServerDefinition.read(fields, directory: directory)
-        dependenciesField = fields.path("depends_on")
+        self.fields = (fields.path("slug"), fields.path("depends_on"))
         var overlays: [OverlayRequest] = []
         // One in `overlay`, any number in `overlays`.
         if let overlay = try fields.object("overlay") {

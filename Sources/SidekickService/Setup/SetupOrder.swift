@@ -31,10 +31,16 @@ package struct SetupOrder: Sendable {
     /// That each server can be made where there is nothing else yet.
     /// - Throws: a 400 that names the field.
     func checkAlone() throws(Problem) {
-        let needs = Dictionary(servers.map { ($0.definition.slug, $0.definition.dependsOn) }) { first, _ in first }
+        var needs: [String: [String]] = [:]
         for server in servers {
             let slug = server.definition.slug
-            let field = server.dependenciesField
+            let earlier = needs.updateValue(server.definition.dependsOn, forKey: slug)
+            let field = server.fields.slug
+            guard earlier == nil else { throw .invalid(field, "\(field): there are two servers \(slug)") }
+        }
+        for server in servers {
+            let slug = server.definition.slug
+            let field = server.fields.dependsOn
             func refuse(_ reason: String) -> Problem { .invalid(field, "\(field) \(reason)") }
             if let unknown = server.definition.dependsOn.first(where: { needs[$0] == nil }) {
                 throw refuse("names \(unknown), which is none of them")

@@ -57,7 +57,10 @@ extension FileService {
 
     /// Renames; between file systems, copies beside the place, renames there and then removes.
     func move(_ from: FilePath, to: FilePath, replacing: Bool, as user: UserIdentity) async throws -> FileTree.Entry {
-        try await locks.holding([from.absolute, to.absolute]) {
+        guard !to.absolute.hasPrefix(from.absolute + "/") else {
+            throw Problem.invalid("to", "to is inside of from, which cannot be moved into itself")
+        }
+        return try await locks.holding([from.absolute, to.absolute]) {
             do {
                 return try await perform(from, to, user) { () throws(LinuxSystemError) in
                     try FileTree.move(from.absolute, to: to.absolute, replacing: replacing)

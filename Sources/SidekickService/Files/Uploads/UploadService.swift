@@ -119,8 +119,8 @@ final class UploadService: Sendable {
                 as: upload.user)
             forget(upload)
             return completed
-        } catch let problem as Problem where problem.code == "digest_mismatch" {
-            // Nothing that could still come would make it right.
+        } catch let problem as Problem where problem.code == "digest_mismatch" && sha256 == nil {
+            // Nothing that could still come would make it right. A digest that was said just now may itself be wrong.
             abort(upload)
             throw problem
         }
