@@ -9,6 +9,8 @@ extension Cursor {
         case access = 0x61
         case secrets = 0x6b
         case filesystems = 0x66
+        case templates = 0x74
+        case templateRevisions = 0x72
     }
 
     package init(kind: Kind, version: UInt8, payload: [UInt8]) {
