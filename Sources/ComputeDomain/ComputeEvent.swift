@@ -65,6 +65,8 @@ extension ComputeEvent: DomainEvent {
                 "image": spec.image.map(JSONValue.string),
                 "resources": spec.resources?.document,
                 "granted": spec.granted?.document,
+                "templateId": spec.template.map { .string($0.id.rawValue) },
+                "templateRevision": spec.template.map { .int($0.revision) },
                 "requestedAt": .string(at.rfc3339),
             ]
         case .started(let placement, let expiresAt):
@@ -92,6 +94,7 @@ extension ComputeEvent: DomainEvent {
                 spec.secretNames = try reader.strings("secretNames")
                 spec.filesystems = try reader.filesystems("filesystems")
                 spec.granted = try reader.resources("granted")
+                spec.template = try reader.template()
                 self = .requested(spec, at: try reader.time("requestedAt"))
             case .started:
                 self = .started(try reader.placement(), expiresAt: try reader.time("expiresAt"))
@@ -175,6 +178,15 @@ struct EventDataReader {
                 memoryBytes: try size.integer("memoryMiB", in: 0...(1 << 40)).map { $0 << 20 },
                 diskBytes: try size.integer("diskMiB", in: 0...(1 << 40)).map { $0 << 20 })
         }
+    }
+
+    /// Absent in what was recorded before there were any.
+    func template() throws(Problem) -> UsedTemplate? {
+        guard let text = try fields.string("templateId") else { return nil }
+        guard let id = TemplateID(text) else {
+            throw .invalid("templateId", "templateId is not the id of a template")
+        }
+        return UsedTemplate(id: id, revision: try integer("templateRevision", in: 1...Int64.max))
     }
 
     func strings(_ name: String) throws(Problem) -> [String] {

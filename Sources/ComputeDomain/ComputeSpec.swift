@@ -15,11 +15,13 @@ package struct ComputeSpec: Hashable, Sendable {
     package var secretNames: [String] = []
     /// The filesystems that it has for as long as it lives.
     package var filesystems: [ComputeFilesystem] = []
+    /// The template that it was made from. What it took of that is in the other fields.
+    package var template: UsedTemplate?
     /// The working directory; nil for the image's own.
     package var directory: String?
-    /// nil for the template's own.
+    /// nil for the server's own.
     package var image: String?
-    /// Where it differs from the template's.
+    /// Where it differs from the server's own size.
     package var resources: ComputeResources?
     /// How large it really is, which is what it takes of the group's quotas; nil where the runtime has no measure.
     package var granted: ComputeResources?

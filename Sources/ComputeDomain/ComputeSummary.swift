@@ -17,6 +17,8 @@ package struct ComputeSummary: Hashable, Sendable {
     package var directory: String?
     /// What it has mounted, or had.
     package var filesystems: [ComputeFilesystem] = []
+    /// What it was made from.
+    package var template: UsedTemplate?
     /// What it is metered by.
     package var size = MeteredSize()
     /// Since when it takes what it takes now: its last start, pause or resume. nil without a place.
@@ -137,6 +139,7 @@ extension ComputeSummary {
             expiresAt: nil, endedAt: nil, endReason: nil, generation: nil, member: nil, sidekick: nil,
             sidekickInternal: nil, portHost: nil, version: version)
         filesystems = spec.filesystems
+        template = spec.template
         size = MeteredSize(spec)
     }
 

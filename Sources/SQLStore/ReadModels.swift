@@ -22,5 +22,6 @@ struct ReadModels {
         try WebhookSQL(db: db).update(event)
         try SecretSQL(db: db).update(event)
         try FilesystemSQL(db: db).update(event)
+        try TemplateSQL(db: db).update(event)
     }
 }

@@ -4,7 +4,7 @@ package import EventSourcing
 
 /// What the stores over SQL have in common: all that reads one thing.
 package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords, Webhooks, Consumers,
-    SecretRecords, FilesystemRecords, UsageRecords
+    SecretRecords, FilesystemRecords, TemplateRecords, UsageRecords
 {
     /// Runs `work` on a connection, off the threads that async code runs on.
     func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T) async throws(EventStoreError)
@@ -167,6 +167,34 @@ extension SQLEventStore {
 
     package func unknownFilesystems(among ids: [FilesystemID]) async throws(EventStoreError) -> [FilesystemID] {
         try await read { try FilesystemSQL(db: $0).unknown(among: ids) }
+    }
+
+    // MARK: - TemplateRecords
+
+    package func template(_ id: TemplateID, in group: GroupID) async throws(EventStoreError) -> TemplateSummary? {
+        try await read { try TemplateSQL(db: $0).template(id, in: group) }
+    }
+
+    package func template(named name: String, in group: GroupID) async throws(EventStoreError) -> TemplateSummary? {
+        try await read { try TemplateSQL(db: $0).template(named: name, in: group) }
+    }
+
+    package func templates(in group: GroupID, after cursor: Cursor?, limit: Int) async throws(EventStoreError)
+        -> TemplatePage
+    {
+        try await read { try TemplateSQL(db: $0).page(in: group, after: cursor, limit: limit) }
+    }
+
+    package func revision(_ revision: Int64, of id: TemplateID, in group: GroupID) async throws(EventStoreError)
+        -> TemplateRevision?
+    {
+        try await read { try TemplateSQL(db: $0).revision(revision, of: id, in: group) }
+    }
+
+    package func revisions(of id: TemplateID, in group: GroupID, after cursor: Cursor?, limit: Int)
+        async throws(EventStoreError) -> TemplateRevisionPage
+    {
+        try await read { try TemplateSQL(db: $0).revisions(of: id, in: group, after: cursor, limit: limit) }
     }
 
     // MARK: - UsageRecords

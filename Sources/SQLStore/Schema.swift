@@ -178,6 +178,7 @@ extension Migration {
                 sql: "CREATE INDEX events_by_stream ON events (stream_id, \(dialect.logOrder));"),
             .quotas(number: 9, in: dialect),
             .usage(number: 10, in: dialect),
+            .templates(number: 11, in: dialect),
         ]
     }
 }

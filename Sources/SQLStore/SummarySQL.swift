@@ -61,7 +61,8 @@ struct SummarySQL {
     private static let columns = [
         "compute_id", "group_id", "name", "namespace", "metadata", "directory", "timeout_ms", "state", "created_at",
         "started_at", "expires_at", "ended_at", "end_reason", "generation", "member", "sidekick", "sidekick_internal",
-        "port_host", "filesystems", "cpu_thousandths", "memory_mib", "metered_since", "version",
+        "port_host", "filesystems", "cpu_thousandths", "memory_mib", "metered_since", "template_id",
+        "template_revision", "version",
     ]
     private static let upsert = """
         INSERT INTO compute_summaries (\(columns.joined(separator: ", ")))
@@ -85,7 +86,8 @@ extension ComputeSummary {
             // Most have none, and cost nothing to read.
             "filesystems": filesystems.isEmpty ? nil : try jsonText(.array(filesystems.map(\.document))),
             "cpu_thousandths": size.cpuThousandths, "memory_mib": size.memoryMiB,
-            "metered_since": meteredSince?.milliseconds, "version": version,
+            "metered_since": meteredSince?.milliseconds, "template_id": template?.id.rawValue,
+            "template_revision": template?.revision, "version": version,
         ]
     }
 
@@ -107,6 +109,9 @@ extension ComputeSummary {
         size = MeteredSize(
             cpuThousandths: try row.required("cpu_thousandths"), memoryMiB: try row.required("memory_mib"))
         meteredSince = try row.time("metered_since")
+        if let id = try row.parsed("template_id", { TemplateID($0) }) {
+            template = UsedTemplate(id: id, revision: try row.required("template_revision"))
+        }
         if try row.optional("filesystems") as String? != nil { filesystems = try Self.filesystems(row) }
     }
 

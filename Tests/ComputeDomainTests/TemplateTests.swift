@@ -78,6 +78,25 @@ struct TemplateTests {
         }
     }
 
+    @Test func aComputesRequestTellsWhatItWasMadeFrom() throws {
+        var spec = ComputeSpec(timeout: .seconds(60))
+        spec.template = UsedTemplate(id: id, revision: 7)
+        let event = ComputeEvent.requested(spec, at: moment)
+        #expect(try ComputeEvent(type: event.recorded.type, data: event.recorded.data) == event)
+        guard case .object(var fields) = event.recorded.data else {
+            Issue.record("no object")
+            return
+        }
+        #expect(fields["templateId"] == .string(id.rawValue) && fields["templateRevision"] == .int(7))
+        fields["templateRevision"] = nil
+        #expect(throws: EventStoreError.self) {
+            try ComputeEvent(type: event.recorded.type, data: .object(fields))
+        }
+        spec.template = nil
+        guard case .object(let without) = ComputeEvent.requested(spec, at: moment).recorded.data else { return }
+        #expect(!without.keys.contains { $0.hasPrefix("template") }, "as it was recorded before there were any")
+    }
+
     private func commit(_ events: [TemplateEvent], after before: [TemplateEvent]) -> Commit {
         .template(
             id, in: .default, expectedVersion: before.count, before: Template.replay(before), events: events, limit: 7,

@@ -15,7 +15,7 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
     for (table, columns) in [
         (
             "compute_summaries",
-            "compute_id group_id name namespace metadata directory timeout_ms state created_at started_at expires_at ended_at end_reason generation member sidekick sidekick_internal port_host filesystems cpu_thousandths memory_mib metered_since version"
+            "compute_id group_id name namespace metadata directory timeout_ms state created_at started_at expires_at ended_at end_reason generation member sidekick sidekick_internal port_host filesystems cpu_thousandths memory_mib metered_since template_id template_revision version"
         ),
         ("compute_labels", "compute_id key value created_at group_id"),
         (
@@ -32,6 +32,8 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
             "filesystem_summaries",
             "filesystem_id group_id name size_mib attachments was_attached created_at updated_at version"
         ),
+        ("template_summaries", "template_id group_id name revision created_at version"),
+        ("template_revisions", "template_id revision group_id name description defaults created_at"),
         ("usage_days", "group_id day compute_ms cpu_ms memory_ms"),
     ] {
         let names = columns.split(separator: " ").map(String.init)
@@ -80,6 +82,8 @@ struct RebuildTests {
             #expect(before.count { $0.hasPrefix("compute_labels") } > 30)
             #expect(before.count { $0.hasPrefix("secret_summaries") } == 2)
             #expect(before.count { $0.hasPrefix("filesystem_summaries") } == 2)
+            #expect(before.count { $0.hasPrefix("template_summaries") } == 2)
+            #expect(before.count { $0.hasPrefix("template_revisions") } == 6)
             #expect(before.count { $0.hasPrefix("usage_days") } == 2, "of both groups")
             let events = try await store.events(after: nil, matching: EventFilter(), limit: 1000).events
             #expect(try await store.rebuild() == events.count)
@@ -101,7 +105,9 @@ struct RebuildTests {
                 DELETE FROM access_records WHERE kind = 'key'; UPDATE compute_labels SET value = 'x';
                 UPDATE webhooks SET origin = 'x'; UPDATE secret_summaries SET version = 99;
                 UPDATE filesystem_summaries SET attachments = '[]'; UPDATE usage_days SET cpu_ms = 1;
-                UPDATE compute_summaries SET metered_since = 1
+                UPDATE compute_summaries SET metered_since = 1; UPDATE template_summaries SET name = 'x';
+                UPDATE template_revisions SET defaults = '{}' WHERE revision = 3;
+                DELETE FROM template_revisions WHERE revision = 1
                 """)
             #expect(try await readModels(store) != before)
             _ = try await store.rebuild()

@@ -133,13 +133,14 @@ struct SQLiteEventStoreTests {
             let tables = [
                 "access_records", "snapshots", "webhooks", "webhook_deliveries", "consumers", "secret_summaries",
                 "secret_values", "filesystem_summaries", "compute_labels", "usage_days", "usage_kept",
+                "template_summaries", "template_revisions",
             ]
             try alter(
                 folder + "/db",
                 tables.map { "DROP TABLE \($0);" }.joined()
                     + "ALTER TABLE events DROP COLUMN schema_version;"
                     + ["due", "living", "called", "namespaced"].map { "DROP INDEX compute_summaries_\($0);" }.joined()
-                    + ["cpu_thousandths", "memory_mib", "metered_since"].map {
+                    + ["cpu_thousandths", "memory_mib", "metered_since", "template_id", "template_revision"].map {
                         "ALTER TABLE compute_summaries DROP COLUMN \($0);"
                     }.joined()
                     + "DROP INDEX events_by_stream; ALTER TABLE counters DROP COLUMN own_limit;"

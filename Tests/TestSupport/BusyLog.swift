@@ -3,7 +3,7 @@ import ComputeDomain
 package import EventSourcing
 
 /// A log with a bit of everything in it: computes in every state, sessions good and over, webhooks, secrets,
-/// filesystems.
+/// filesystems, templates.
 package enum BusyLog {
     /// - Returns: the time of the last event.
     @discardableResult
@@ -23,6 +23,7 @@ package enum BusyLog {
                 metadata: ["n": .int(Int64(n)), "team": .string("t\(n % 3)"), "deep": .array([])],
                 directory: "/d\0")
             if n % 2 == 0 { spec.granted = ComputeResources(cpus: 0.5, memoryBytes: 256 << 20) }
+            if n % 6 == 0 { spec.template = UsedTemplate(id: .random(), revision: Int64(n + 1)) }
             if n % 4 == 1 {
                 spec.filesystems = [
                     ComputeFilesystem(
@@ -70,6 +71,7 @@ package enum BusyLog {
         try await tenants(store)
         try await secrets(store)
         try await filesystems(store)
+        try await templates(store)
         for n in 0..<5 {
             let id = WebhookID.random()
             _ = try await store.commit(.webhook(id, .created(WebhookSpec(origin: "https://a\(n).example"))))
@@ -110,6 +112,22 @@ package enum BusyLog {
                 _ = try await store.commit(
                     .filesystem(
                         id, in: group, expectedVersion: 0, before: Filesystem.initial, events: events,
+                        metadata: .system, at: start))
+            }
+        }
+    }
+
+    private static func templates(_ store: any EventStore) async throws {
+        for group in [GroupID.default, other] {
+            for name in ["kept", "gone"] {
+                let spec = TemplateSpec(name: name, description: "d\0", defaults: ["image": .string("i")])
+                var events: [TemplateEvent] = [
+                    .created(spec), .revised(TemplateSpec(name: name), revision: 2), .revised(spec, revision: 3),
+                ]
+                if name == "gone" { events.append(.deleted) }
+                _ = try await store.commit(
+                    .template(
+                        .random(), in: group, expectedVersion: 0, before: Template.initial, events: events,
                         metadata: .system, at: start))
             }
         }

@@ -31,6 +31,9 @@ extension InMemoryEventStore {
         var secrets: [GroupID: [SecretName: SecretSummary]] = [:]
         var secretValues: [SecretValueRow.Key: SecretValueRow] = [:]
         var filesystems: [FilesystemID: FilesystemSummary] = [:]
+        var templates: [TemplateID: TemplateSummary] = [:]
+        /// The newest first.
+        var templateRevisions: [TemplateID: [TemplateRevision]] = [:]
 
         func chain(_ id: AccessRecord.ID) -> [AccessRecord] {
             var (chain, next) = ([AccessRecord](), Optional(id))
@@ -98,6 +101,7 @@ extension InMemoryEventStore {
                     if let id = FilesystemID(event.stream.id), event.stream.category == StreamID.filesystemCategory {
                         filesystems[id] = try FilesystemSummary.applying(event, to: filesystems[id])
                     }
+                    try changeTemplates(event)
                     if let id = SessionID(event.stream.id), event.stream.category == StreamID.sessionCategory {
                         sessions = sessions.filter { event.occurredAt < $0.value.grant.expiresAt }
                         sessions[id] = try SessionSummary.applying(event, to: sessions[id])
