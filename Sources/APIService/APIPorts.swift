@@ -25,13 +25,14 @@ package struct APIPorts: Sendable {
     package var webhooks: WebhookPorts
     package var secrets: SecretPorts
     package var filesystems: any FilesystemRecords
+    package var templates: any TemplateRecords
     package var usage: any UsageRecords
 
     package init(
         store: any EventStore, summaries: any ComputeSummaries, sessions: any SessionSummaries,
         access: any AccessRecords, runtime: any ComputeRuntime, sidekicks: any SidekickAgent, clock: any WallClock,
         tokens: TokenSigner, sidekickKey: SymmetricKey, webhooks: WebhookPorts, secrets: SecretPorts,
-        filesystems: any FilesystemRecords, usage: any UsageRecords
+        filesystems: any FilesystemRecords, templates: any TemplateRecords, usage: any UsageRecords
     ) {
         self.store = store
         self.summaries = summaries
@@ -45,6 +46,7 @@ package struct APIPorts: Sendable {
         self.webhooks = webhooks
         self.secrets = secrets
         self.filesystems = filesystems
+        self.templates = templates
         self.usage = usage
     }
 }

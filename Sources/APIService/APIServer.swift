@@ -38,6 +38,7 @@ package struct APIServer: Sendable {
     package let dispatcher: WebhookDispatcher
     package let secrets: SecretService
     package let filesystems: FilesystemService
+    package let templates: TemplateService
     /// Where the listeners are bound, with their real ports, once they are.
     package let addresses: BoundAddresses
 
@@ -72,6 +73,7 @@ package struct APIServer: Sendable {
         dispatcher = WebhookDispatcher(service: webhooks)
         secrets = compute.secrets
         filesystems = compute.filesystems
+        templates = compute.templates
         addresses = BoundAddresses()
         streamSlots = StreamSlots(perGroup: settings.eventStreams.perGroup)
         limits = RateLimits(settings.rateLimits, clock: ports.clock)
@@ -133,6 +135,7 @@ package struct APIServer: Sendable {
         WebhookRoutes(service: webhooks).add(to: guarded)
         SecretRoutes(service: secrets).add(to: guarded)
         FilesystemRoutes(service: filesystems).add(to: guarded)
+        TemplateRoutes(service: templates).add(to: guarded)
         UsageRoutes(ports: ports).add(to: guarded)
         RuntimeRoutes(runtime: ports.runtime, maximumResources: settings.maximumResources).add(to: guarded)
         return router

@@ -23,6 +23,8 @@ package struct APISettings: Sendable {
     package var quotas = GroupQuotas([.computes: 100, .createsPerMinute: 3000])
     /// How many secrets a group may have.
     package var secretsPerGroup: Int64 = 1000
+    /// How many templates a group may have.
+    package var templatesPerGroup: Int64 = 100
     /// How many filesystems a group may have, and of what size in all.
     package var filesystemsPerGroup = FilesystemLimits(count: 100, totalMiB: 100 << 10)
     /// How many session tokens one compute may have that are good.

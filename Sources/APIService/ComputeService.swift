@@ -23,6 +23,7 @@ package final class ComputeService: Sendable {
     let startTurns: GroupTurns
     let secrets: SecretService
     let filesystems: FilesystemService
+    let templates: TemplateService
 
     package init(ports: APIPorts, settings: APISettings, logger: Logger) {
         self.ports = ports
@@ -32,6 +33,7 @@ package final class ComputeService: Sendable {
         startTurns = GroupTurns(settings.startTurns)
         secrets = SecretService(ports: ports, settings: settings, logger: logger)
         filesystems = FilesystemService(ports: ports, settings: settings, logger: logger)
+        templates = TemplateService(ports: ports, settings: settings, logger: logger)
     }
 
     /// Creates that this process is at; their places and records are not the sweep's business.

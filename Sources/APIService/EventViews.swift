@@ -12,7 +12,7 @@ extension SandboxEvent {
         StreamID.computeCategory: [
             "name", "namespace", "timeoutMs", "metadata", "envNames", "secretNames", "filesystems", "directory",
             "image",
-            "resources", "granted", "expiresAt", "generation", "reason",
+            "resources", "granted", "templateId", "templateRevision", "expiresAt", "generation", "reason",
         ],
         StreamID.sessionCategory: ["description", "expiresAt"],
         StreamID.magicLinkCategory: ["expiresAt", "sessionId"],
@@ -23,6 +23,8 @@ extension SandboxEvent {
         StreamID.webhookCategory: ["origin", "types", "description", "isActive", "reason", "secretVersion"],
         StreamID.secretCategory: ["name", "version"],
         StreamID.filesystemCategory: ["name", "sizeMiB", "path", "readOnly"],
+        // Not what it says of a create: that is at the template, for who may read it.
+        StreamID.templateCategory: ["name", "description", "revision"],
     ]
 
     /// nil for an event that is nobody's to see.

@@ -84,7 +84,7 @@ struct APIComposition {
                         rules: DestinationRules(allowed: settings.webhookNetworks), resolver: SystemResolver())),
                 secrets: SecretPorts(
                     records: store, masterKeys: try settings.masterKeys.masterKeys(in: directory)),
-                filesystems: store, usage: store)
+                filesystems: store, templates: store, usage: store)
             ports.signingKeys = signingKeys
             let documents = HTTPDocumentSource(http)
             ports.issuer = settings.issuer.map {

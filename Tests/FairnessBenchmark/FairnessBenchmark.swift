@@ -85,7 +85,8 @@ struct FairnessBenchmark {
                 sidekicks: InMemorySidekicks(of: runtime), clock: SystemWallClock(),
                 tokens: TokenSigner(Curve25519.Signing.PrivateKey()), sidekickKey: SymmetricKey(size: .bits256),
                 webhooks: WebhookPorts(webhooks: store, consumers: store, sender: InMemoryReceivers()),
-                secrets: SecretPorts(records: store, masterKeys: masterKeys), filesystems: store, usage: store),
+                secrets: SecretPorts(records: store, masterKeys: masterKeys), filesystems: store, templates: store,
+                usage: store),
             settings: settings, logger: silent)
     }
 

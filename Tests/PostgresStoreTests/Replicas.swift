@@ -43,7 +43,8 @@ struct Replicas: Sendable {
                         sidekicks: sidekicks,
                         clock: SystemWallClock(), tokens: TokenSigner(signing), sidekickKey: secret,
                         webhooks: WebhookPorts(webhooks: store, consumers: store, sender: InMemoryReceivers()),
-                        secrets: SecretPorts(records: store, masterKeys: masterKeys), filesystems: store, usage: store),
+                        secrets: SecretPorts(records: store, masterKeys: masterKeys), filesystems: store,
+                        templates: store, usage: store),
                     settings: settings, startedAt: moment, logger: silent))
         }
         let (first, second, third) = (servers[0], servers[1], servers[2])

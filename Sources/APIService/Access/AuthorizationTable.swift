@@ -34,7 +34,7 @@ package enum AuthorizationTable {
         package var access: RouteAccess
     }
 
-    package static let rows: [Row] = health + computes + events + secrets + filesystems + tenants + auth
+    package static let rows: [Row] = health + computes + events + secrets + filesystems + templates + tenants + auth
 
     private static let health: [Row] = [
         row("GET", "/health", .open),
@@ -98,6 +98,17 @@ package enum AuthorizationTable {
         row("POST", "/v1/filesystems", .credential(.filesystemsWrite, atLeast: .developer)),
         row("GET", "/v1/filesystems/{filesystem}", .credential(.filesystemsRead, atLeast: .viewer)),
         row("DELETE", "/v1/filesystems/{filesystem}", .credential(.filesystemsWrite, atLeast: .developer)),
+    ]
+
+    /// To create from one takes what reading it takes: `ComputeService.checkTemplate`.
+    private static let templates: [Row] = [
+        row("GET", "/v1/templates", .credential(.templatesRead, atLeast: .developer)),
+        row("POST", "/v1/templates", .credential(.templatesWrite, atLeast: .developer)),
+        row("GET", "/v1/templates/{template}", .credential(.templatesRead, atLeast: .developer)),
+        row("PUT", "/v1/templates/{template}", .credential(.templatesWrite, atLeast: .developer)),
+        row("DELETE", "/v1/templates/{template}", .credential(.templatesWrite, atLeast: .developer)),
+        row("GET", "/v1/templates/{template}/revisions", .credential(.templatesRead, atLeast: .developer)),
+        row("GET", "/v1/templates/{template}/revisions/{revision}", .credential(.templatesRead, atLeast: .developer)),
     ]
 
     private static let tenants: [Row] = [

@@ -38,7 +38,8 @@ enum Components {
                     of: .object([
                         .must("filesystemId", .text), .must("name", .text), .must("path", .text),
                         .must("readOnly", .boolean),
-                    ]))), .must("createdAt", .time),
+                    ]))),
+            .must("createdAt", .time),
             .must("expiresAt", .time), .may("endedAt", .time), .may("endReason", .text),
         ]),
         "CreateSandbox": createSandbox,
@@ -67,6 +68,8 @@ enum Components {
                     of: .object([.must("sandboxId", .text), .must("path", .text), .must("readOnly", .boolean)]))),
             .must("createdAt", .time), .must("updatedAt", .time),
         ]),
+        "Template": templateRevision.adding([.must("updatedAt", .time)]),
+        "TemplateRevision": templateRevision,
         "Group": group,
         "Quotas": .object([
             .must("groupId", .text),
@@ -109,13 +112,19 @@ enum Components {
 
     static let name = Schema.text(1...63, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
-    static let createSandbox = Schema.order([
+    static let createSandbox = Schema.order(
+        [
+            .may("name", name), .may("namespace", name),
+            .may("lifecycle", .order([.may("onExpiry", .word(["delete"]))])),
+        ] + defaults)
+
+    /// What a template can say of a create.
+    private static let defaults: [Schema.Field] = [
         .may(
             "timeout",
             Schema.integer(CreateSandbox.timeoutRange).described("Lifetime in milliseconds; 900 000 when absent.")),
         .may("metadata", Schema.object.described("Comes back as it was; 16 KiB.")),
         .may("envs", Schema.map(of: .text, names: variable).described("Variables of all that runs inside; 64 KiB.")),
-        .may("name", name), .may("namespace", name),
         .may("directory", Schema.text(1...CreateSandbox.maxDirectoryBytes).described("Without `..`; in bytes.")),
         .may("image", Schema.text(1...512).described("A reference in a registry.")),
         .may(
@@ -128,8 +137,15 @@ enum Components {
         .may("servers", .list(of: .object, atMost: CreateSandbox.maxOfEach)),
         .may("secrets", .list(of: .named("GivenSecret"), atMost: GivenSecret.maxCount)),
         .may("filesystems", .list(of: .named("MountedFilesystem"), atMost: MountedFilesystem.maxCount)),
-        .may("lifecycle", .order([.may("onExpiry", .word(["delete"]))])),
-    ])
+    ]
+
+    static func template(_ own: [Schema.Field]) -> Schema { .order(own + defaults) }
+
+    private static let templateRevision = Schema.object(
+        [
+            .must("templateId", .text), .must("name", .text), .may("description", .text), .must("revision", .count),
+            .must("createdAt", .time),
+        ] + defaults)
 
     private static let variable = Schema.text(1...256, pattern: "^[A-Za-z_][A-Za-z0-9_]*$")
 

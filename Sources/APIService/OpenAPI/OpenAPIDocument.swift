@@ -36,7 +36,7 @@ package enum OpenAPIDocument {
     }
 
     static let areas: [Area] = [
-        .service, .sandboxes, .snapshots, .events, .webhooks, .secrets, .filesystems, .groups, .credentials,
+        .service, .sandboxes, .snapshots, .events, .webhooks, .secrets, .filesystems, .templates, .groups, .credentials,
         .sandboxAuth,
     ]
 

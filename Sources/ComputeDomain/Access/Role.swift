@@ -43,6 +43,8 @@ package enum Scope: String, Codable, Hashable, Sendable, CaseIterable {
     /// To mount them in computes that one makes, which opens all that is in them.
     case filesystemsUse = "filesystems:use"
     case usageRead = "usage:read"
+    case templatesRead = "templates:read"
+    case templatesWrite = "templates:write"
     case runtimeRead = "runtime:read"
     case groupsRead = "groups:read"
     case groupsWrite = "groups:write"
