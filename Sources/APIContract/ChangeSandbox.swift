@@ -11,7 +11,7 @@ package struct ChangeSandbox: Hashable, Sendable {
     /// that it was done.
     static let fixedFields = [
         "name", "namespace", "envs", "directory", "image", "resources", "overlays", "servers", "secrets", "filesystems",
-        "lifecycle", "ports", "duration",
+        "lifecycle", "ports", "duration", "templateId", "templateRevision",
     ]
 
     package init(_ document: JSONValue) throws(Problem) {

@@ -19,6 +19,10 @@ package struct CreateSandbox: Hashable, Sendable {
     package var secrets: [GivenSecret] = []
     /// Which of the group's filesystems it mounts.
     package var filesystems: [MountedFilesystem] = []
+    /// What it is to be made from, of which nothing is in the other fields yet.
+    package var template: TemplateUse?
+    /// What it was made from, of which everything is in the other fields.
+    package var usedTemplate: UsedTemplate?
 
     package init(
         timeout: Duration? = nil, metadata: [String: JSONValue]? = nil, envs: [String: String] = [:],
@@ -48,7 +52,7 @@ package struct CreateSandbox: Hashable, Sendable {
     /// What this version cannot honour. Refused by name when it asks for something: a caller who was given less
     /// than he asked for in silence finds out in production.
     static let unsupportedFields = [
-        "templateId", "template", "snapshotId", "runtime", "network", "volumes",
+        "template", "snapshotId", "runtime", "network", "volumes",
     ]
 
     package init(_ document: JSONValue) throws(Problem) {
@@ -81,6 +85,7 @@ package struct CreateSandbox: Hashable, Sendable {
         secrets = try GivenSecret.list(fields, besides: envs.keys)
         filesystems = try MountedFilesystem.list(fields)
         try checkThatNoFilesystemKeepsASecret()
+        template = try TemplateUse(fields)
     }
 
     /// A file that a compute is given for its life would stay in what outlives it.

@@ -15,6 +15,9 @@ package struct Sandbox: Codable, Hashable, Sendable {
     package var namespace: String?
     /// What it has mounted, or had; absent when nothing.
     package var filesystems: [Filesystem]?
+    /// What it was made from, also when that is gone or says something else by now; absent for none.
+    package var templateId: String?
+    package var templateRevision: Int64?
     package var createdAt: WallTime
     package var expiresAt: WallTime
     package var endedAt: WallTime?
@@ -40,8 +43,8 @@ package struct Sandbox: Codable, Hashable, Sendable {
 
     package init(
         sandboxId: ComputeID, url: String, token: String?, status: SandboxStatus, metadata: [String: JSONValue]?,
-        name: String?, namespace: String?, filesystems: [Filesystem]? = nil, createdAt: WallTime,
-        expiresAt: WallTime, endedAt: WallTime? = nil, endReason: String? = nil
+        name: String?, namespace: String?, filesystems: [Filesystem]? = nil, template: UsedTemplate? = nil,
+        createdAt: WallTime, expiresAt: WallTime, endedAt: WallTime? = nil, endReason: String? = nil
     ) {
         self.sandboxId = sandboxId
         self.url = url
@@ -52,6 +55,8 @@ package struct Sandbox: Codable, Hashable, Sendable {
         self.name = name
         self.namespace = namespace
         self.filesystems = filesystems
+        templateId = template?.id.rawValue
+        templateRevision = template?.revision
         self.createdAt = createdAt
         self.expiresAt = expiresAt
         self.endedAt = endedAt

@@ -19,9 +19,7 @@ extension ComputeService {
     package func create(
         _ request: CreateSandbox, retry: RetryKey? = nil, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
-        try checkOrder(request)
-        try checkSecrets(request, of: caller)
-        try checkFilesystems(request, of: caller)
+        try check(request, of: caller)
         guard request.name != nil || retry != nil else { return try await createAnonymous(request, for: caller) }
         return try await createUnique(request, retry: retry, finding: false, for: caller)
     }
@@ -29,10 +27,29 @@ extension ComputeService {
     /// The living compute of that name, or a new one; of racing calls one creates and all get the same. It is
     /// repeatable by its name and needs no `Idempotency-Key`.
     package func findOrCreate(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
+        try check(request, of: caller)
+        return try await createUnique(request, retry: nil, finding: true, for: caller)
+    }
+
+    /// What a request says itself, and once more what comes of it and a template.
+    private func check(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
         try checkOrder(request)
+        try checkTemplate(request, of: caller)
         try checkSecrets(request, of: caller)
         try checkFilesystems(request, of: caller)
-        return try await createUnique(request, retry: nil, finding: true, for: caller)
+    }
+
+    /// The request with what it takes of its template. Asked for by whoever is about to create, and by nobody who finds
+    /// what is there: that stays what it is, whatever became of the template.
+    /// - Throws: 400 for a template that the group does not have, and for what does not fit any more; as `check`.
+    private func resolved(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> CreateSandbox {
+        guard let use = request.template else { return request }
+        let found = try await inTurn(of: caller) { () async throws(Problem) in
+            try await templates.used(use, in: caller.group)
+        }
+        let made = try request.made(from: found.used, saying: found.defaults)
+        try check(made, of: caller)
+        return made
     }
 
     /// What is asked for and can never be had is refused before anything is recorded.
@@ -59,6 +76,12 @@ extension ComputeService {
             guard let bytes, let limit, bytes > limit else { continue }
             throw .invalid("resources.\(field)", "resources.\(field) must be at most \(limit >> 20) on this server")
         }
+    }
+
+    /// Whoever makes a compute reads what the template gives it.
+    private func checkTemplate(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
+        guard request.template != nil, !caller.authority.permits(.templatesRead, atLeast: .developer) else { return }
+        throw .needs(.templatesRead, .developer, field: "templateId")
     }
 
     /// Whoever makes a compute reads what it was given: power of its own, which a key for computes alone has not.
@@ -96,15 +119,16 @@ extension ComputeService {
                 case .gone: stale.append(UniqueRelease(key: hold.key, owner: hold.owner))
                 }
             }
+            let made = try await resolved(request, for: caller)
             // Refused before anything is recorded; what the compute gets is read again at the claim.
             try await inTurn(of: caller) { () async throws(Problem) in
-                _ = try await secrets.given(request, in: caller.group)
+                _ = try await secrets.given(made, in: caller.group)
             }
             let id = ComputeID.random()
             let hold = idempotencyKey.map { UniqueHold(key: $0, owner: id.rawValue, fingerprint: retry?.fingerprint) }
             let releases = stale
             let outcome = await tasks.create(id) {
-                await self.requestThenStart(id, request, idempotency: hold, releases: releases, for: caller)
+                await self.requestThenStart(id, made, idempotency: hold, releases: releases, for: caller)
             }
             if case .running(let compute) = try outcome.get() { return compute }
         }
@@ -172,7 +196,8 @@ extension ComputeService {
 
     // MARK: - Without a name
 
-    private func createAnonymous(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
+    private func createAnonymous(_ wanted: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
+        let request = try await resolved(wanted, for: caller)
         let id = ComputeID.random()
         let outcome = await tasks.create(id) {
             do throws(Problem) {
@@ -242,6 +267,7 @@ extension ComputeService {
         spec.secretNames = Set(request.secrets.map(\.name.rawValue)).sorted()
         spec.filesystems = filesystems
         spec.granted = granted
+        spec.template = request.usedTemplate
         return spec
     }
 

@@ -59,7 +59,7 @@ struct CreateSandboxTests {
     }
 
     @Test(arguments: [
-        ("templateId", #""x""#), ("snapshotId", #""x""#),
+        ("template", #""x""#), ("snapshotId", #""x""#),
         ("runtime", #""node""#), ("network", "false"),
     ]) func whatCannotBeHonouredIsRefusedByName(_ field: String, _ value: String) throws {
         let problem = #expect(throws: Problem.self) { try create("{\"\(field)\":\(value)}") }

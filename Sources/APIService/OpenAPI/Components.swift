@@ -39,6 +39,7 @@ enum Components {
                         .must("filesystemId", .text), .must("name", .text), .must("path", .text),
                         .must("readOnly", .boolean),
                     ]))),
+            .may("templateId", Schema.text.described("What it was made from.")), .may("templateRevision", .count),
             .must("createdAt", .time),
             .must("expiresAt", .time), .may("endedAt", .time), .may("endReason", .text),
         ]),
@@ -116,6 +117,8 @@ enum Components {
         [
             .may("name", name), .may("namespace", name),
             .may("lifecycle", .order([.may("onExpiry", .word(["delete"]))])),
+            .may("templateId", Schema.text.described("Of a template, or its name: what is not said here it says.")),
+            .may("templateRevision", Schema.integer(1...Int64.max).described("The newest when absent.")),
         ] + defaults)
 
     /// What a template can say of a create.
