@@ -35,7 +35,9 @@ def things(api, sandbox):
     session = read(api.post("/v1/sessions"))
     member = read(api.post("/v1/groups/default/members", json={
         "issuer": "https://issuer.example", "subject": "somebody", "role": "viewer"}))
+    template = read(api.post("/v1/templates", json={"name": "web", "envs": {"A": "b"}}))
     return {
+        "path.template": template["templateId"], "path.revision": "1",
         "path.id": sandbox["sandboxId"], "path.secret": secret["name"], "path.webhook": webhook["id"],
         "path.key": key["keyId"], "path.session": session["sessionId"], "path.group": "default",
         "path.member": member["memberId"],
