@@ -41,7 +41,9 @@ package enum Settings {
     package static let cpus = Setting("cpus", fallback: "1", "The processors of a compute; may be a fraction.")
     package static let diskMiB = Setting("disk-mib", fallback: "2048", "What a compute may write to its disk.")
     package static let maxProcesses = Setting(
-        "max-processes", fallback: "512", "How many processes and threads user code in one compute may have.")
+        "max-processes", fallback: "512",
+        "The most processes and threads that user code in one compute may have; no more than 64 and one for each 8 MiB of its memory."
+    )
     package static let maxMemoryMiB = Setting(
         "max-memory-mib", fallback: "this machine's memory", "The most memory that a create may ask for.")
     package static let maxCPUs = Setting(

@@ -138,11 +138,12 @@ extension GVisorIsolation {
         _ name: MemberName, _ blueprint: Blueprint, _ ground: Grounds.Ground
     ) -> ContainerBundle {
         let user = blueprint.layer.user
+        let processes = settings.processes(besideMemory: blueprint.resources.memoryBytes ?? settings.memoryBytes)
         var arguments = [
             AgentLayer.sidekick,
             "--listen", "0.0.0.0:\(SidekickPorts.requests)", "--internal-listen", "0.0.0.0:\(SidekickPorts.claims)",
             "--member", name.rawValue, "--claim-key", claimKey, "--state-dir", AgentLayer.state,
-            "--user", user.name, "--home", user.home, "--max-processes", "\(settings.maxProcesses)",
+            "--user", user.name, "--home", user.home, "--max-processes", "\(processes)",
             "--sudo-socket", AgentLayer.sudoSocket, "--image-env", AgentLayer.imageEnvironment,
         ]
         if let bytes = blueprint.resources.memoryBytes { arguments += ["--memory-limit", "\(bytes)"] }

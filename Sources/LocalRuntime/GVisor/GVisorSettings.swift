@@ -11,7 +11,7 @@ package struct GVisorSettings: Sendable {
     package var cpus = 1.0
     package var memoryBytes: Int64 = 512 << 20
     package var diskBytes: Int64 = 2048 << 20
-    /// Of user code in one compute.
+    /// Of user code in one compute, threads among them, however much memory it has.
     package var maxProcesses = 512
     package var internet = true
     /// What computes ask for names; empty: what this machine asks, where that can be reached from inside.
@@ -32,6 +32,14 @@ package struct GVisorSettings: Sendable {
     package var progress: @Sendable (String, Double?) -> Void = { _, _ in }
 
     package init(imageDirectory: String) { self.imageDirectory = imageDirectory }
+
+    /// How many processes and threads user code may have beside so much memory, in bytes: 64, and one for each 8 MiB.
+    ///
+    /// Each takes some 3 to 5 MiB once a program like Python runs in it, with what gVisor needs for it. More of them than the
+    /// memory has room for, all of them running, fill it before the Sidekick, which has its turn among them, can end them.
+    package func processes(besideMemory bytes: Int64) -> Int {
+        min(maxProcesses, 64 + Int(clamping: bytes / (8 << 20)))
+    }
 
     /// Whether these can be set so; what is there is seen only when it is used.
     package static func isImage(_ text: String) -> Bool { (try? ImageReference(text)) != nil }
