@@ -5,7 +5,7 @@ package struct Sandbox: Codable, Hashable, Sendable {
     package var sandboxId: ComputeID
     /// The Sidekick's public base, without a trailing slash.
     package var url: String
-    /// An access token for that Sidekick; made afresh for every answer. Absent in lists and once it has ended.
+    /// An access token for that Sidekick; the same for who asks again within a minute. Absent in lists and once it has ended.
     package var token: String?
     /// Always `computesdk`. The clients' `X-Provider` names what *they* think of us; Python needs the key.
     package var provider: String

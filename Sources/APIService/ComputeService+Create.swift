@@ -35,8 +35,7 @@ extension ComputeService {
     private func check(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
         try checkOrder(request)
         try checkTemplate(request, of: caller)
-        try checkSecrets(request, of: caller)
-        try checkFilesystems(request, of: caller)
+        try caller.authority.check(usesSecrets: !request.secrets.isEmpty, usesFilesystems: !request.filesystems.isEmpty)
     }
 
     /// The request with what it takes of its template. Asked for by whoever is about to create, and by nobody who finds
@@ -82,20 +81,6 @@ extension ComputeService {
     private func checkTemplate(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
         guard request.template != nil, !caller.authority.permits(.templatesRead, atLeast: .developer) else { return }
         throw .needs(.templatesRead, .developer, field: "templateId")
-    }
-
-    /// Whoever makes a compute reads what it was given: power of its own, which a key for computes alone has not.
-    private func checkSecrets(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
-        guard !request.secrets.isEmpty, !caller.authority.permits(.secretsUse, atLeast: .developer) else { return }
-        throw .needs(.secretsUse, .developer, field: "secrets")
-    }
-
-    /// Whoever makes a compute reads what it mounts, and changes it.
-    private func checkFilesystems(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
-        guard !request.filesystems.isEmpty, !caller.authority.permits(.filesystemsUse, atLeast: .developer) else {
-            return
-        }
-        throw .needs(.filesystemsUse, .developer, field: "filesystems")
     }
 
     private func createUnique(

@@ -17,7 +17,10 @@ struct UsageSQL {
         for day in usage.keys {
             // As if there had never been anything.
             try db.run(
-                sql: "DELETE FROM usage_days WHERE group_id = :group AND day = :day AND compute_ms = 0",
+                sql: """
+                    DELETE FROM usage_days WHERE group_id = :group AND day = :day
+                    AND compute_ms = 0 AND cpu_ms = 0 AND memory_ms = 0
+                    """,
                 arguments: ["group": group.rawValue, "day": day.number])
         }
     }

@@ -225,3 +225,15 @@ extension Problem {
             message: "this route answers to \(allowed.joined(separator: ", ")) only")
     }
 }
+
+extension Authority {
+    /// For who decides what a compute is given: whoever makes one reads its secrets, and reads and changes what it mounts. A power
+    /// of its own, which a key for computes or templates alone has not.
+    func check(usesSecrets: Bool, usesFilesystems: Bool) throws(Problem) {
+        for (field, isUsed, scope) in [
+            ("secrets", usesSecrets, Scope.secretsUse), ("filesystems", usesFilesystems, .filesystemsUse),
+        ] where isUsed && !permits(scope, atLeast: .developer) {
+            throw .needs(scope, .developer, field: field)
+        }
+    }
+}

@@ -18,6 +18,7 @@ package struct TemplateService: Sendable {
 
     /// - Throws: 409 when the name is taken; 429.
     package func create(_ order: WriteTemplate, for caller: Caller) async throws(Problem) -> TemplateSummary {
+        try Self.checkPowers(order, caller)
         let id = TemplateID.random()
         try await decide(.create(order.spec), id, order.name, caller)
         return try await get(id.rawValue, for: caller)
@@ -29,6 +30,7 @@ package struct TemplateService: Sendable {
     package func revise(
         _ template: TemplateID, _ order: WriteTemplate, for caller: Caller
     ) async throws(Problem) -> TemplateSummary {
+        try Self.checkPowers(order, caller)
         try await decide(.revise(order.spec, after: order.revision), template, order.name, caller)
         return try await get(template.rawValue, for: caller)
     }
@@ -73,6 +75,19 @@ package struct TemplateService: Sendable {
     }
 
     // MARK: - Parts
+
+    /// Whoever writes a template decides what is given to computes that others make from it, and what runs there: no more than
+    /// he could give to one of his own.
+    private static func checkPowers(_ order: WriteTemplate, _ caller: Caller) throws(Problem) {
+        func has(_ name: String) -> Bool {
+            switch order.spec.defaults[name] {
+            case .array(let values): !values.isEmpty
+            case nil, .null: false
+            default: true
+            }
+        }
+        try caller.authority.check(usesSecrets: has("secrets"), usesFilesystems: has("filesystems"))
+    }
 
     /// An id before a name: ids are random, so what is called like one means it.
     func find(_ template: String, in group: GroupID) async throws(Problem) -> TemplateSummary? {

@@ -27,7 +27,8 @@ struct UsageQuery: Sendable {
 
     private static func day(_ name: String, _ request: Request) throws(Problem) -> UsageDay? {
         guard let text = request.query(name) else { return nil }
-        guard let day = UsageDay(text) else {
+        // There was nothing to be metered before 1970.
+        guard let day = UsageDay(text), day.number >= 0 else {
             throw .invalid(name, "\(name) must be a day in UTC such as 2026-11-29")
         }
         return day

@@ -206,6 +206,32 @@ struct TemplateCreateTests {
         }
     }
 
+    @Test func whoWritesATemplateNeedsThePowersForWhatItGives() async throws {
+        let world = world()
+        try await world.withAPI { api async throws in
+            _ = try await api.send(.put, "/v1/secrets/s", #"{"value":"x"}"#)
+            _ = try await api.template("ci")
+            let gifts = [
+                (#""secrets":[{"name":"s","env":"S"}]"#, "secrets", Scope.secretsUse),
+                (#""filesystems":[{"name":"f","path":"/f"}]"#, "filesystems", .filesystemsUse),
+            ]
+            for (gift, field, scope) in gifts {
+                for (extra, expected) in [([], 403), ([scope], 200)] as [([Scope], Int)] {
+                    let scopes: Set<Scope> = Set([.templatesRead, .templatesWrite] + extra)
+                    let key = try await world.key(of: "default", Authority(role: .developer, scopes: scopes))
+                    let writer = API(client: api.client, key: key)
+                    for reply in [
+                        try await writer.send(.put, "/v1/templates/ci", #"{"name":"ci",\#(gift)}"#),
+                        try await writer.send(.post, "/v1/templates", #"{"name":"t-\#(field)",\#(gift)}"#),
+                    ] {
+                        #expect(reply.status == expected, "\(reply.text)")
+                        if expected == 403 { #expect(reply["field"] == .string(field)) }
+                    }
+                }
+            }
+        }
+    }
+
     // MARK: - Once and not twice
 
     @Test func aRepeatGetsTheSameComputeWhateverBecameOfTheTemplate() async throws {

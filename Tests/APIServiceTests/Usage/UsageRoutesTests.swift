@@ -67,6 +67,7 @@ struct UsageRoutesTests {
     @Test(arguments: [
         ("from=yesterday", "from"), ("to=2027-02-30", "to"), ("from=2027-01-02&to=2027-01-01", "from"),
         ("from=2026-01-01&to=2027-01-02", "from"), ("from=1800000000000", "from"),
+        ("to=0000-01-01", "to"),
     ]) func aBadRangeIsA400ThatNamesTheField(_ query: String, _ field: String) async throws {
         try await World().withAPI { api async throws in
             let reply = try await api.send(.get, "/v1/usage?\(query)")
