@@ -88,7 +88,12 @@ extension HostNetwork {
         }
         // Still there when its namespace has no file any more but a process inside.
         for port in ports() where port.name == name {
-            try await run("ip", ["link", "del", port.interface], "cannot remove \(name)'s port")
+            do throws(HostError) {
+                try await run("ip", ["link", "del", port.interface], "cannot remove \(name)'s port")
+            } catch {
+                // The kernel takes it away with its namespace, some time after that.
+                if ports().contains(where: { $0.interface == port.interface }) { throw error }
+            }
         }
         if exists { try NamespaceFile.remove(path) }
         return warning
