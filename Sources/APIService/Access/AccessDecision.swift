@@ -4,7 +4,7 @@ import EventSourcing
 import Logging
 
 /// What keys, groups and sessions have in common: load, decide, append; on a conflict again from the start.
-struct AccessDecider: Sendable {
+struct AccessDecider: Sendable, StoreReader {
     let ports: APIPorts
     let logger: Logger
 
@@ -65,14 +65,5 @@ struct AccessDecider: Sendable {
             try await ports.access.chain(AccessRecord.ID(kind, id))
         }
         return chain.first?.group == group ? chain.first : nil
-    }
-
-    func reading<T>(_ work: () async throws(EventStoreError) -> T) async throws(Problem) -> T {
-        do {
-            return try await work()
-        } catch {
-            if error.code != .badCursor { logger.failure("the event store failed", error) }
-            throw Problem(error)
-        }
     }
 }

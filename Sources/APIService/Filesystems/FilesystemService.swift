@@ -11,7 +11,7 @@ package import Logging
 ///   create   commit(name, quota) ─► volume made ─► answer          a volume never is without its record
 ///   delete   commit(nothing attached) ─► answer, volume removed    what is left of it is the sweep's
 /// ```
-package struct FilesystemService: Sendable {
+package struct FilesystemService: Sendable, StoreReader {
     let ports: APIPorts
     let settings: APISettings
     let logger: Logger
@@ -150,15 +150,6 @@ package struct FilesystemService: Sendable {
             return outcome
         }
         throw .unavailable("too many changes at once")
-    }
-
-    func reading<T>(_ work: () async throws(EventStoreError) -> T) async throws(Problem) -> T {
-        do {
-            return try await work()
-        } catch {
-            if error.code != .badCursor { logger.failure("the event store failed", error) }
-            throw Problem(error)
-        }
     }
 }
 

@@ -17,7 +17,7 @@ package struct SecretPorts: Sendable {
 }
 
 /// What the API does about secrets, without HTTP. Values come in and go to computes, and nowhere else.
-package struct SecretService: Sendable {
+package struct SecretService: Sendable, StoreReader {
     let ports: APIPorts
     let settings: APISettings
     let logger: Logger
@@ -135,15 +135,6 @@ package struct SecretService: Sendable {
         } catch {
             logger.failure("a secret could not be sealed", error)
             throw .internalError
-        }
-    }
-
-    func reading<T>(_ work: () async throws(EventStoreError) -> T) async throws(Problem) -> T {
-        do {
-            return try await work()
-        } catch {
-            if error.code != .badCursor { logger.failure("the event store failed", error) }
-            throw Problem(error)
         }
     }
 }

@@ -5,7 +5,7 @@ import EventSourcing
 package import Logging
 
 /// What the API does about templates, without HTTP.
-package struct TemplateService: Sendable {
+package struct TemplateService: Sendable, StoreReader {
     let ports: APIPorts
     let settings: APISettings
     let logger: Logger
@@ -136,15 +136,6 @@ package struct TemplateService: Sendable {
             }
         }
         throw .unavailable("too many changes at once")
-    }
-
-    func reading<T>(_ work: () async throws(EventStoreError) -> T) async throws(Problem) -> T {
-        do {
-            return try await work()
-        } catch {
-            if error.code != .badCursor { logger.failure("the event store failed", error) }
-            throw Problem(error)
-        }
     }
 }
 

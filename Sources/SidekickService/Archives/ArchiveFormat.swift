@@ -17,7 +17,8 @@ enum ArchiveFormat: String, CaseIterable, Sendable {
     /// So much of an archive says what it is.
     static let tellingBytes = 10
 
-    /// By how it begins, `tellingBytes` or all that there is; everything that is not one of the others is taken for tar, whose reader will complain.
+    /// By how it begins, `tellingBytes` or all that there is; everything that is not one of the others is taken for tar, whose
+    /// reader will complain.
     /// - Throws: a 400 for a known format that cannot be read here.
     init(firstBytes bytes: some Collection<UInt8>) throws(Problem) {
         if let name = Self.others.first(where: { bytes.starts(with: $0.bytes) })?.name {
