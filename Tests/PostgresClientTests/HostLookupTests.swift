@@ -41,7 +41,7 @@ struct HostLookupTests {
                 #expect(error?.message.contains("db.invalid") == true)
             }
         }
-        #expect(elapsed < .seconds(5))
+        #expect(elapsed < .seconds(30))
         #expect(asked.withLock { $0 } == 1, "whoever asks again waits for the same answer")
         silence.signal()
     }
@@ -61,7 +61,7 @@ struct HostLookupTests {
         defer { close(socket) }
         let lookup = HostLookup { _ throws(PostgresError) in ["127.0.0.1"] }
         let configuration = try configuration("\(host):\(port),127.0.0.3:2", lookup)
-        let error = await error(configuration, within: .seconds(2))
+        let error = await error(configuration, within: .seconds(5))
         let message = try #require(error).message
         #expect(message.contains("no connection to \(host)"), "\(message)")
         #expect(message.contains("127.0.0.1 \(port) in time"), "\(message)")

@@ -223,7 +223,7 @@ struct PostgresEventStoreTests {
             var database = try await server.freshDatabase()
             let first = try await PostgresEventStore.open(database, isAlone: true, now: moment, logger: silent)
             try await withPostgresStore(database) { _ = try await $0.commit(note("others may")) }
-            database.deadline = .seconds(1)
+            database.deadline = .seconds(4)
             let error = await #expect(throws: EventStoreError.self) {
                 _ = try await PostgresEventStore.open(database, isAlone: true, now: moment, logger: silent)
             }

@@ -80,7 +80,7 @@ struct ReplicaTests {
     @Test func aFrozenDatabaseIsA503WithinTheDeadline() async throws {
         try await PostgresServer.with { server in
             var database = try await server.freshDatabase()
-            database.deadline = .seconds(1)
+            database.deadline = .seconds(3)
             try await Replicas.with(database) { replicas in
                 let (_, id) = try await replicas.create(0)
                 server.signalAll(SIGSTOP)
@@ -91,7 +91,7 @@ struct ReplicaTests {
                     #expect(read.status == 503 && create.status == 503)
                 }
                 server.signalAll(SIGCONT)
-                #expect(elapsed < .seconds(6))
+                #expect(elapsed < .seconds(30))
                 let isBack = await eventually {
                     try await replicas.send(1, .get, "/v1/sandboxes/\(id)").status == 200
                 }
@@ -121,7 +121,7 @@ struct ReplicaTests {
                             })
                     }
                 }
-                #expect(elapsed < .seconds(5))
+                #expect(elapsed < .seconds(15))
             }
         }
     }

@@ -89,7 +89,7 @@ package final class PostgresServer: Sendable {
 
     private func isUp(_ configuration: PostgresConfiguration) async -> Bool {
         (try? await offThread {
-            _ = try PostgresConnection.open(configuration, until: .now + .milliseconds(500))
+            _ = try PostgresConnection.open(configuration, until: .now + .seconds(5))
         }) != nil
     }
 
@@ -102,10 +102,12 @@ package final class PostgresServer: Sendable {
         await end(SIGKILL)
     }
 
-    /// SIGSTOP or SIGCONT, to every process of it.
+    /// SIGSTOP, SIGCONT or SIGKILL, to every process of it.
     package func signalAll(_ signal: Int32) {
         guard let server = process.withLock({ $0 }) else { return }
-        for process in [server] + ServerFiles.children(of: server) { Glibc.kill(process, signal) }
+        // It stands still first: a connection that came meanwhile would have a process that is in no list.
+        Glibc.kill(server, SIGSTOP)
+        for process in ServerFiles.children(of: server) + [server] { Glibc.kill(process, signal) }
     }
 
     private func end(_ signal: Int32) async {
