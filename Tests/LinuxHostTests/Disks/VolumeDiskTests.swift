@@ -21,7 +21,7 @@ struct VolumeDiskTests {
             try await disk.make(sizeBytes: 64 << 20)
             let again = try await mounted(disk, for: Self.reader("two"))
             #expect(try String(contentsOfFile: "\(again)/file", encoding: .utf8) == "kept", "made twice, kept once")
-            #expect(open("\(again)/file", O_WRONLY) < 0 && errno == EROFS)
+            #expect(open("\(again)/file", O_WRONLY | O_CLOEXEC) < 0 && errno == EROFS)
         }
     }
 
@@ -154,7 +154,7 @@ struct VolumeDiskTests {
     }
 
     private func synced(_ text: String, to path: String) throws {
-        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         try #require(file >= 0)
         defer { close(file) }
         try #require(write(file, text, text.utf8.count) == text.utf8.count && fsync(file) == 0)

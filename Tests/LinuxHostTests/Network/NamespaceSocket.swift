@@ -61,6 +61,11 @@ final class NamespaceSocket: Sendable {
         }
     }
 
+    /// Whether it can be reached, with the time that a busy machine and a lost first packet take.
+    static func reaches(_ address: String, port: UInt16, from namespace: String?) throws -> Bool {
+        try connect(from: namespace, to: address, port: port, patience: 20_000) == .connected
+    }
+
     /// Tries again and again, for at most five seconds: the kernel gives an IPv6 address its route some time after
     /// `ip addr add` has returned, and what is sent before that goes to the network and is lost.
     static func connectOnceRouted(from namespace: String?, to address: String, port: UInt16) throws -> Outcome {
