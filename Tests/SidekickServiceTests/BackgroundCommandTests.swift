@@ -366,7 +366,7 @@ extension SidekickPlace {
     fileprivate func send(
         _ method: HTTPMethod, _ target: String, body: String, bearer: String, hangingUpOnceThereIs file: String
     ) async throws {
-        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(5))
+        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(30))
         try await connection.sendHead(
             HTTPRequestHead(
                 version: .http1_1, method: method, uri: target,

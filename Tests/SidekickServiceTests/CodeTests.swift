@@ -77,7 +77,7 @@ struct CodeTests {
         try await SidekickPlace.claimed { place in
             let answer = try await Self.code(
                 place,
-                ["code": .string("echo on; sleep 600"), "language": .string("sh"), "timeout_ms": .int(200)])
+                ["code": .string("echo on; sleep 600"), "language": .string("sh"), "timeout_ms": .int(3000)])
             #expect(answer.exitCode == 124)
             #expect(answer.data["timed_out"] == .bool(true))
             #expect(answer.data["output"]?.text == "on\n")

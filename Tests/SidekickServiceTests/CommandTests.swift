@@ -68,7 +68,9 @@ struct CommandTests {
             #expect(silent.exitCode == 0)
             let pid = try #require(silent.number)
             #expect(ProcessState(of: pid)?.isZombie == false, "it was meant to stay")
-            let talking = try await place.command("(while echo on; do :; done) & echo $!; exit 3")
+            // It ends behind the first word of the one that goes on.
+            let talking = try await place.command(
+                "(echo on; : > talks; while echo on; do :; done) & echo $!; while [ ! -e talks ]; do :; done; exit 3")
             #expect(talking.exitCode == 3)
             // Its output breaks when the answer is there.
             #expect(talking.stdout?.contains("on\n") == true)
@@ -127,7 +129,7 @@ struct CommandTests {
 
     @Test func longCommandIsKeptAliveWithWhiteSpace() async throws {
         try await Self.claimed { place in
-            let connection = try await HTTPClientConnection.connect(to: place.listen, timeout: .seconds(5))
+            let connection = try await HTTPClientConnection.connect(to: place.listen, timeout: .seconds(30))
             // It cannot end before the test has seen the first byte.
             try await place.begin("while [ ! -e go ]; do sleep 0.02; done; echo late; exit 9", on: connection)
             let head = try await connection.receiveHead()
@@ -251,7 +253,7 @@ struct CommandTests {
     @Test func aCommandPastItsTimeIsEndedWithItsWholeGroup() async throws {
         try await Self.claimed { place in
             let answer = try await place.command(
-                "sleep 600 & echo $!; echo before; wait", ["timeout_ms": .int(300)])
+                "sleep 600 & echo $!; echo before; wait", ["timeout_ms": .int(3000)])
             #expect(answer.status == 200)
             #expect(answer.exitCode == 124)
             #expect(answer.data["timed_out"] == .bool(true))
@@ -284,7 +286,7 @@ struct CommandTests {
                 "trap '' TERM; sleep 601 & echo $! > child2; echo $$ > leader2; while :; do wait; done",
                 files: ["child2", "leader2"])
             // One that goes in the middle of its body.
-            let connection = try await HTTPClientConnection.connect(to: place.listen, timeout: .seconds(5))
+            let connection = try await HTTPClientConnection.connect(to: place.listen, timeout: .seconds(30))
             try await place.begin("echo never", on: connection, cut: 5)
             await connection.close()
             #expect(try await place.command("echo on").stdout == "on\n")
@@ -309,7 +311,7 @@ extension SidekickPlace {
 
     /// Starts a command that writes its processes' numbers, hangs up, and waits for all of them to be gone.
     fileprivate func abandon(_ command: String, files: [String] = ["child", "leader"]) async throws {
-        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(5))
+        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(30))
         try await begin(command, on: connection)
         var pids: [Int32] = []
         for file in files { pids.append(try await numberWritten(to: file)) }

@@ -27,7 +27,7 @@ import Testing
             listen: .tcp(host: "127.0.0.1", port: 0), handler: Alone(route: try #require(socket.routes.first)))
         let endpoint = try await server.bind()
         async let running: Void = server.run()
-        let connection = try await HTTPClientConnection.connect(to: endpoint, timeout: .seconds(5))
+        let connection = try await HTTPClientConnection.connect(to: endpoint, timeout: .seconds(30))
         try await connection.sendHead(
             HTTPRequestHead(
                 version: .http1_1, method: .GET, uri: "/ws",

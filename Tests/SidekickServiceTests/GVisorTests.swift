@@ -110,7 +110,7 @@ struct GVisorTests {
 
 /// Polls what the world does in its own time.
 private func eventually(
-    within limit: Duration = .seconds(10), _ isTrue: () async throws -> Bool
+    within limit: Duration = .seconds(60), _ isTrue: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit
     while try await !isTrue() {

@@ -27,7 +27,7 @@ struct KeptAliveAnswerTests {
         let endpoint = try await server.bind()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
-            let connection = try await HTTPClientConnection.connect(to: endpoint, timeout: .seconds(5))
+            let connection = try await HTTPClientConnection.connect(to: endpoint, timeout: .seconds(30))
             try await connection.sendHead(
                 HTTPRequestHead(version: .http1_1, method: .GET, uri: "/", headers: ["Host": "x"]))
             try await connection.finish()
@@ -58,11 +58,13 @@ struct KeptAliveAnswerTests {
     }
 
     @Test func aFailureBehindTheHeadersIsToldInTheBody() async throws {
+        let gate = Mutex(false)
         try await Self.served {
-            try await Task.sleep(for: .milliseconds(80))
+            while !gate.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
             throw Problem.invalid("command", "it was no good")
         } _: { connection in
             #expect(try await connection.receiveHead().status == .ok)
+            gate.withLock { $0 = true }
             var text = ""
             for try await part in connection.body { text += String(buffer: part) }
             let body = JSONValue.members(of: text)

@@ -8,7 +8,7 @@ struct DeadlinePassed: Error, CustomStringConvertible {
 
 /// Waits for something outside that nobody announces.
 func eventually(
-    _ what: String, within limit: Duration = .seconds(10), _ condition: () async throws -> Bool
+    _ what: String, within limit: Duration = .seconds(60), _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit
     while try await !condition() {

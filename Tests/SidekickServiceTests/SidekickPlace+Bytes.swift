@@ -34,7 +34,7 @@ extension SidekickPlace {
     /// - Returns: how many bytes it had.
     @discardableResult
     func download(_ target: String, _ take: (ByteBuffer) async throws -> Void = { _ in }) async throws -> Int {
-        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(5))
+        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(30))
         let headers: HTTPHeaders = ["Host": "sidekick", "Connection": "close", "Authorization": "Bearer \(secret)"]
         var count = 0
         do {
@@ -59,7 +59,7 @@ extension SidekickPlace {
         _ method: HTTPMethod, _ target: String, headers extra: HTTPHeaders = [:], length: Int,
         _ send: (HTTPClientConnection) async throws -> Void
     ) async throws -> BytesAnswer {
-        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(5))
+        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(30))
         var headers: HTTPHeaders = [
             "Host": "sidekick", "Connection": "close", "Authorization": "Bearer \(secret)",
             "Content-Length": "\(length)",
@@ -88,7 +88,7 @@ extension SidekickPlace {
         _ method: HTTPMethod, _ target: String, body: [UInt8], of length: Int, headers extra: HTTPHeaders = [:],
         after isReached: () async throws -> Void
     ) async throws {
-        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(5))
+        let connection = try await HTTPClientConnection.connect(to: listen, timeout: .seconds(30))
         var headers: HTTPHeaders = [
             "Host": "sidekick", "Authorization": "Bearer \(secret)", "Content-Length": "\(length)",
         ]

@@ -95,7 +95,8 @@ final class SidekickPlace: Sendable {
             try wrapper
             + (sandbox?.command(running: Self.executable, arguments, in: path) ?? [Self.executable] + arguments)
         let log = try FileDescriptor.open(
-            FilePath(path + "/log"), .writeOnly, options: [.create, .append], permissions: .ownerReadWrite)
+            FilePath(path + "/log"), .writeOnly, options: [.create, .append, .closeOnExec], permissions: .ownerReadWrite
+        )
         let outcome = try await Subprocess.run(
             .path(FilePath(command[0])), arguments: Arguments(Array(command.dropFirst())),
             environment: .custom(["PATH": "/usr/bin:/bin", "PRIVATE_SETTING": "of the Sidekick"]), input: .none,
@@ -144,7 +145,7 @@ final class SidekickPlace: Sendable {
         to endpoint: Endpoint? = nil,
         headers extra: HTTPHeaders = [:], declaredLength: Int? = nil
     ) async throws -> Answer {
-        let connection = try await HTTPClientConnection.connect(to: endpoint ?? listen, timeout: .seconds(5))
+        let connection = try await HTTPClientConnection.connect(to: endpoint ?? listen, timeout: .seconds(30))
         var headers: HTTPHeaders = ["Host": "sidekick", "Connection": "close"]
         headers.add(contentsOf: extra)
         if let bearer { headers.add(name: "Authorization", value: "Bearer \(bearer)") }

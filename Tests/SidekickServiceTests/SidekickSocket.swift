@@ -40,7 +40,7 @@ actor SidekickSocket {
     static func open(
         _ place: SidekickPlace, bearer: String?, target: String = "/ws", version: Int? = 13
     ) async throws -> Opening {
-        let connection = try await HTTPClientConnection.connect(to: place.listen, timeout: .seconds(5))
+        let connection = try await HTTPClientConnection.connect(to: place.listen, timeout: .seconds(30))
         var headers: HTTPHeaders = ["Host": "sidekick"]
         if let bearer { headers.add(name: "Authorization", value: "Bearer \(bearer)") }
         if let version {
@@ -179,7 +179,7 @@ actor SidekickSocket {
     private func frame(before what: String) async throws -> Frame {
         // What hangs is let go, so that the test says what it waited for.
         let watchdog = Task { [tunnel] in
-            try await Task.sleep(for: .seconds(30))
+            try await Task.sleep(for: .seconds(60))
             await tunnel.close()
         }
         defer { watchdog.cancel() }

@@ -24,7 +24,7 @@ struct SudoTests {
             var connections: [Int32] = []
             defer { for connection in connections { close(connection) } }
             for _ in 0..<count {
-                let connection = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+                let connection = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
                 var address = sockaddr_un()
                 address.sun_family = sa_family_t(AF_UNIX)
                 withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: "\(folder)/sudo.sock".utf8) }
