@@ -20,7 +20,7 @@ import Testing
             // What is known stays in use as long as nobody says otherwise.
             #expect(try await world.send(host: host).status == 200)
             world.internalAPI.breakFeed(nil)
-            #expect(try await eventually(within: .seconds(15)) { await isGone(host, world) })
+            #expect(try await eventually(within: .seconds(40)) { await isGone(host, world) })
         }
     }
 
@@ -35,7 +35,7 @@ import Testing
             world.internalAPI.breakFeed(nil)
             #expect(try await world.send(host: host).status == 200)
             world.internalAPI.tell(world.record(world.id, .ended))
-            #expect(try await eventually(within: .seconds(15)) { await isGone(host, world) })
+            #expect(try await eventually(within: .seconds(40)) { await isGone(host, world) })
         }
     }
 

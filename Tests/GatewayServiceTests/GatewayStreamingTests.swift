@@ -351,7 +351,7 @@ extension ByteTunnel {
 
 /// - Throws: when `perform` takes longer, which is then cancelled.
 func within<T: Sendable>(
-    _ limit: Duration = .seconds(5), _ perform: @escaping @Sendable () async throws -> T
+    _ limit: Duration = .seconds(20), _ perform: @escaping @Sendable () async throws -> T
 ) async throws -> T {
     try await withThrowingTaskGroup(of: T.self) { group in
         group.addTask { try await perform() }

@@ -66,7 +66,7 @@ struct GatewayWorld: Sendable {
 
     /// Runs `test` against a world whose compute `id` is running.
     static func run(
-        startingLimit: Duration = .seconds(5), headerTimeout: Duration = .seconds(5),
+        startingLimit: Duration = .seconds(30), headerTimeout: Duration = .seconds(30),
         drainLimit: Duration = .seconds(5), before: @escaping @Sendable (GatewayWorld) -> Void = { _ in },
         api: @escaping @Sendable (HTTPExchange) async throws -> Void = { try await answerOK($0, "api") },
         sidekick: @escaping @Sendable (HTTPExchange) async throws -> Void = { try await answerOK($0, "sidekick") },
@@ -162,7 +162,7 @@ struct Answer: Sendable {
 
 extension GatewayWorld {
     func connect() async throws -> HTTPClientConnection {
-        try await HTTPClientConnection.connect(to: gateway, timeout: .seconds(5))
+        try await HTTPClientConnection.connect(to: gateway, timeout: .seconds(30))
     }
 
     /// One request on a connection of its own.
@@ -192,7 +192,7 @@ extension GatewayWorld {
 }
 
 /// Waits for the real world, with a deadline.
-func eventually(within limit: Duration = .seconds(5), _ condition: () async throws -> Bool) async throws -> Bool {
+func eventually(within limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async throws -> Bool {
     let deadline = ContinuousClock.now.advanced(by: limit)
     while ContinuousClock.now < deadline {
         if try await condition() { return true }

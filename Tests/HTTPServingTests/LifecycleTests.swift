@@ -53,8 +53,15 @@ import WebSockets
     }
 
     @Test func shutdownDoesNotWaitForTheAnswerToAClose() async throws {
+        // The close itself would wait for two seconds, each time; a busy machine is late now and then.
+        var shortest = Duration.seconds(60)
+        for _ in 0..<5 where shortest >= .milliseconds(1500) { shortest = min(shortest, try await shutdownInAClose()) }
+        #expect(shortest < .milliseconds(1500))
+    }
+
+    private func shutdownInAClose() async throws -> Duration {
         let started = Expectation<Bool>()
-        try await withServer({ exchange in
+        return try await withServer({ exchange in
             let socket = try await WebSocketConnection.accept(exchange)
             started.fulfil(true)
             await socket.close(code: 1001, reason: "")
@@ -62,11 +69,9 @@ import WebSockets
             let peer = try await RawPeer.connect(endpoint)
             try await peer.send(WebSocketTests.request)
             _ = try await started.value()
-            let start = ContinuousClock.now
-            await server.shutdown(deadline: .milliseconds(20))
-            // The close itself would wait for two seconds.
-            #expect(ContinuousClock.now - start < .milliseconds(1500))
+            let time = await ContinuousClock().measure { await server.shutdown(deadline: .milliseconds(20)) }
             try? await peer.close()
+            return time
         }
     }
 
