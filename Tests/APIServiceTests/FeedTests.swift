@@ -47,7 +47,7 @@ struct FeedTests {
     @Test func aWaitingReaderGetsWhatHappensMeanwhile() async throws {
         let world = World()
         try await world.server.internalApplication.test(.router) { client async throws in
-            async let lines = read(client, "wait=1")
+            async let lines = read(client, "wait=4")
             let compute = try await world.service.create(CreateSandbox(), for: world.caller)
             let seen = try await lines.compactMap(\.route)
             #expect(seen.contains { $0.computeId == compute.id && $0.state == .running })

@@ -45,7 +45,8 @@ final class StreamReader: Sendable {
             var list: UnsafeMutablePointer<addrinfo>?
             guard getaddrinfo(name, "\(port)", &hints, &list) == 0, let list else { continue }
             defer { freeaddrinfo(list) }
-            let descriptor = socket(list.pointee.ai_family, Int32(SOCK_STREAM.rawValue), 0)
+            let descriptor = socket(
+                list.pointee.ai_family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
             if var size = receives { setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(4)) }
             if Glibc.connect(descriptor, list.pointee.ai_addr, list.pointee.ai_addrlen) == 0 { return descriptor }
             _ = Glibc.close(descriptor)
@@ -98,7 +99,7 @@ final class StreamReader: Sendable {
     }
 
     private func more() async throws -> Bool {
-        let end = ContinuousClock.now + .seconds(20)
+        let end = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < end {
             let step = state.withLock { state -> Bool? in
                 guard state.descriptor >= 0, !state.isOver else { return false }

@@ -175,7 +175,6 @@ struct Scene: Sendable {
             $0.filesystemsPerGroup = FilesystemLimits(count: 10_000, totalMiB: 1 << 30)
             $0.templatesPerGroup = 10_000
             $0.quotas[.computes] = 10_000
-            $0.coldStartDeadline = .seconds(10)
         }
         try await world.withAPI { api async throws in
             try await world.make(group: "tenant")

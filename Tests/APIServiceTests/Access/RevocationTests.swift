@@ -170,7 +170,7 @@ struct RevocationTests {
     // MARK: - Groups
 
     @Test func aDeletedGroupLeavesNothingToComeInWith() async throws {
-        let world = World(poolSize: 0, abilities: [.filesystems]) { $0.coldStartDeadline = .seconds(10) }
+        let world = World(poolSize: 0, abilities: [.filesystems])
         try await world.withAPI { api async throws in
             let made = try await api.send(.post, "/v1/groups", #"{"name":"team"}"#)
             let path = "/v1/groups/\(made["data", "groupId"]?.text ?? "")"
@@ -304,7 +304,7 @@ struct RevocationTests {
             let id = try #require(try await world.store.inner.chain(keyHash: hash)?.chain.first?.id.id)
             let port = try #require(client.port)
             let held = try await HTTPClientConnection.connect(
-                to: .tcp(host: "127.0.0.1", port: port), timeout: .seconds(5))
+                to: .tcp(host: "127.0.0.1", port: port), timeout: .seconds(30))
             let headers: HTTPHeaders = ["Host": "api", "X-ComputeSDK-API-Key": key, "Content-Length": "2"]
             try await held.sendHead(
                 HTTPRequestHead(version: .http1_1, method: .POST, uri: "/v1/sandboxes", headers: headers))

@@ -69,7 +69,7 @@ struct FilesystemMountingTests {
     }
 
     @Test func ofManyWritersAtOnceOneGetsIt() async throws {
-        let world = world { $0.coldStartDeadline = .seconds(10) }
+        let world = world()
         try await world.withAPI { api async throws in
             _ = try await api.filesystem("a")
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -82,7 +82,7 @@ struct FilesystemMountingTests {
     }
 
     @Test func racingCreatesOfOneNameGetTheSameComputeWithItsFilesystem() async throws {
-        let world = world { $0.coldStartDeadline = .seconds(10) }
+        let world = world()
         try await world.withAPI { api async throws in
             _ = try await api.filesystem("a")
             let body = #"{"name":"n","filesystems":[{"name":"a","path":"/data"}]}"#
@@ -99,7 +99,7 @@ struct FilesystemMountingTests {
     }
 
     @Test func readersThatEndAtTheSameMomentAllLetGo() async throws {
-        let world = world { $0.coldStartDeadline = .seconds(10) }
+        let world = world()
         try await world.withAPI { api async throws in
             _ = try await api.filesystem("a")
             for _ in 0..<12 { #expect(try await api.create(Self.reader).status == 200) }

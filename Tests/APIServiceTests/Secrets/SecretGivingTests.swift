@@ -113,7 +113,7 @@ struct SecretGivingTests {
     // MARK: - Who may
 
     @Test func aConfinedCredentialGivesNoSecretsWithoutTheScopeForIt() async throws {
-        let world = World(poolSize: 0) { $0.coldStartDeadline = .seconds(10) }
+        let world = World(poolSize: 0)
         try await world.withAPI { api async throws in
             _ = try await api.send(.put, "/v1/secrets/a", #"{"value":"x"}"#)
             for (authority, isGiven) in [

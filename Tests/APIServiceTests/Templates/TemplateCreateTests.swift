@@ -12,10 +12,7 @@ import Testing
 /// Creates that start from a template.
 struct TemplateCreateTests {
     private func world(poolSize: Int = 3, _ change: (inout APISettings) -> Void = { _ in }) -> World {
-        World(poolSize: poolSize, abilities: [.images, .resources, .filesystems]) {
-            $0.coldStartDeadline = .seconds(10)
-            change(&$0)
-        }
+        World(poolSize: poolSize, abilities: [.images, .resources, .filesystems], change)
     }
 
     private func spec(_ reply: Reply, in world: World) async throws -> ComputeSpec {
