@@ -75,7 +75,7 @@ struct LocalWorld: Sendable {
         request.headers.add(name: "content-type", value: "application/json")
         let body = try JSONEncoder().encode(["command": command])
         request.body = .bytes(ByteBuffer(data: body))
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
         try #require(response.status.code == 200)
     }
 
@@ -148,7 +148,7 @@ struct LocalWorld: Sendable {
 
 /// Looks until it holds, for at most `limit`; the world behind a runtime is real.
 func eventually(
-    _ limit: Duration = .seconds(15), sourceLocation: SourceLocation = #_sourceLocation,
+    _ limit: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation,
     _ holds: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit

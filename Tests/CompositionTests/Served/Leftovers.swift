@@ -4,13 +4,24 @@ import Foundation
 /// What of a served system is on this machine, read from the machine itself and not from what the system says.
 struct Leftovers: Sendable, CustomStringConvertible {
     /// Each a kind and a name: `mount /tmp/x/members/y/disk/rootfs`.
-    var found: [String]
+    private(set) var found: [String] = []
 
     var isEmpty: Bool { found.isEmpty }
     var description: String { found.isEmpty ? "nothing" : found.joined(separator: "\n") }
 
     /// Everything of the system that keeps its data there, whose `serve` has ended.
     init(of dataDirectory: String) async {
+        await look(for: dataDirectory)
+        // The kernel lets go of the device of a disk that is unmounted with its last user, and whoever has just made a mount
+        // namespace, as every sandbox begins, is one for a moment. Nothing else comes later.
+        let end = ContinuousClock.now + .seconds(30)
+        while !isEmpty, found == Self.loops(dataDirectory), ContinuousClock.now < end {
+            try? await Task.sleep(for: .milliseconds(20))
+            await look(for: dataDirectory)
+        }
+    }
+
+    private mutating func look(for dataDirectory: String) async {
         let tag = Self.tag(of: dataDirectory)
         found = [
             Self.processes(dataDirectory, tag), Self.mounts(dataDirectory), Self.loops(dataDirectory),

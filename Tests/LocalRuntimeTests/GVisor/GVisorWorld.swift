@@ -98,8 +98,19 @@ struct GVisorWorld: Sendable {
             names.formUnion(Self.list(folder).filter { $0.hasPrefix("m") && !$0.contains(".") })
         }
         for path in OverlayDisk.mounted(below: "\(dataDirectory)/members") { names.insert(path) }
-        for device in OverlayDisk.loops(below: dataDirectory) { names.insert(device) }
-        return names
+        return names.union(devices)
+    }
+
+    private var devices: Set<String> { Set(OverlayDisk.loops(below: dataDirectory)) }
+
+    /// `members`, once the kernel has let go of the devices of disks that are unmounted: it does so with their last user,
+    /// and whoever has just made a mount namespace, as every sandbox begins, is one for a moment.
+    func left() async throws -> Set<String> {
+        let end = ContinuousClock.now + .seconds(30)
+        while !devices.isEmpty, devices == members, ContinuousClock.now < end {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        return members
     }
 
     /// What an orderly stop must not leave besides.

@@ -23,7 +23,7 @@ struct MembersInGVisorTests {
                 }
             ).checkAll()
         }
-        #expect(world.members == [])
+        #expect(try await world.left() == [])
         #expect(world.ground == [])
         #expect(try await !world.hasTable())
     }
@@ -43,7 +43,7 @@ struct MembersInGVisorTests {
             #expect(await world.listens(member))
             await runtime.shutdown(keep: false)
         }
-        #expect(world.members == [])
+        #expect(try await world.left() == [])
     }
 
     /// A crash is a runtime that simply is no more.
@@ -83,7 +83,7 @@ struct MembersInGVisorTests {
             #expect(!left.contains("mcutoff"))
             await second.shutdown(keep: false)
         }
-        #expect(world.members == [])
+        #expect(try await world.left() == [])
         #expect(world.ground == [])
     }
 
@@ -103,12 +103,12 @@ struct MembersInGVisorTests {
                 let others = try await second.startMember(.fromPool, deadline: .now + .seconds(60))
                 #expect(mine.portHost != others.portHost)
                 await second.shutdown(keep: false)
-                #expect(other.members == [] && other.ground == [])
+                #expect(try await other.left() == [] && other.ground == [])
                 #expect(await one.listens(mine))
             }
             await first.shutdown(keep: false)
         }
-        #expect(one.members == [] && one.ground == [])
+        #expect(try await one.left() == [] && one.ground == [])
     }
 
     @Test(.timeLimit(.minutes(1))) func anImageThatIsNoneIsTheCallersMistake() async throws {
