@@ -22,6 +22,14 @@ struct StandInInternet: Sendable {
     var publicTarget: String { "\(publicAddress):\(Self.port)" }
 
     static func make() async throws -> StandInInternet {
+        // Two at once may draw the same number for an address.
+        for _ in 0..<5 {
+            if let made = try? await attempt() { return made }
+        }
+        return try await attempt()
+    }
+
+    private static func attempt() async throws -> StandInInternet {
         // Random, so that runs side by side are not in each other's way.
         let label = String.randomLabel(length: 6)
         let name = "away-\(label)"
