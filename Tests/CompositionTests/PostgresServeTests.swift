@@ -39,17 +39,17 @@ struct PostgresServeTests {
                 #expect(down.body["code"] == .string("unavailable"), "\(down.body)")
                 try await server.start()
                 let started = ContinuousClock.now
-                while try await system.send("GET", path).status != 200, ContinuousClock.now - started < .seconds(20) {
+                while try await system.send("GET", path).status != 200, ContinuousClock.now - started < .seconds(60) {
                     try await Task.sleep(for: .milliseconds(20))
                 }
                 // Writing goes on when the database was claimed again; until then nothing is made.
                 var again = try await system.send("POST", "\(url)/v1/sandboxes", "{}")
-                while again.status == 503, ContinuousClock.now - started < .seconds(20) {
+                while again.status == 503, ContinuousClock.now - started < .seconds(60) {
                     try await Task.sleep(for: .milliseconds(20))
                     again = try await system.send("POST", "\(url)/v1/sandboxes", "{}")
                 }
                 #expect((200..<300).contains(again.status), "\(again)")
-                #expect(ContinuousClock.now - started < .seconds(5))
+                #expect(ContinuousClock.now - started < .seconds(20))
                 running.signal(SIGTERM)
             }
             #expect(status == .exited(0), "\(system.said)")

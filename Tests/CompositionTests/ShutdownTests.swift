@@ -5,7 +5,7 @@ import Testing
 /// Orderly ends of the real `computesdk serve`.
 @Suite(.serialized) struct ShutdownTests {
     /// Where the start is: at the lock, early in the set-up; when its first member starts.
-    @Test(.timeLimit(.minutes(1)), arguments: ["lock", "members/*"], [SIGTERM, SIGINT])
+    @Test(.timeLimit(.minutes(3)), arguments: ["lock", "members/*"], [SIGTERM, SIGINT])
     func aSignalDuringTheStartEndsItInOrder(_ place: String, _ signal: Int32) async throws {
         let system = ServedSystem()
         let status = try await system.run { running in
@@ -20,7 +20,7 @@ import Testing
         #expect(system.processes == [] && system.members == [])
     }
 
-    @Test(.timeLimit(.minutes(1))) func aStopWaitsForNoCommandAndASecondSignalChangesNothing() async throws {
+    @Test(.timeLimit(.minutes(3))) func aStopWaitsForNoCommandAndASecondSignalChangesNothing() async throws {
         let system = ServedSystem()
         let clock = ContinuousClock()
         let status = try await system.run { running in
@@ -33,7 +33,7 @@ import Testing
             let (id, token) = used
             let command = Task {
                 try? await system.send(
-                    "POST", "\(url)/s/\(id)/run/command", #"{"command":"touch started; sleep 60"}"#, token: token)
+                    "POST", "\(url)/s/\(id)/run/command", #"{"command":"touch started; sleep 600"}"#, token: token)
             }
             defer { command.cancel() }
             while !system.members.contains(where: {
@@ -44,7 +44,8 @@ import Testing
             try await Task.sleep(for: .milliseconds(50))
             running.signal(SIGTERM)
             while kill(running.pid, 0) == 0, !system.processes.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
-            #expect(clock.now - asked < .seconds(8))
+            // Far below the command, and below the time that a create under way would be given.
+            #expect(clock.now - asked < .seconds(20))
         }
         #expect(status == .exited(0))
         #expect(system.processes == [] && system.members == [])

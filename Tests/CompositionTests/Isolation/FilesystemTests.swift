@@ -49,7 +49,7 @@ extension IsolationTests {
             let beside = try await first.run("head -c 50000000 /dev/zero > /tmp/big")
             #expect(beside.exitCode == 0, "its own disk is another: \(beside)")
             try await first.delete()
-            try await eventually("nobody holds the disk", within: .seconds(20)) { Self.devices(under: id).isEmpty }
+            try await eventually("nobody holds the disk", within: .seconds(60)) { Self.devices(under: id).isEmpty }
 
             // Two at once, right after the writer's end.
             let readers = [

@@ -25,7 +25,7 @@ final class OpenPort: Sendable {
     /// Whether this machine itself connects there.
     static func connects(_ host: String, _ port: Int) async throws -> Bool {
         (try? await HostCommand.output(
-            "python3", ["-c", "import socket; socket.create_connection(('\(host)', \(port)), 5).close()"])) != nil
+            "python3", ["-c", "import socket; socket.create_connection(('\(host)', \(port)), 20).close()"])) != nil
     }
 
     private static func address(_ host: UInt32, _ port: UInt16) -> sockaddr_in {

@@ -66,14 +66,15 @@ struct ServedCompute: Sendable {
     }
 
     /// Which of these can be connected to from inside: `address:port`.
-    func reachable(_ targets: [String], asRoot: Bool = false) async throws -> [String] {
+    /// - Parameter patience: in seconds. Who is kept away from a target uses it up.
+    func reachable(_ targets: [String], asRoot: Bool = false, patience: Int = 4) async throws -> [String] {
         let outcome = try await python(
             """
             import socket, threading
             def probe(target):
                 host, port = target.rsplit(":", 1)
                 try:
-                    socket.create_connection((host, int(port)), 4).close()
+                    socket.create_connection((host, int(port)), \(patience)).close()
                     print(target + "\\n", end="", flush=True)
                 except OSError:
                     pass

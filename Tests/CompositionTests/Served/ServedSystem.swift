@@ -146,7 +146,7 @@ struct Running: Sendable {
     func signal(_ number: Int32) { kill(pid, number) }
 
     fileprivate func untilItEnded() async throws {
-        let deadline = ContinuousClock.now + .seconds(30)
+        let deadline = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < deadline {
             // A zombie's arguments are empty; what is waited for may be a zombie until then.
             let arguments = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline")
