@@ -13,6 +13,7 @@ import pytest
 import websockets
 
 from asynchronously import asynchronously
+from running_system import free_port
 
 
 @contextlib.asynccontextmanager
@@ -272,15 +273,16 @@ async def test_a_port_is_signalled_by_path_and_found_by_itself(raw):
         while (told := (await events(socket, "signal"))[-1])["data"].get("port") != 3456:
             pass
         assert told["channel"] == "signals" and told["data"]["signal"] == "port"
+        port = free_port()
         await read(client, "POST", "/run/command", json={
-            "command": "python3 -m http.server --bind 0.0.0.0 23457 >/dev/null 2>&1 & echo $! > pid"})
-        while (told := (await events(socket, "signal"))[-1])["data"].get("port") != 23457:
+            "command": f"python3 -m http.server --bind 0.0.0.0 {port} >/dev/null 2>&1 & echo $! > pid"})
+        while (told := (await events(socket, "signal"))[-1])["data"].get("port") != port:
             pass
-        assert (told["data"]["type"], "23457" in told["data"]["url"]) == ("open", True)
+        assert (told["data"]["type"], str(port) in told["data"]["url"]) == ("open", True)
         await read(client, "POST", "/run/command", json={"command": "kill $(cat pid)"})
         while (told := (await events(socket, "signal"))[-1])["data"].get("type") != "close":
             pass
-        assert told["data"]["port"] == 23457
+        assert told["data"]["port"] == port
 
 
 @asynchronously

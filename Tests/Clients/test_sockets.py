@@ -147,11 +147,14 @@ async def test_a_streamed_command_waits_for_its_start_and_tells_all_before_its_e
 @asynchronously
 async def test_a_command_in_the_background_is_heard_and_asked_for_by_its_ids(a_sandbox):
     async with a_sandbox() as sandbox:
-        command = await begin(sandbox, command="echo early; sleep 1; echo late; exit 6", background=True)
+        command = await begin(
+            sandbox, command="echo early; while [ ! -e go ]; do sleep 0.1; done; echo late; exit 6", background=True)
         assert command["status"] == "running"
         screen = Screen()
         async with socket_in("json", sandbox, screen) as socket:
             await socket.subscribe(command["channel"])
+            await settled(socket, screen)
+            await sandbox.filesystem.write_file("go", "")
             # The client's call takes ids from anywhere, so its own dropping of them can be mended.
             ended = await sandbox.wait_for_command(command["terminal_id"], command["cmd_id"])
             assert (ended["stdout"], ended["exit_code"], ended["status"]) == ("early\nlate\n", 6, "failed")
