@@ -36,12 +36,12 @@ struct GlobTests {
     @Test func noPatternMakesMatchingSlow() throws {
         let glob = try Glob(String(repeating: "*a", count: 500))
         let path = String(repeating: "a", count: 499) + String(repeating: "b", count: 3000)
-        let start = ContinuousClock.now
+        let start = processorTime()
         #expect(!glob.matches(path))
         #expect(
             try !Glob(Array(repeating: "**/a", count: 200).joined(separator: "/")).matches(
                 Array(repeating: "a", count: 199).joined(separator: "/") + String(repeating: "/b", count: 1000)))
-        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(processorTime() - start < .seconds(5))
     }
 
     @Test func oneOfSeveralPatternsIsEnough() throws {

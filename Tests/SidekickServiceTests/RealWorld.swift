@@ -17,6 +17,13 @@ func eventually(
     }
 }
 
+/// What this thread has had of the processors: work is as long on a busy machine as on an idle one.
+func processorTime() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+}
+
 /// What `/proc` says about a process.
 struct ProcessState {
     let parent: Int32

@@ -63,9 +63,9 @@ struct LinePatternTests {
         String(repeating: "(", count: 99) + String(repeating: ")", count: 99),
     ])
     func noPatternTakesForEver(_ pattern: String) throws {
-        let start = ContinuousClock.now
+        let start = processorTime()
         do { _ = try Self.match(pattern, String(repeating: "a", count: 3000)) } catch is Problem {}
-        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(processorTime() - start < .seconds(10))
     }
 }
 

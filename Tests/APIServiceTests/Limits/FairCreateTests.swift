@@ -35,8 +35,11 @@ struct FairCreateTests {
 
     /// Starts that take for ever take no place from others.
     @Test func aGroupWhoseStartsHangHoldsUpNobodyElse() async throws {
-        let world = World(poolSize: 0, abilities: [.images]) { $0.coldStartDeadline = .seconds(12) }
-        world.runtime.set { $0.startDelay = .seconds(30) }
+        let world = World(poolSize: 0, abilities: [.images]) {
+            $0.coldStartDeadline = .seconds(60)
+            $0.drainDeadline = .milliseconds(100)
+        }
+        world.runtime.set { $0.startDelay = .seconds(120) }
         let clock = ContinuousClock()
         try await withThrowingTaskGroup(of: Int.self) { group in
             for _ in 0..<40 {
@@ -52,7 +55,8 @@ struct FairCreateTests {
             while world.runtime.coldStarts < 8 { await Task.yield() }
             world.runtime.set { $0.startDelay = .zero }
             let time = try await clock.measure { _ = try await world.service.create(CreateSandbox(), for: other) }
-            #expect(time < .seconds(9))
+            #expect(time < .seconds(30), "those that hang do so for a minute")
+            await world.service.close()
             try await group.waitForAll()
         }
     }
@@ -86,17 +90,17 @@ struct FairCreateTests {
     @Test func aStopEndsThoseThatWait() async throws {
         let world = World(poolSize: 0) {
             $0.startTurns = .init(places: 2, placesOfOne: 1)
-            $0.coldStartDeadline = .seconds(30)
+            $0.coldStartDeadline = .seconds(60)
             $0.drainDeadline = .milliseconds(100)
         }
-        world.runtime.set { $0.startDelay = .seconds(60) }
+        world.runtime.set { $0.startDelay = .seconds(120) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<5 {
                 group.addTask { _ = try? await world.service.create(CreateSandbox(), for: world.caller) }
             }
             while world.runtime.coldStarts == 0 { await Task.yield() }
             let time = await ContinuousClock().measure { await world.service.close() }
-            #expect(time < .seconds(10))
+            #expect(time < .seconds(30))
             try await group.waitForAll()
         }
         #expect(try await world.livingCount() == 0)
