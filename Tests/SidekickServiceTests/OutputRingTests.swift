@@ -34,7 +34,7 @@ import Testing
         for capacity in [1, 7, 4096, 5000, 10_000] {
             var ring = OutputRing(capacity: capacity)
             var whole: [UInt8] = []
-            for step in 0..<300 {
+            for step in 0..<80 {
                 let bytes = (0..<next(capacity * 2)).map { _ in UInt8(next(256)) }
                 append(&ring, bytes)
                 whole += bytes
