@@ -11,10 +11,22 @@ struct UsageSQL {
     func add(_ usage: UsageByDay, to group: GroupID) throws { try add(usage, to: group, in: .days) }
 
     /// What the history of a compute took that is about to leave the log: the sum stays, and so does what a rebuild gives.
+    ///
+    /// Of what went on or was over before there were these tables, less was counted than its history says. That comes to
+    /// the sum now, and no day becomes less than nothing.
     func keep(_ usage: UsageByDay, of group: GroupID) throws {
         try add(usage, to: group, in: .kept)
-        try add(usage.mapValues { -$0 }, to: group, in: .days)
-        for day in usage.keys {
+        for (day, amount) in usage.sorted(by: { $0.key < $1.key }) {
+            let columns: [(String, Int64)] = [
+                ("compute_ms", amount.compute), ("cpu_ms", amount.cpu), ("memory_ms", amount.memory),
+            ]
+            var arguments: SQLArguments = ["group": group.rawValue, "day": day.number]
+            for (name, taken) in columns { arguments.bind(name, to: taken) }
+            let left = columns.map { "\($0.0) = CASE WHEN \($0.0) > :\($0.0) THEN \($0.0) - :\($0.0) ELSE 0 END" }
+            try db.run(
+                sql: """
+                    UPDATE usage_days SET \(left.joined(separator: ", ")) WHERE group_id = :group AND day = :day
+                    """, arguments: arguments)
             // As if there had never been anything.
             try db.run(
                 sql: """

@@ -158,6 +158,36 @@ struct RebuildTests {
         }
     }
 
+    /// What went on or was over before usage was counted was counted too little, or not at all.
+    @Test(arguments: [
+        "DELETE FROM usage_days", "UPDATE usage_days SET compute_ms = 1, cpu_ms = 1, memory_ms = 1",
+    ]) func historiesThatWereNeverCountedMakeNoDayLessThanNothing(_ before: String) async throws {
+        try await withStore { store, path in
+            let end = try await BusyLog.fill(store)
+            let truth = try await usage(store, at: end)
+            try alter(path, before + "; UPDATE compute_summaries SET cpu_thousandths = 0, memory_mib = 0")
+            let outcome = try await store.retain(since: end + .seconds(-300), now: end) { _ in }
+            #expect(outcome.events > 0)
+            let negative = try await store.read { db in
+                try db.readRows(
+                    sql: """
+                        SELECT day FROM usage_days WHERE compute_ms < 0 OR cpu_ms < 0 OR memory_ms < 0
+                        """, arguments: [:]
+                ) { try $0.text("day") }
+            }
+            #expect(negative.isEmpty)
+            let kept = try await usage(store, at: end)
+            for (days, all) in zip(kept, truth) {
+                for (day, amount) in days {
+                    #expect(amount.compute <= all[day]?.compute ?? 0, "never more than there was")
+                }
+            }
+            #expect(kept.contains { $0.values.contains { $0.compute > 0 } }, "what left the log is counted by then")
+            _ = try await store.rebuild()
+            #expect(try await usage(store, at: end) == truth, "a rebuild counts the rest")
+        }
+    }
+
     @Test func anEventOfANewerShapeIsAnErrorAndNoGuess() async throws {
         try await withStore { store, path in
             try await BusyLog.fill(store, computes: 2)

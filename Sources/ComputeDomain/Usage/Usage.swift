@@ -21,10 +21,6 @@ package struct UsageAmount: Hashable, Sendable {
         amount.cpu += more.cpu
         amount.memory += more.memory
     }
-
-    package static prefix func - (amount: UsageAmount) -> UsageAmount {
-        UsageAmount(compute: -amount.compute, cpu: -amount.cpu, memory: -amount.memory)
-    }
 }
 
 /// By day. Days in which nothing was taken are not there.
