@@ -39,7 +39,9 @@ package enum Quota: String, Hashable, Sendable, CaseIterable {
 
     /// The move of the commit that takes so much, or gives it back.
     func move(_ amount: Int64, in group: GroupID, _ usual: GroupQuotas) -> CounterMove {
-        .quota(counter(in: group), delta: amount, usual: usual[self], per: period)
+        // What a group that is deleted has of computes is above every limit, which keeps new ones out: so there is one.
+        let most = self == .computes ? GroupQuotas.range.upperBound : nil
+        return .quota(counter(in: group), delta: amount, usual: usual[self] ?? most, per: period)
     }
 }
 

@@ -1,6 +1,8 @@
+import APIContract
 import APIService
 import ComputeCore
 import ComputeDomain
+import EventSourcing
 import HTTPTypes
 import TestSupport
 import Testing
@@ -22,6 +24,27 @@ struct GroupTests {
             #expect(renamed["data", "name"] == .string("Team B"))
             #expect(
                 try await inside.send(.post, "/v1/groups", #"{"name":"x"}"#).status == 403, "its owner runs no system")
+        }
+    }
+
+    /// Whoever was let in a moment before makes nothing in a group that is gone: also where nothing else limits computes.
+    @Test(arguments: [GroupQuotas(), GroupQuotas([.computes: 5])])
+    func nothingBeginsInAGroupThatIsDeleted(quotas: GroupQuotas) async throws {
+        let world = World(poolSize: 3) { $0.quotas = quotas }
+        try await world.make(group: "tenant")
+        try await world.withAPI(as: GroupID("tenant")) { api async throws in
+            let caller = Caller(group: GroupID("tenant"), metadata: EventMetadata(actor: "key:late"))
+            let first = try await world.service.create(CreateSandbox(), for: caller)
+            #expect(try await api.send(.delete, "/v1/groups/tenant").status == 409, "it has one")
+            try await world.service.delete(first.id, for: caller)
+            #expect(try await api.send(.delete, "/v1/groups/tenant").status == 200)
+            for name in [nil, SandboxName(name: "late")] {
+                let problem = await #expect(throws: Problem.self) {
+                    try await world.service.create(CreateSandbox(name: name), for: caller)
+                }
+                #expect(problem?.status == 429)
+            }
+            #expect(try await world.claimedPlaces == 0)
         }
     }
 
