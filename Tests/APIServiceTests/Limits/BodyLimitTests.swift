@@ -1,3 +1,4 @@
+import APIContract
 import APIService
 import ComputeCore
 import Foundation
@@ -41,6 +42,12 @@ struct BodyLimitTests {
             $0.bodyDeadline = .milliseconds(500)
             $0.requestDeadline = requestDeadline
         }
+        try await serve(world, run)
+    }
+
+    private func serve(
+        _ world: World, _ run: @escaping @Sendable (Int, String) async throws -> Void
+    ) async throws {
         let key = try await world.server.keys.bootstrap(preset: nil) ?? ""
         try await world.server.publicApplication.test(.live) { client in
             try await run(client.port ?? 0, key)
@@ -86,6 +93,36 @@ struct BodyLimitTests {
                 try await peer.until(count, of: "HTTP/1.1 200")
             }
             #expect(count > 2)
+        }
+    }
+
+    /// Who asks ahead waits for what is before, which may be an answer without an end: that is not his slowness.
+    @Test func whatWasSentAheadCutsNoAnswerThatGoesOn() async throws {
+        let world = World(poolSize: 9) { $0.requestDeadline = .milliseconds(500) }
+        try await serve(world) { port, key in
+            let peer = try SlowPeer(port: port)
+            peer.send("GET /v1/events/stream HTTP/1.1\r\nHost: x\r\nX-API-Key: \(key)\r\n\r\n")
+            try await peer.until(1, of: "HTTP/1.1 200")
+            peer.send("POST /v1/sandboxes HTTP/1.1\r\nHost: x\r\nX-API-Key: \(key)\r\nContent-Length: 9\r\n\r\n{")
+            for round in 1...3 {
+                try await Task.sleep(for: .milliseconds(500))
+                _ = try await world.service.create(CreateSandbox(), for: world.caller)
+                try await peer.until(round, of: "event: ComputeStarted")
+            }
+        }
+    }
+
+    @Test func requestsThatWereSentAheadAreAnsweredInTheirOrderAndTheLastOneHasItsTime() async throws {
+        try await withServer { port, key in
+            let peer = try SlowPeer(port: port)
+            let request =
+                "POST /v1/sandboxes/find HTTP/1.1\r\nHost: x\r\nX-API-Key: \(key)\r\nContent-Length: 12\r\n\r\n"
+            peer.send(String(repeating: request + #"{"name":"x"}"#, count: 20))
+            try await peer.until(20, of: "HTTP/1.1 200")
+            peer.send(request + #"{"name":"x"}"# + request)
+            let answers = try await peer.untilItEnds()
+            #expect(answers.ranges(of: "HTTP/1.1 200").count == 21)
+            #expect(answers.ranges(of: "HTTP/1.1 408").count == 1, "the body that never came")
         }
     }
 }
