@@ -8,17 +8,29 @@ package struct APIKeys: Sendable {
     let store: any EventStore
     let records: any AccessRecords
     let clock: any WallClock
+    private let bad: BadKeys
 
     package init(store: any EventStore, records: any AccessRecords, clock: any WallClock) {
         self.store = store
         self.records = records
         self.clock = clock
+        bad = BadKeys(clock: clock)
     }
+
+    /// Whether it was found bad a moment ago.
+    func wasBad(_ text: String) -> Bool { APIKey(text).map { bad.contains($0.hash) } ?? true }
 
     /// Looked up each time, so that a revocation acts at once; it is a handful of reads by primary key.
     /// - Returns: nil for a key that is unknown, revoked or over.
     package func bearer(of text: String) async throws(EventStoreError) -> Bearer? {
-        guard let key = APIKey(text), let found = try await records.chain(keyHash: key.hash) else { return nil }
+        guard let key = APIKey(text) else { return nil }
+        let bearer = try await bearer(of: key)
+        if bearer == nil { bad.note(key.hash) } else { bad.forget(key.hash) }
+        return bearer
+    }
+
+    private func bearer(of key: APIKey) async throws(EventStoreError) -> Bearer? {
+        guard let found = try await records.chain(keyHash: key.hash) else { return nil }
         let now = clock.now()
         guard try found.chain.first?.accepts(secret: found.secret, at: now) == true else { return nil }
         var bearer = try Bearer(found.chain, at: now)

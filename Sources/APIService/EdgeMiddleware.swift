@@ -99,10 +99,14 @@ struct KeyMiddleware: RouterMiddleware {
         let bearer: Bearer
         do {
             guard let text = try Self.key(in: request.headers) else { throw Problem.unauthenticated }
+            // Before the look-up only whoever shows again what is bad.
+            if credentials.wasBad(text) { try context.allowance.admit(stranger: request, context, by: limits) }
             bearer = try await credentials.bearer(text, in: Self.choice(named, context))
         } catch let problem as Problem where problem.status < 500 {
-            // After the look-up: who has a good credential is not refused for what others do from the same address.
-            try context.allowance.admit(stranger: request, context, by: limits)
+            // Else after it: who has a good credential is not refused for what others do from the same address.
+            if context.allowance.current == nil {
+                try context.allowance.admit(stranger: request, context, by: limits)
+            }
             throw problem
         }
         try context.allowance.admit(.credential(bearer.credential.description), by: limits)

@@ -7,6 +7,7 @@ import Synchronization
 package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords {
     let state = Mutex(State())
     private let signal = AppendSignal<Int64>(latest: 0)
+    private let lookups = Mutex(0)
 
     package init() {}
 
@@ -145,8 +146,12 @@ package final class InMemoryEventStore: EventStore, ComputeSummaries, SessionSum
         state.withLock { $0.chain(id) }
     }
 
+    /// How often a key was looked for.
+    package var keyLookups: Int { lookups.withLock { $0 } }
+
     package func chain(keyHash: String) async throws(EventStoreError) -> KeyFinding? {
-        state.withLock { state in
+        lookups.withLock { $0 += 1 }
+        return state.withLock { state in
             guard let row = state.rows[State.RowKey(kind: PrivateRow.apiKeyKind, key: keyHash)],
                 let id = row.activeAPIKeyID
             else { return nil }

@@ -54,6 +54,13 @@ package struct Credentials: Sendable {
         return found
     }
 
+    /// Whether it is a key that was found bad a moment ago. Of others nothing is remembered: their signature says most, and a
+    /// person who is in no group may be in one the next moment.
+    func wasBad(_ text: String) -> Bool {
+        guard !AccessToken.hasOwnShape(text), people == nil || !SignIns.hasShape(text) else { return false }
+        return keys.wasBad(text)
+    }
+
     /// Whether somebody who was let in to a route may stay: for answers that go on for longer than a request does. What
     /// was taken from him meanwhile is what `bearer` and the table would refuse now, and also what ends tokens.
     package func mayStay(_ caller: Caller, on method: String, _ path: String) async throws(EventStoreError) -> Bool {

@@ -48,7 +48,8 @@ struct RateLimitTests {
             let session = try await api.send(.post, "/v1/sessions")["data", "token"]?.text ?? ""
             try await world.make(group: "tenant")
             let others = [session, try await world.key(of: "tenant"), try await world.key(of: "default")]
-            while try await api.send(.get, "/v1/sandboxes").status != 429 {}
+            for _ in 0..<3 { _ = try await api.send(.get, "/v1/sandboxes") }
+            expectRefused(try await api.send(.get, "/v1/sandboxes"), limit: 3)
             for other in others {
                 let reply = try await API(client: api.client, key: other).send(.get, "/v1/sandboxes")
                 #expect(reply.status == 200)
@@ -84,6 +85,46 @@ struct RateLimitTests {
             #expect(
                 try await nobody.send(.get, "/v1/sandboxes", headers: [forwarded: "192.0.2.2"]).status == 401)
             #expect(try await api.send(.get, "/v1/sandboxes", headers: [forwarded: "192.0.2.1"]).status == 200)
+        }
+    }
+
+    /// A flood of the same bad key costs the database no more than the limit allows answers.
+    @Test func aBadKeyIsLookedForNoMoreOnceItsAddressIsOverItsLimit() async throws {
+        let world = world()
+        try await world.withAPI { api async throws in
+            let text = "chosen-by-an-operator-" + String(repeating: "0", count: 20)
+            let nobody = API(client: api.client, key: text)
+            let before = world.store.inner.keyLookups
+            for _ in 0..<100 { _ = try await nobody.send(.get, "/v1/sandboxes", headers: [forwarded: "192.0.2.1"]) }
+            #expect(world.store.inner.keyLookups - before == 2)
+            // Another address may ask, and who has a good key is not refused for others.
+            #expect(try await nobody.send(.get, "/v1/sandboxes", headers: [forwarded: "192.0.2.2"]).status == 401)
+            #expect(try await api.send(.get, "/v1/sandboxes", headers: [forwarded: "192.0.2.1"]).status == 200)
+            // It becomes good: at once where one may ask, and soon where one may not.
+            _ = try await world.server.keys.bootstrap(preset: text)
+            #expect(try await nobody.send(.get, "/v1/sandboxes", headers: [forwarded: "192.0.2.2"]).status == 200)
+            #expect(try await nobody.send(.get, "/v1/sandboxes", headers: [forwarded: "192.0.2.1"]).status == 200)
+        }
+    }
+
+    @Test func aKeyThatAnotherInstanceMadeGoodIsBelievedSoonAlsoInAFlood() async throws {
+        let world = world()
+        try await world.withAPI { api async throws in
+            let text = "chosen-by-an-operator-" + String(repeating: "1", count: 20)
+            let nobody = API(client: api.client, key: text)
+            func flood() async throws -> Reply {
+                for _ in 0..<2 {
+                    _ = try await api.send(
+                        .get, "/nowhere", headers: [forwarded: "192.0.2.1"], authenticated: false)
+                }
+                return try await nobody.send(.get, "/v1/sandboxes", headers: [forwarded: "192.0.2.1"])
+            }
+            #expect(try await nobody.send(.get, "/v1/sandboxes", headers: [forwarded: "192.0.2.1"]).status == 401)
+            _ = try await APIKeys(store: world.store, records: world.store.inner, clock: world.clock)
+                .bootstrap(preset: text)
+            expectRefused(try await flood(), limit: 2)
+            world.clock.advance(by: .seconds(10))
+            #expect(try await flood().status == 200)
         }
     }
 

@@ -132,3 +132,48 @@ struct ClientAddressTests {
         #expect(ClientAddress.of(peer: nil, forwarded: nil) == nil)
     }
 }
+
+/// What was seen a moment ago, by hand.
+struct RecentlySeenTests {
+    private let start = WallTime(milliseconds: 1_800_000_000_000)
+
+    @Test func whatIsRememberedIsForgottenInTime() {
+        var seen = RecentlySeen<Int>(most: 100, within: .seconds(10))
+        seen.insert(1, at: start)
+        #expect(seen.contains(1, at: start + .seconds(4)))
+        seen.insert(2, at: start + .seconds(6))
+        #expect(seen.contains(1, at: start + .seconds(9)))
+        #expect(!seen.contains(1, at: start + .seconds(11)))
+        #expect(seen.contains(2, at: start + .seconds(11)))
+        #expect(!seen.contains(2, at: start + .seconds(16)))
+        seen.insert(3, at: start + .seconds(16))
+        #expect(!seen.contains(3, at: start + .seconds(1000)), "also when nobody asked meanwhile")
+    }
+
+    @Test func noMoreIsRememberedThanThereIsRoomForAndTheNewestStay() {
+        var seen = RecentlySeen<Int>(most: 100, within: .seconds(10))
+        for number in 0..<10_000 {
+            seen.insert(number, at: start)
+            #expect(seen.count <= 100 && seen.contains(number, at: start))
+        }
+        #expect(seen.contains(9960, at: start) && !seen.contains(9800, at: start))
+    }
+
+    @Test func aClockThatIsSetBackForgetsAndGoesOn() {
+        var seen = RecentlySeen<Int>(most: 100, within: .seconds(10))
+        seen.insert(1, at: start)
+        #expect(!seen.contains(1, at: start + .seconds(-3600)))
+        seen.insert(2, at: start + .seconds(-3600))
+        #expect(seen.contains(2, at: start + .seconds(-3599)))
+        #expect(!seen.contains(2, at: start + .seconds(-3585)))
+    }
+
+    @Test func whatIsRemovedIsGone() {
+        var seen = RecentlySeen<Int>(most: 100, within: .seconds(10))
+        seen.insert(1, at: start)
+        seen.insert(2, at: start + .seconds(6))
+        seen.remove(1)
+        seen.remove(2)
+        #expect(!seen.contains(1, at: start + .seconds(6)) && !seen.contains(2, at: start + .seconds(6)))
+    }
+}
