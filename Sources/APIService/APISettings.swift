@@ -47,22 +47,24 @@ package struct APISettings: Sendable {
     /// From a request's head to its end, whether somebody reads its body or not; then the connection is closed. Longer than
     /// the former, so that the 408 arrives.
     package var requestDeadline: Duration = .seconds(35)
-    /// How many creates are put on record, or served from the pool, at a time: more would only wait for the database, where
-    /// nobody looks whose they are.
+    /// How many creates are put on record at a time: more would only wait for the database, where nobody looks whose they
+    /// are.
     package var createTurns = FairTurns<GroupID>.Limits(places: 8, placesOfOne: 4, placesBesideOthers: 1)
+    /// How many claim a member of the pool at a time. Of turns of their own: a Sidekick that does not answer holds up
+    /// nothing that needs none of the pool.
+    package var claimTurns = FairTurns<GroupID>.Limits(places: 16, placesOfOne: 8, placesBesideOthers: 1)
     /// How many places are started at a time, and claimed. Above what a runtime starts at once, so that it never waits for
     /// us; not far, because there first come are first served.
     package var startTurns = FairTurns<GroupID>.Limits(places: 16, placesOfOne: 8, placesBesideOthers: 1)
-    /// How long a create may wait for its turn.
-    package var turnDeadline: Duration = .seconds(15)
-    /// The clients give up after 30 s; what is left is for a claim and two commits.
+    /// How long a create may wait in all: for turns, for a place, for claims, for another one of the same name or key. The
+    /// clients give up after 30 s; what is left is for the last commit, and for taking back what was begun.
+    package var createDeadline: Duration = .seconds(25)
+    /// How long, within that, for a start.
     package var coldStartDeadline: Duration = .seconds(25)
     /// How long one claim may take before its answer counts as lost.
     package var claimTimeout: Duration = .seconds(3)
     /// How many members one create tries. Three broken ones in a row mean that more will not help.
     package var claimAttempts = 3
-    /// How long one create waits for another one of the same name or key.
-    package var settleDeadline: Duration = .seconds(25)
     /// How often the sweep looks. A death unnoticed that long is what a caller may see.
     package var sweepInterval: Duration = .seconds(5)
     /// How long a place may be without a record: longer than any create can take.

@@ -19,16 +19,20 @@ extension ComputeService {
     package func create(
         _ request: CreateSandbox, retry: RetryKey? = nil, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
+        let deadline = ContinuousClock.now + settings.createDeadline
         try check(request, of: caller)
-        guard request.name != nil || retry != nil else { return try await createAnonymous(request, for: caller) }
-        return try await createUnique(request, retry: retry, finding: false, for: caller)
+        guard request.name != nil || retry != nil else {
+            return try await createAnonymous(request, until: deadline, for: caller)
+        }
+        return try await createUnique(request, retry: retry, finding: false, until: deadline, for: caller)
     }
 
     /// The living compute of that name, or a new one; of racing calls one creates and all get the same. It is
     /// repeatable by its name and needs no `Idempotency-Key`.
     package func findOrCreate(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
+        let deadline = ContinuousClock.now + settings.createDeadline
         try check(request, of: caller)
-        return try await createUnique(request, retry: nil, finding: true, for: caller)
+        return try await createUnique(request, retry: nil, finding: true, until: deadline, for: caller)
     }
 
     /// What a request says itself, and once more what comes of it and a template.
@@ -43,9 +47,7 @@ extension ComputeService {
     /// - Throws: 400 for a template that the group does not have, and for what does not fit any more; as `check`.
     private func resolved(_ request: CreateSandbox, for caller: Caller) async throws(Problem) -> CreateSandbox {
         guard let use = request.template else { return request }
-        let found = try await inTurn(of: caller) { () async throws(Problem) in
-            try await templates.used(use, in: caller.group)
-        }
+        let found = try await templates.used(use, in: caller.group)
         let made = try request.made(from: found.used, saying: found.defaults)
         try check(made, of: caller)
         return made
@@ -84,19 +86,20 @@ extension ComputeService {
     }
 
     private func createUnique(
-        _ request: CreateSandbox, retry: RetryKey?, finding: Bool, for caller: Caller
+        _ request: CreateSandbox, retry: RetryKey?, finding: Bool, until deadline: ContinuousClock.Instant,
+        for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
         let idempotencyKey = retry.map { UniqueKey.idempotency($0.key, in: caller.group) }
         let nameKey = request.name.map { UniqueKey.name($0.name, namespace: $0.namespace, in: caller.group) }
         // A round is lost only to another create that won and ended again meanwhile.
         for _ in 0..<8 {
             var stale: [UniqueRelease] = []
-            if let retry, let idempotencyKey, let hold = try await holder(of: idempotencyKey, for: caller) {
-                if let compute = try await repeated(hold, retry, for: caller) { return compute }
+            if let retry, let idempotencyKey, let hold = try await holder(of: idempotencyKey) {
+                if let compute = try await repeated(hold, retry, until: deadline, for: caller) { return compute }
                 stale.append(UniqueRelease(key: hold.key, owner: hold.owner))
             }
-            if let nameKey, let hold = try await holder(of: nameKey, for: caller) {
-                switch try await standing(of: hold, waiting: finding, for: caller) {
+            if let nameKey, let hold = try await holder(of: nameKey) {
+                switch try await standing(of: hold, waiting: finding, until: deadline, for: caller) {
                 case .alive(let compute):
                     if finding { return compute }
                     throw nameTaken(request.name)
@@ -106,14 +109,13 @@ extension ComputeService {
             }
             let made = try await resolved(request, for: caller)
             // Refused before anything is recorded; what the compute gets is read again at the claim.
-            try await inTurn(of: caller) { () async throws(Problem) in
-                _ = try await secrets.given(made, in: caller.group)
-            }
+            _ = try await secrets.given(made, in: caller.group)
             let id = ComputeID.random()
             let hold = idempotencyKey.map { UniqueHold(key: $0, owner: id.rawValue, fingerprint: retry?.fingerprint) }
             let releases = stale
             let outcome = await tasks.create(id) {
-                await self.requestThenStart(id, made, idempotency: hold, releases: releases, for: caller)
+                await self.requestThenStart(
+                    id, made, idempotency: hold, releases: releases, until: deadline, for: caller)
             }
             if case .running(let compute) = try outcome.get() { return compute }
         }
@@ -122,14 +124,14 @@ extension ComputeService {
 
     /// The compute that an earlier request with the same key made; nil when the key is free again.
     private func repeated(
-        _ hold: UniqueHold, _ retry: RetryKey, for caller: Caller
+        _ hold: UniqueHold, _ retry: RetryKey, until deadline: ContinuousClock.Instant, for caller: Caller
     ) async throws(Problem) -> ComputeSummary? {
         guard hold.fingerprint == retry.fingerprint else {
             throw Problem(
                 status: 409, code: .conflict, message: "this \(RetryKey.header) was used for another request",
                 field: RetryKey.header)
         }
-        switch try await standing(of: hold, waiting: true, for: caller) {
+        switch try await standing(of: hold, waiting: true, until: deadline, for: caller) {
         case .alive(let compute): return compute
         case .underWay: throw .unavailable("the sandbox is still being created")
         case .gone(let summary):
@@ -151,12 +153,11 @@ extension ComputeService {
 
     /// What has become of the holder. One that is dead without anybody having noticed is ended here.
     private func standing(
-        of hold: UniqueHold, waiting: Bool, for caller: Caller
+        of hold: UniqueHold, waiting: Bool, until deadline: ContinuousClock.Instant, for caller: Caller
     ) async throws(Problem) -> Standing {
         guard let id = ComputeID(hold.owner) else { return .gone(nil) }
-        let deadline = ContinuousClock.now + settings.settleDeadline
         while true {
-            if waiting, let outcome = await tasks.outcome(of: id) {
+            if waiting, let outcome = await tasks.outcome(of: id, until: deadline) {
                 // Its failure is ours as well: trying again at once would fail a hundred times in a row.
                 if case .running(let compute) = try outcome.get() { return .alive(compute) }
             }
@@ -181,25 +182,24 @@ extension ComputeService {
 
     // MARK: - Without a name
 
-    private func createAnonymous(_ wanted: CreateSandbox, for caller: Caller) async throws(Problem) -> ComputeSummary {
+    private func createAnonymous(
+        _ wanted: CreateSandbox, until deadline: ContinuousClock.Instant, for caller: Caller
+    ) async throws(Problem) -> ComputeSummary {
         let request = try await resolved(wanted, for: caller)
         let id = ComputeID.random()
         let outcome = await tasks.create(id) {
             do throws(Problem) {
-                let compute = try await self.inTurn(of: caller) { () async throws(Problem) in
-                    try await self.checkQuotas(request, of: caller.group)
-                    _ = try await self.secrets.given(request, in: caller.group)
-                    // A member of the pool cannot get mounts any more.
-                    guard request.order(mounting: []).isEmpty, request.filesystems.isEmpty else {
-                        return nil as ComputeSummary?
-                    }
-                    return try await self.startFromPool(id, request, for: caller)
+                _ = try await self.secrets.given(request, in: caller.group)
+                // A member of the pool cannot get mounts any more.
+                if request.order(mounting: []).isEmpty, request.filesystems.isEmpty,
+                    let compute = try await self.startFromPool(id, request, until: deadline, for: caller)
+                {
+                    return .success(.running(compute))
                 }
-                if let compute { return .success(.running(compute)) }
             } catch {
                 return .failure(error)
             }
-            return await self.requestThenStart(id, request, for: caller)
+            return await self.requestThenStart(id, request, until: deadline, for: caller)
         }
         guard case .running(let compute) = try outcome.get() else { throw .internalError }
         return compute
@@ -207,7 +207,7 @@ extension ComputeService {
 
     /// The commit is what enforces quotas; this look before it keeps a caller who is over one from burning through the
     /// pool, one destroyed member per refused request.
-    private func checkQuotas(_ request: CreateSandbox, of group: GroupID) async throws(Problem) {
+    func checkQuotas(_ request: CreateSandbox, of group: GroupID) async throws(Problem) {
         let counters: [String: CounterState]
         do { counters = try await ports.store.counters(in: group) } catch { throw problem(error) }
         let now = ports.clock.now()
@@ -220,21 +220,10 @@ extension ComputeService {
 
     // MARK: - Parts
 
-    /// What reads and writes the log for a create, in its group's turn. Nothing that waits for others belongs in here.
-    func inTurn<T: Sendable>(
-        of caller: Caller, _ work: () async throws(Problem) -> T
-    ) async throws(Problem) -> T {
-        try await createTurns.run(of: caller.group, until: .now + settings.turnDeadline, work)
-    }
-
     /// How large it will be.
     func granted(_ request: CreateSandbox) -> ComputeResources? {
         let usual = ports.runtime.describe().defaultResources
         return request.resources.map { $0.over(usual ?? ComputeResources()) } ?? usual
-    }
-
-    private func holder(of key: UniqueKey, for caller: Caller) async throws(Problem) -> UniqueHold? {
-        try await inTurn(of: caller) { () async throws(Problem) in try await holder(of: key) }
     }
 
     func holder(of key: UniqueKey) async throws(Problem) -> UniqueHold? {

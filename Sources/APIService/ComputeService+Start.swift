@@ -11,66 +11,58 @@ extension ComputeService {
     /// The fast path: claim an idle member, then one commit for request and start.
     /// - Returns: nil when the pool has none to give; nothing was recorded then.
     func startFromPool(
-        _ id: ComputeID, _ request: CreateSandbox, for caller: Caller
+        _ id: ComputeID, _ request: CreateSandbox, until deadline: ContinuousClock.Instant, for caller: Caller
     ) async throws(Problem) -> ComputeSummary? {
         let order = try await claimOrder(id, request, for: caller)
-        for _ in 0..<settings.claimAttempts {
-            guard let member = await ServerTiming.measure(.take, ports.runtime.takeIdleMember) else { return nil }
-            APIMetrics.placed(from: .pool)
-            guard try await claim(member, order) else { continue }
-            let now = ports.clock.now()
-            let requested = ComputeEvent.requested(spec(request, granted: granted(request)), at: now)
-            let state = Compute.evolve(Compute.initial, requested)
-            do throws(Problem) {
-                let started = try decided(.start(Placement(member, order.generation), at: now), state)
-                let commit = Commit.compute(
-                    id, in: caller.group, expectedVersion: 0, before: Compute.initial, events: [requested] + started,
-                    quotas: settings.quotas, metadata: caller.metadata, at: now)
-                switch try await self.commit(commit) {
-                case .committed(let events): return try folded(events, onto: nil)
-                case .overLimit(let counter, let limit): throw Problem.quotaExceeded(counter, limit)
-                case .versionConflict, .taken, .overtaken: throw Problem.internalError
+        return try await claimTurns.run(of: caller.group, until: deadline) { () async throws(Problem) in
+            try await checkQuotas(request, of: caller.group)
+            for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
+                guard let member = await ServerTiming.measure(.take, ports.runtime.takeIdleMember) else { return nil }
+                APIMetrics.placed(from: .pool)
+                guard try await claim(member, order, until: deadline) else { continue }
+                do throws(Problem) {
+                    return try await inTurn(of: caller, until: deadline) { () async throws(Problem) in
+                        try await record(id, request, startedIn: Placement(member, order.generation), for: caller)
+                    }
+                } catch {
+                    await remove(member.name)
+                    throw error
                 }
-            } catch {
-                await remove(member.name)
-                throw error
             }
+            return nil
         }
-        return nil
+    }
+
+    /// Request and start in one.
+    private func record(
+        _ id: ComputeID, _ request: CreateSandbox, startedIn place: Placement, for caller: Caller
+    ) async throws(Problem) -> ComputeSummary? {
+        let now = ports.clock.now()
+        let requested = ComputeEvent.requested(spec(request, granted: granted(request)), at: now)
+        let started = try decided(.start(place, at: now), Compute.evolve(Compute.initial, requested))
+        let commit = Commit.compute(
+            id, in: caller.group, expectedVersion: 0, before: Compute.initial, events: [requested] + started,
+            quotas: settings.quotas, metadata: caller.metadata, at: now)
+        switch try await self.commit(commit) {
+        case .committed(let events): return try folded(events, onto: nil)
+        case .overLimit(let counter, let limit): throw Problem.quotaExceeded(counter, limit)
+        case .versionConflict, .taken, .overtaken: throw Problem.internalError
+        }
     }
 
     /// The slow path: the request is recorded first, which takes the unique rows and attaches the filesystems; then a
     /// place is found for it.
     func requestThenStart(
         _ id: ComputeID, _ request: CreateSandbox, idempotency: UniqueHold? = nil, releases: [UniqueRelease] = [],
-        for caller: Caller
+        until deadline: ContinuousClock.Instant, for caller: Caller
     ) async -> OwnedTasks.Outcome {
         do throws(Problem) {
             let mounted = try await filesystems.mounted(request, in: caller.group)
-            let spec = spec(request, mounting: mounted, granted: granted(request))
             // Without filesystems the only stream is the compute's own, which nobody else commits to.
             for _ in 0..<(mounted.isEmpty ? 1 : FilesystemService.rounds) {
-                let now = ports.clock.now()
-                var commit = Commit.compute(
-                    id, in: caller.group, expectedVersion: 0, before: Compute.initial,
-                    events: [.requested(spec, at: now)], quotas: settings.quotas,
-                    idempotency: idempotency, metadata: caller.metadata, at: now)
-                commit.releases += releases
-                do throws(Problem) {
-                    commit.appends += try await filesystems.attaching(id, mounted, request, in: caller.group)
-                } catch {
-                    // Who won the same name or key has them already: its compute is what this caller waits for.
-                    for take in commit.takes {
-                        guard let hold = try await holder(of: take.key), hold.owner != id.rawValue,
-                            !releases.contains(UniqueRelease(key: hold.key, owner: hold.owner))
-                        else { continue }
-                        return .success(.taken(hold))
-                    }
-                    throw error
-                }
-                let ready = commit
-                let outcome = try await inTurn(of: caller) { () async throws(Problem) in
-                    try await self.commit(ready)
+                let outcome = try await inTurn(of: caller, until: deadline) { () async throws(Problem) in
+                    try await record(
+                        id, request, mounting: mounted, idempotency: idempotency, releases: releases, for: caller)
                 }
                 switch outcome {
                 case .taken(let hold): return .success(.taken(hold))
@@ -80,7 +72,8 @@ extension ComputeService {
                 case .committed(let events):
                     guard let summary = try folded(events, onto: nil) else { return .failure(.internalError) }
                     do throws(Problem) {
-                        return .success(.running(try await start(summary, request, mounted, for: caller)))
+                        return .success(
+                            .running(try await start(summary, request, mounted, until: deadline, for: caller)))
                     } catch {
                         await undo(id, idempotency: idempotency, for: caller)
                         return .failure(error)
@@ -93,23 +86,51 @@ extension ComputeService {
         }
     }
 
-    private func start(
-        _ summary: ComputeSummary, _ request: CreateSandbox, _ mounted: [ComputeFilesystem], for caller: Caller
-    ) async throws(Problem) -> ComputeSummary {
-        let deadline = ContinuousClock.now + settings.coldStartDeadline
-        return try await startTurns.run(of: caller.group, until: deadline) { () async throws(Problem) in
-            try await startInTurn(summary, request, mounted, until: deadline, for: caller)
+    /// The request alone.
+    private func record(
+        _ id: ComputeID, _ request: CreateSandbox, mounting mounted: [ComputeFilesystem], idempotency: UniqueHold?,
+        releases: [UniqueRelease], for caller: Caller
+    ) async throws(Problem) -> CommitOutcome {
+        let now = ports.clock.now()
+        let spec = spec(request, mounting: mounted, granted: granted(request))
+        var commit = Commit.compute(
+            id, in: caller.group, expectedVersion: 0, before: Compute.initial, events: [.requested(spec, at: now)],
+            quotas: settings.quotas, idempotency: idempotency, metadata: caller.metadata, at: now)
+        commit.releases += releases
+        do throws(Problem) {
+            commit.appends += try await filesystems.attaching(id, mounted, request, in: caller.group)
+        } catch {
+            // Who won the same name or key has them already: its compute is what this caller waits for.
+            for take in commit.takes {
+                guard let hold = try await holder(of: take.key), hold.owner != id.rawValue,
+                    !releases.contains(UniqueRelease(key: hold.key, owner: hold.owner))
+                else { continue }
+                return .taken(hold)
+            }
+            throw error
         }
+        return try await self.commit(commit)
     }
 
-    private func startInTurn(
+    private func start(
         _ summary: ComputeSummary, _ request: CreateSandbox, _ mounted: [ComputeFilesystem],
         until deadline: ContinuousClock.Instant, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
+        let ready = min(deadline, .now + settings.coldStartDeadline)
+        return try await startTurns.run(of: caller.group, until: ready) { () async throws(Problem) in
+            try await startInTurn(summary, request, mounted, ready: ready, until: deadline, for: caller)
+        }
+    }
+
+    /// - Parameter ready: when a cold start must have a member.
+    private func startInTurn(
+        _ summary: ComputeSummary, _ request: CreateSandbox, _ mounted: [ComputeFilesystem],
+        ready: ContinuousClock.Instant, until deadline: ContinuousClock.Instant, for caller: Caller
+    ) async throws(Problem) -> ComputeSummary {
         let order = try await claimOrder(summary.id, request, for: caller)
-        for _ in 0..<settings.claimAttempts {
-            let member = try await member(request.order(mounting: mounted), deadline: deadline)
-            guard try await claim(member, order) else { continue }
+        for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
+            let member = try await member(request.order(mounting: mounted), deadline: ready)
+            guard try await claim(member, order, until: deadline) else { continue }
             do throws(Problem) {
                 let now = ports.clock.now()
                 let state = Compute.State.requested(spec(request, mounting: mounted))
@@ -171,11 +192,13 @@ extension ComputeService {
 
     /// - Returns: false when the member is not ours; it is removed then, unless it is somebody else's.
     /// - Throws: what the caller asked for is nothing that a Sidekick can do, in the next member no more than in this.
-    private func claim(_ member: Member, _ order: ClaimOrder) async throws(Problem) -> Bool {
+    private func claim(
+        _ member: Member, _ order: ClaimOrder, until deadline: ContinuousClock.Instant
+    ) async throws(Problem) -> Bool {
         for isLast in [false, true] {
             do throws(SidekickAgentError) {
                 try await ServerTiming.measure(.claim) { () async throws(SidekickAgentError) in
-                    try await claimInTime(member, order)
+                    try await claimInTime(member, order, until: min(deadline, .now + settings.claimTimeout))
                 }
                 return true
             } catch {
@@ -209,9 +232,10 @@ extension ComputeService {
         ["overlays", "servers"].contains { field.hasPrefix($0) }
     }
 
-    private func claimInTime(_ member: Member, _ order: ClaimOrder) async throws(SidekickAgentError) {
+    private func claimInTime(
+        _ member: Member, _ order: ClaimOrder, until deadline: ContinuousClock.Instant
+    ) async throws(SidekickAgentError) {
         let sidekicks = ports.sidekicks
-        let timeout = settings.claimTimeout
         let result = await withTaskGroup(of: Result<Void, SidekickAgentError>.self) { group in
             group.addTask {
                 do throws(SidekickAgentError) {
@@ -222,7 +246,7 @@ extension ComputeService {
                 }
             }
             group.addTask {
-                try? await Task.sleep(for: timeout)
+                try? await Task.sleep(until: deadline)
                 return .failure(SidekickAgentError(.noAnswer, "no answer in time"))
             }
             let first = await group.next()
@@ -247,6 +271,13 @@ extension ComputeService {
     }
 
     // MARK: - Parts
+
+    /// What is put on record for a create, in its group's turn. Nothing that waits for others belongs in here.
+    private func inTurn<T: Sendable>(
+        of caller: Caller, until deadline: ContinuousClock.Instant, _ work: () async throws(Problem) -> T
+    ) async throws(Problem) -> T {
+        try await createTurns.run(of: caller.group, until: deadline, work)
+    }
 
     /// For decisions that nothing can reject.
     private func decided(_ command: Compute.Command, _ state: Compute.State) throws(Problem) -> [ComputeEvent] {

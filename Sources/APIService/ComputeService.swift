@@ -18,8 +18,10 @@ package final class ComputeService: Sendable {
     let settings: APISettings
     let logger: Logger
     let tasks = OwnedTasks()
-    /// Before the first commit of a create, and before its place.
+    /// Of creates: before what is put on record; before a member of the pool is claimed, which ends in the former; and
+    /// before a place is started.
     let createTurns: GroupTurns
+    let claimTurns: GroupTurns
     let startTurns: GroupTurns
     let secrets: SecretService
     let filesystems: FilesystemService
@@ -30,6 +32,7 @@ package final class ComputeService: Sendable {
         self.settings = settings
         self.logger = logger
         createTurns = GroupTurns(settings.createTurns)
+        claimTurns = GroupTurns(settings.claimTurns)
         startTurns = GroupTurns(settings.startTurns)
         secrets = SecretService(ports: ports, settings: settings, logger: logger)
         filesystems = FilesystemService(ports: ports, settings: settings, logger: logger)

@@ -38,9 +38,21 @@ final class OwnedTasks: Sendable {
         return await task.value
     }
 
-    /// The outcome of the create of that compute, if this process is at it.
-    func outcome(of id: ComputeID) async -> Outcome? {
-        await state.withLock { $0.creates[id] }?.value
+    /// The outcome of the create of that compute, if this process is at it and it ends in time.
+    func outcome(of id: ComputeID, until deadline: ContinuousClock.Instant) async -> Outcome? {
+        guard let task = state.withLock({ $0.creates[id] }) else { return nil }
+        // Whoever waits for the value of a task cannot leave before it is there; who reads a stream can.
+        let (outcomes, end) = AsyncStream.makeStream(of: Outcome.self)
+        Task {
+            end.yield(await task.value)
+            end.finish()
+        }
+        let alarm = Task {
+            try? await Task.sleep(until: deadline)
+            end.finish()
+        }
+        defer { alarm.cancel() }
+        return await outcomes.first { _ in true }
     }
 
     var inFlight: Set<ComputeID> { state.withLock { Set($0.creates.keys) } }

@@ -145,10 +145,14 @@ final class FakeClock: WallClock {
 final class FaultyStore: EventStore {
     let inner = InMemoryEventStore()
     private let failing = Mutex<(@Sendable (Commit) -> Bool)?>(nil)
+    private let delaying = Mutex<(@Sendable () async -> Void)?>(nil)
 
+    /// Each commit waits for that first.
+    func delayCommits(_ wait: (@Sendable () async -> Void)?) { delaying.withLock { $0 = wait } }
     func failCommits(_ which: (@Sendable (Commit) -> Bool)?) { failing.withLock { $0 = which } }
 
     func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
+        await delaying.withLock({ $0 })?()
         if failing.withLock({ $0 })?(commit) == true { throw EventStoreError(.unavailable, "told to fail") }
         return try await inner.commit(commit)
     }

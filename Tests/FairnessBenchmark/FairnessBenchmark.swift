@@ -74,6 +74,7 @@ struct FairnessBenchmark {
         settings.quotas = GroupQuotas()
         if isUnfair {
             settings.createTurns = .init(places: 1 << 20, placesOfOne: 1 << 20)
+            settings.claimTurns = settings.createTurns
             settings.startTurns = settings.createTurns
         }
         var silent = Logger(label: "fairness-bench") { _ in SwiftLogNoOpLogHandler() }

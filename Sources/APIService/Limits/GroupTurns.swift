@@ -26,7 +26,7 @@ final class GroupTurns: Sendable {
     func run<T: Sendable>(
         of group: GroupID, until deadline: ContinuousClock.Instant, _ work: () async throws(Problem) -> T
     ) async throws(Problem) -> T {
-        guard await enter(group, until: deadline) else { throw .tooManyCreates }
+        guard ContinuousClock.now < deadline, await enter(group, until: deadline) else { throw .tooManyCreates }
         defer { leave(group) }
         return try await work()
     }

@@ -4,6 +4,8 @@ import ComputeCore
 import ComputeDomain
 import ComputeRuntime
 import EventSourcing
+import Logging
+import Synchronization
 import TestSupport
 import Testing
 
@@ -22,7 +24,7 @@ struct FairCreateTests {
             for _ in 0..<300 {
                 group.addTask { _ = try await world.service.create(CreateSandbox(), for: world.caller) }
             }
-            while try await world.livingCount() == 0 { await Task.yield() }
+            #expect(await eventually { try await world.livingCount() > 0 })
             // Those that have their place: what else is on record waits as the other one does.
             let before = try await world.claimedPlaces
             _ = try await world.service.create(CreateSandbox(), for: other)
@@ -52,7 +54,7 @@ struct FairCreateTests {
                     }
                 }
             }
-            while world.runtime.coldStarts < 8 { await Task.yield() }
+            #expect(await eventually { world.runtime.coldStarts >= 8 })
             world.runtime.set { $0.startDelay = .zero }
             let time = try await clock.measure { _ = try await world.service.create(CreateSandbox(), for: other) }
             #expect(time < .seconds(30), "those that hang do so for a minute")
@@ -98,11 +100,134 @@ struct FairCreateTests {
             for _ in 0..<5 {
                 group.addTask { _ = try? await world.service.create(CreateSandbox(), for: world.caller) }
             }
-            while world.runtime.coldStarts == 0 { await Task.yield() }
+            #expect(await eventually { world.runtime.coldStarts > 0 })
             let time = await ContinuousClock().measure { await world.service.close() }
             #expect(time < .seconds(30))
             try await group.waitForAll()
         }
         #expect(try await world.livingCount() == 0)
+    }
+
+    /// The pool's members do not answer, and what needs none of them goes on: of the same group, too.
+    @Test func sidekicksThatHangHoldUpNothingThatNeedsNoneOfThePool() async throws {
+        let world = World(poolSize: 40, abilities: [.images]) {
+            $0.createDeadline = .seconds(3)
+            $0.claimTimeout = .seconds(30)
+        }
+        world.sidekicks.set { $0.delay = .seconds(60) }
+        let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<20 {
+                group.addTask {
+                    do throws(Problem) {
+                        _ = try await world.service.create(CreateSandbox(), for: world.caller)
+                        return 200
+                    } catch {
+                        return error.retryAfterSeconds == nil ? 0 : error.status
+                    }
+                }
+            }
+            #expect(await eventually { world.runtime.idleCount <= 32 })
+            // While those claims hang its own is answered.
+            world.sidekicks.set { $0.delay = .zero }
+            let wanted = CreateSandbox(name: SandboxName(name: "beside"), image: "debian")
+            #expect(try await world.service.create(wanted, for: world.caller).state == .running)
+            world.sidekicks.set { $0.delay = .seconds(60) }
+            return try await group.reduce(into: [:] as [Int: Int]) { $0[$1, default: 0] += 1 }
+        }
+        #expect(statuses == [503: 20])
+        #expect(try await world.livingCount() == 1)
+        #expect(try await world.claimedPlaces == 1)
+    }
+
+    /// Turn, start and claim share what time there is, so that the client hears of it before it gives up.
+    @Test(arguments: [nil, "one"]) func aCreateHasOneDeadlineForAllThatItWaitsFor(name: String?) async throws {
+        let world = World(poolSize: 0) {
+            $0.createDeadline = .seconds(2)
+            $0.coldStartDeadline = .seconds(60)
+            $0.claimTimeout = .seconds(60)
+        }
+        world.runtime.set { $0.startDelay = .seconds(1) }
+        world.sidekicks.set { $0.delay = .seconds(120) }
+        let time = await ContinuousClock().measure {
+            do throws(Problem) {
+                _ = try await world.service.create(
+                    CreateSandbox(name: name.map { SandboxName(name: $0) }), for: world.caller)
+                Issue.record("nothing answers the claim")
+            } catch {
+                #expect(error.status == 503 && error.retryAfterSeconds != nil, "\(error)")
+            }
+        }
+        #expect(time < .seconds(20), "the claim alone would take a minute")
+        #expect(try await world.livingCount() == 0)
+        #expect(try await world.claimedPlaces == 0)
+    }
+
+    /// Whoever waits for another one's create has his own deadline, not the other one's.
+    @Test func whoWaitsForAnotherCreateWaitsNoLongerThanHeMay() async throws {
+        let world = World(poolSize: 0) { $0.coldStartDeadline = .seconds(60) }
+        world.runtime.set { $0.startDelay = .seconds(40) }
+        var settings = world.settings
+        settings.createDeadline = .seconds(1)
+        let impatient = ComputeService(ports: world.ports, settings: settings, logger: Logger(label: "test"))
+        let wanted = CreateSandbox(name: SandboxName(name: "one"))
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { _ = try? await world.service.findOrCreate(wanted, for: world.caller) }
+            #expect(await eventually { world.runtime.coldStarts > 0 })
+            do throws(Problem) {
+                _ = try await impatient.findOrCreate(wanted, for: world.caller)
+                Issue.record("it is not there yet")
+            } catch {
+                #expect(error.status == 503 && error.retryAfterSeconds != nil, "\(error)")
+            }
+            group.cancelAll()
+            await world.service.close()
+        }
+    }
+
+    /// What is recorded happened when it was recorded, however long that had to wait.
+    @Test(arguments: [0, 3]) func theTimeOfACreateIsThatOfItsCommit(poolSize: Int) async throws {
+        let world = World(poolSize: poolSize) { $0.createTurns = .init(places: 2, placesOfOne: 1) }
+        let gate = Gate()
+        world.store.delayCommits { await gate.pass() }
+        try await withThrowingTaskGroup(of: ComputeSummary.self) { group in
+            for _ in 0..<2 { group.addTask { try await world.service.create(CreateSandbox(), for: world.caller) } }
+            #expect(await eventually { gate.waiting == 1 })
+            let began = world.clock.now()
+            world.clock.advance(by: .seconds(60))
+            gate.open()
+            var created: [WallTime] = []
+            for try await compute in group { created.append(compute.createdAt) }
+            #expect(created.sorted() == [began, began + .seconds(60)])
+        }
+    }
+}
+
+/// Lets nobody pass until it is opened.
+private final class Gate: Sendable {
+    private struct State {
+        var isOpen = false
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+    private let state = Mutex(State())
+
+    var waiting: Int { state.withLock { $0.waiters.count } }
+
+    func pass() async {
+        await withCheckedContinuation { continuation in
+            let isOpen = state.withLock { state in
+                if !state.isOpen { state.waiters.append(continuation) }
+                return state.isOpen
+            }
+            if isOpen { continuation.resume() }
+        }
+    }
+
+    func open() {
+        let waiters = state.withLock { state in
+            state.isOpen = true
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
 }
