@@ -71,6 +71,7 @@ struct APIComposition {
             apiSettings.quotas = settings.quotas
             apiSettings.filesystemsPerGroup = FilesystemLimits(
                 count: Int64(settings.maxFilesystems), totalMiB: Int64(settings.maxFilesystemsMiB))
+            apiSettings.templatesPerGroup = Int64(settings.maxTemplates)
             apiSettings.signingPeriod = .seconds(settings.signingKeyDays * 24 * 3600)
             let signingKeys = SigningKeyFile(in: directory)
             var ports = APIPorts(

@@ -87,6 +87,7 @@ package struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.maxCreatesPerMinute)) var maxCreatesPerMinute: String?
     @Option(help: help(Settings.maxFilesystems)) var maxFilesystems: String?
     @Option(help: help(Settings.maxFilesystemsMiB)) var maxFilesystemsMib: String?
+    @Option(help: help(Settings.maxTemplates)) var maxTemplates: String?
     @Option(help: help(Settings.keepOnShutdown)) var keepOnShutdown: String?
     @Option(help: help(Settings.sidekick)) var sidekick: String?
     @Option(help: help(Settings.apiEndpoint)) var apiEndpoint: String?
@@ -126,7 +127,8 @@ package struct SettingFlags: ParsableArguments {
             (Settings.maxComputes, maxComputes), (Settings.maxGroupCPUs, maxGroupCpus),
             (Settings.maxGroupMemoryMiB, maxGroupMemoryMib), (Settings.maxGroupStorageMiB, maxGroupStorageMib),
             (Settings.maxCreatesPerMinute, maxCreatesPerMinute), (Settings.maxFilesystems, maxFilesystems),
-            (Settings.maxFilesystemsMiB, maxFilesystemsMib), (Settings.keepOnShutdown, keepOnShutdown),
+            (Settings.maxFilesystemsMiB, maxFilesystemsMib), (Settings.maxTemplates, maxTemplates),
+            (Settings.keepOnShutdown, keepOnShutdown),
             (Settings.sidekick, sidekick), (Settings.apiEndpoint, apiEndpoint),
             (Settings.internalEndpoint, internalEndpoint), (Settings.databaseType, databaseType),
             (Settings.databaseURL, databaseUrl), (Settings.postgresHost, postgresHost),

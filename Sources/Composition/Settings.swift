@@ -63,6 +63,8 @@ package enum Settings {
         "max-filesystems", fallback: "100", "How many filesystems a group may have.")
     package static let maxFilesystemsMiB = Setting(
         "max-filesystems-mib", fallback: "102400", "How large the filesystems of a group may be in all.")
+    package static let maxTemplates = Setting(
+        "max-templates", fallback: "100", "How many templates a group may have.")
     package static let keepOnShutdown = Setting(
         "keep-on-shutdown", fallback: "false",
         "true: computes outlive an orderly stop and are found again at the next start.")
@@ -93,7 +95,7 @@ package enum Settings {
         [
             listen, dataDir, apiKey, domain, urlStyle, poolSize, isolation, runsc, runscPlatform, image, imageDir,
             memoryMiB, cpus, diskMiB, maxProcesses, maxMemoryMiB, maxCPUs, maxDiskMiB, internet, dns, subnet, logLevel,
-            maxFilesystems, maxFilesystemsMiB, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
+            maxFilesystems, maxFilesystemsMiB, maxTemplates, keepOnShutdown, sidekick, apiEndpoint, internalEndpoint,
             webhookNetworks, metricsListen,
             trustTraceparent,
         ] + limits + database + access + secrets
@@ -118,6 +120,7 @@ package struct ServiceSettings: Sendable {
     package var rateLimits: RateLimitSettings
     package var maxFilesystems: Int
     package var maxFilesystemsMiB: Int
+    package var maxTemplates: Int
     package var keepOnShutdown: Bool
     package var sidekick: String
     package var apiEndpoint: Endpoint
@@ -176,6 +179,7 @@ package struct ServiceSettings: Sendable {
         rateLimits = try RateLimitSettings(reader)
         maxFilesystems = try reader.integer(Settings.maxFilesystems, in: 0...1_000_000) ?? 100
         maxFilesystemsMiB = try reader.integer(Settings.maxFilesystemsMiB, in: 0...(1 << 30)) ?? 102_400
+        maxTemplates = try reader.integer(Settings.maxTemplates, in: 0...1_000_000) ?? 100
         keepOnShutdown = try reader.flag(Settings.keepOnShutdown) ?? false
         sidekick = reader.string(Settings.sidekick) ?? "\(executableDirectory)/sidekick"
         gvisor = try Self.gvisor(reader, dataDirectory: directory)

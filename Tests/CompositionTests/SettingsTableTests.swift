@@ -29,6 +29,7 @@ import Testing
         #expect(settings.gvisor.platform == nil && settings.gvisor.subnet == nil && settings.gvisor.dns == [])
         #expect(settings.maximumResources.diskBytes == 65536 << 20)
         #expect(settings.maxFilesystems == 100 && settings.maxFilesystemsMiB == 102_400)
+        #expect(settings.maxTemplates == 100)
         #expect(
             settings.quotas
                 == GroupQuotas([
