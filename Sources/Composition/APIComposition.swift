@@ -82,7 +82,8 @@ struct APIComposition {
                 webhooks: WebhookPorts(
                     webhooks: store, consumers: store,
                     sender: HTTPWebhookSender(
-                        rules: DestinationRules(allowed: settings.webhookNetworks), resolver: SystemResolver())),
+                        rules: DestinationRules(allowed: settings.webhookNetworks, own: IPAddress.ofThisMachine),
+                        resolver: SystemResolver())),
                 secrets: SecretPorts(
                     records: store, masterKeys: try settings.masterKeys.masterKeys(in: directory)),
                 filesystems: store, templates: store, usage: store)

@@ -1,15 +1,26 @@
-/// Which addresses may be dialled for people who named a host: those of the public internet, and what the operator
-/// listed.
+/// Which addresses may be dialled for people who named a host: those of the public internet that are not this machine's,
+/// and what the operator listed.
 package struct DestinationRules: Sendable {
     package let allowed: [IPNetwork]
+    private let own: @Sendable () -> Set<IPAddress>
 
-    package init(allowed: [IPNetwork] = []) { self.allowed = allowed }
+    /// - Parameter own: the addresses of this machine, asked for each time: they come and go. What listens at a public one
+    ///   of them hears from nobody so close otherwise, and may trust it.
+    package init(allowed: [IPNetwork] = [], own: @escaping @Sendable () -> Set<IPAddress> = { [] }) {
+        self.allowed = allowed
+        self.own = own
+    }
 
     /// Whether the operator listed it. Only there plain HTTP will do.
     package func isListed(_ address: IPAddress) -> Bool { allowed.contains { $0.contains(address) } }
 
     package func allows(_ address: IPAddress) -> Bool {
         if isListed(address) { return true }
+        guard isPublic(address) else { return false }
+        return !own().contains(address)
+    }
+
+    private func isPublic(_ address: IPAddress) -> Bool {
         if address.bytes.count == 4 { return !Self.special4.contains { $0.contains(address) } }
         // What is no global unicast is a name for something inside, or for an IPv4 address (mapped, compatible, NAT64)
         // that would have to be looked at again; nobody needs those.

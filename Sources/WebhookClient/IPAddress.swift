@@ -30,6 +30,17 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Those of all interfaces, as they are now.
+    package static func ofThisMachine() -> Set<IPAddress> {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&list) == 0 else { return [] }
+        defer { freeifaddrs(list) }
+        return Set(
+            sequence(first: list, next: { $0?.pointee.ifa_next }).compactMap { entry in
+                (entry?.pointee.ifa_addr).flatMap { IPAddress($0) }
+            })
+    }
+
     package var description: String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         let family = bytes.count == 4 ? AF_INET : AF_INET6

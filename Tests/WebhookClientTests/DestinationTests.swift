@@ -33,6 +33,22 @@ struct DestinationRulesTests {
         #expect(DestinationRules().allows(try #require(IPAddress(text))))
     }
 
+    /// A public address is dialled from outside by everybody, and from this machine by whoever has a webhook: what listens
+    /// there may take the latter for a neighbour.
+    @Test(arguments: ["1.1.1.1", "2606:4700::1111"]) func thisMachinesOwnAddressIsRefusedAlsoWhereItIsPublic(
+        _ text: String
+    ) throws {
+        let address = try #require(IPAddress(text))
+        #expect(!DestinationRules(own: { [address] }).allows(address))
+        #expect(DestinationRules(own: { [address] }).allows(try #require(IPAddress("8.8.8.8"))))
+        let listed = [try #require(IPNetwork("0.0.0.0/0")), try #require(IPNetwork("::/0"))]
+        #expect(DestinationRules(allowed: listed, own: { [address] }).allows(address), "unless the operator listed it")
+    }
+
+    @Test func theAddressesOfThisMachineAreKnown() throws {
+        #expect(IPAddress.ofThisMachine().contains(try #require(IPAddress("127.0.0.1"))))
+    }
+
     @Test func anOperatorMayListNetworksOfTheirOwn() throws {
         let rules = DestinationRules(allowed: [
             try #require(IPNetwork("10.1.0.0/16")), try #require(IPNetwork("fd00::/8")),
