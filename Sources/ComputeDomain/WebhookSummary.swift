@@ -62,7 +62,8 @@ extension WebhookSummary {
         case .created: throw EventStoreError(.corrupt, "the stream \(event.stream) was created twice")
         case .changed(let spec):
             next.spec = spec
-            next.disabled = nil
+            // Until somebody lets it go on it is told of nothing for the same reason as before.
+            if spec.isActive { next.disabled = nil }
         case .secretRotated(let version, let until):
             next.secretVersion = version
             next.previousSecretUntil = until

@@ -214,6 +214,10 @@ struct WebhookTests {
             #expect(read["data", "active"] == .bool(false) && read["data", "disabledReason"]?.text == "gone")
             // It goes on where it was.
             world.receivers.answer { _, _ in .success(200) }
+            for change in [#"{"description":"moved"}"#, #"{"types":[]}"#, #"{"active":false}"#] {
+                let changed = try await api.send(.patch, path, change)
+                #expect(changed["data", "disabledReason"]?.text == "gone", "it is still told of nothing")
+            }
             #expect(try await api.send(.patch, path, #"{"active":true}"#)["data", "disabledReason"] == nil)
             world.clock.advance(by: .seconds(10))
             for _ in 0..<3 { try await world.server.dispatcher.step() }
