@@ -107,8 +107,8 @@ package struct WebhookDeliveryView: Codable, Hashable, Sendable {
     }
 }
 
-/// `data` of a redelivery: how many will be tried again.
-package struct Redelivery: Codable, Hashable, Sendable {
+/// `data` of what is done to dead deliveries: to how many.
+package struct DeliveryCount: Codable, Hashable, Sendable {
     package var count: Int
     package init(count: Int) { self.count = count }
 }

@@ -8,12 +8,16 @@ protocol StoreReader {
 }
 
 extension StoreReader {
-    func reading<T>(_ work: () async throws(EventStoreError) -> T) async throws(Problem) -> T {
+    /// - Parameter field: of a request, which a cursor that is not ours came in.
+    @discardableResult
+    func reading<T>(
+        cursor field: String = "cursor", _ work: () async throws(EventStoreError) -> T
+    ) async throws(Problem) -> T {
         do {
             return try await work()
         } catch {
             if error.code != .badCursor { logger.failure("the event store failed", error) }
-            throw Problem(error)
+            throw Problem(error, cursorField: field)
         }
     }
 }

@@ -13,7 +13,8 @@ struct WebhookRoutes: Sendable {
         RouteHandlers([.post: create, .get: list]).add("\(base)", to: router)
         RouteHandlers([.get: get, .patch: change, .delete: delete]).add("\(base)/:webhook", to: router)
         RouteHandlers([.post: rotate]).add("\(base)/:webhook/rotate", to: router)
-        RouteHandlers([.get: deliveries]).add("\(base)/:webhook/deliveries", to: router)
+        RouteHandlers([.get: deliveries, .delete: dropAll]).add("\(base)/:webhook/deliveries", to: router)
+        RouteHandlers([.delete: drop]).add("\(base)/:webhook/deliveries/:event", to: router)
         RouteHandlers([.post: redeliverAll]).add("\(base)/:webhook/redeliver", to: router)
         RouteHandlers([.post: redeliver]).add("\(base)/:webhook/deliveries/:event/redeliver", to: router)
     }
@@ -67,13 +68,24 @@ struct WebhookRoutes: Sendable {
 
     @Sendable func redeliverAll(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let count = try await service.redeliver(try id(context), eventID: nil, for: try context.authenticated())
-        return try Answer.success(Redelivery(count: count))
+        return try Answer.success(DeliveryCount(count: count))
     }
 
     @Sendable func redeliver(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let count = try await service.redeliver(
             try id(context), eventID: context.parameters.get("event") ?? "", for: try context.authenticated())
-        return try Answer.success(Redelivery(count: count))
+        return try Answer.success(DeliveryCount(count: count))
+    }
+
+    @Sendable func dropAll(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let count = try await service.drop(try id(context), eventID: nil, for: try context.authenticated())
+        return try Answer.success(DeliveryCount(count: count))
+    }
+
+    @Sendable func drop(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let count = try await service.drop(
+            try id(context), eventID: context.parameters.get("event") ?? "", for: try context.authenticated())
+        return try Answer.success(DeliveryCount(count: count))
     }
 
     // MARK: - Decoding, encoding

@@ -18,7 +18,7 @@ package struct WebhookPorts: Sendable {
 }
 
 /// What the API does about webhooks, without HTTP.
-package struct WebhookService: Sendable {
+package struct WebhookService: Sendable, StoreReader {
     package static let perGroup: Int64 = 20
     /// How long receivers have to learn a new secret.
     package static let secretOverlap: Duration = .seconds(24 * 3600)
@@ -170,7 +170,18 @@ package struct WebhookService: Sendable {
         let count = try await reading { () async throws(EventStoreError) in
             try await webhooks.revive(id, eventID: eventID, at: ports.clock.now())
         }
-        guard count > 0 || eventID == nil else { throw .notFound("there is no dead delivery of that event") }
+        guard count > 0 || eventID == nil else { throw .noDeadDelivery }
+        return count
+    }
+
+    /// Nobody is told of those any more.
+    /// - Throws: 404 when the one that is named is not dead.
+    package func drop(_ id: WebhookID, eventID: String?, for caller: Caller) async throws(Problem) -> Int {
+        _ = try await get(id, for: caller)
+        let count = try await reading { () async throws(EventStoreError) in
+            try await webhooks.drop(id, eventID: eventID)
+        }
+        guard count > 0 || eventID == nil else { throw .noDeadDelivery }
         return count
     }
 
@@ -230,15 +241,6 @@ package struct WebhookService: Sendable {
         try await reading { () async throws(EventStoreError) in try await ports.store.commit(commit) }
     }
 
-    @discardableResult
-    func reading<T>(_ work: () async throws(EventStoreError) -> T) async throws(Problem) -> T {
-        do {
-            return try await work()
-        } catch {
-            logger.failure("the event store failed", error)
-            throw Problem(error)
-        }
-    }
 }
 
 extension CounterName {
@@ -247,6 +249,7 @@ extension CounterName {
 
 extension Problem {
     static let noSuchWebhook = Problem.notFound("there is no such webhook")
+    static let noDeadDelivery = Problem.notFound("there is no dead delivery of that event")
     static let tooManyWebhooks = Problem.overQuota(
         "there are \(WebhookService.perGroup) webhooks, which is the limit; delete one first")
 }

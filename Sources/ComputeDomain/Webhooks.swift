@@ -32,6 +32,11 @@ package protocol Webhooks: Sendable {
     /// - Parameter eventID: nil for all of the webhook's.
     /// - Returns: how many that are.
     func revive(_ id: WebhookID, eventID: String?, at now: WallTime) async throws(EventStoreError) -> Int
+
+    /// Forgets dead deliveries.
+    /// - Parameter eventID: nil for all of the webhook's.
+    /// - Returns: how many that were.
+    func drop(_ id: WebhookID, eventID: String?) async throws(EventStoreError) -> Int
 }
 
 /// Sends to webhooks. It decides where may be sent to, at each attempt anew.

@@ -58,6 +58,17 @@ struct DeliverySQL {
         ) { try $0.required("event_id") as String }.count
     }
 
+    func drop(_ id: WebhookID, eventID: String?) throws -> Int {
+        try db.readRows(
+            sql: """
+                DELETE FROM webhook_deliveries
+                WHERE webhook_id = :id AND state = 'dead' AND (:event IS NULL OR event_id = :event)
+                RETURNING event_id
+                """,
+            arguments: ["id": id.rawValue, "event": eventID]
+        ) { try $0.required("event_id") as String }.count
+    }
+
     private func rows(_ conditions: String, _ arguments: SQLArguments) throws -> [WebhookDelivery] {
         try db.readRows(
             sql: "SELECT \(Self.columns.joined(separator: ", ")) FROM webhook_deliveries WHERE \(conditions)",

@@ -60,4 +60,8 @@ extension SQLEventStore {
     package func revive(_ id: WebhookID, eventID: String?, at now: WallTime) async throws(EventStoreError) -> Int {
         try await write { try DeliverySQL(db: $0).revive(id, eventID: eventID, at: now) }
     }
+
+    package func drop(_ id: WebhookID, eventID: String?) async throws(EventStoreError) -> Int {
+        try await write { try DeliverySQL(db: $0).drop(id, eventID: eventID) }
+    }
 }

@@ -175,6 +175,42 @@ struct WebhookTests {
         }
     }
 
+    @Test func deadDeliveriesCanBeForgottenOneByOneAndAllTogether() async throws {
+        let world = World(poolSize: 10)
+        try await world.withAPI { api async throws in
+            let path =
+                "/v1/webhooks/"
+                + id(try await create(api, #"{"url":"https://hooks.example/a","types":["ComputeRequested"]}"#))
+            world.receivers.answer { _, _ in .success(500) }
+            var made: [String] = []
+            for _ in 0..<4 { made.append(try await api.create().sandboxID) }
+            for wait in [.zero] + WebhookDelivery.waits {
+                world.clock.advance(by: wait)
+                try await world.server.dispatcher.step()
+            }
+            #expect(try await api.send(.get, "\(path)/deliveries").list.count == 4)
+            let one = "\(path)/deliveries/\(made[1]).1"
+            #expect(try await api.send(.delete, one)["data", "count"] == .int(1))
+            #expect(try await api.send(.delete, one).status == 404)
+            #expect(try await api.send(.post, "\(one)/redeliver").status == 404)
+            #expect(try await api.send(.post, "\(path)/deliveries/\(made[0]).1/redeliver").status == 200)
+            #expect(try await api.send(.delete, "\(path)/deliveries/\(made[0]).1").status == 404, "it waits")
+            #expect(try await api.send(.delete, "\(path)/deliveries")["data", "count"] == .int(2))
+            #expect(try await api.send(.delete, "\(path)/deliveries")["data", "count"] == .int(0))
+            #expect(
+                try await api.send(.get, path)["data", "deliveries"] == .object(["dead": .int(0), "retrying": .int(1)]))
+            world.receivers.answer { _, _ in .success(200) }
+            let before = world.receivers.messages.count
+            world.clock.advance(by: .seconds(1_000_000))
+            try await world.server.dispatcher.step()
+            #expect(world.receivers.messages.dropFirst(before).map(\.message.id) == ["\(made[0]).1"])
+            // What is another group's reads as absent.
+            try await world.make(group: "tenant")
+            let other = API(client: api.client, key: try await world.key(of: "tenant"))
+            #expect(try await other.send(.delete, "\(path)/deliveries").status == 404)
+        }
+    }
+
     @Test func aReceiverThatIsDownHasItsEventsWaitInTheLog() async throws {
         let world = World(poolSize: 10)
         try await world.withAPI { api async throws in

@@ -90,6 +90,17 @@ extension EventStoreContract {
             try require(try await store.revive(id, eventID: nil, at: now) == 1, "the rest")
             try require(try await store.deliveryCount(of: id, in: .dead) == 0, "no dead")
             try require(try await store.deliveryCount(of: id, in: .retrying) == 4, "all retrying")
+            next = WebhookProgress(webhook: id)
+            next.failed = [failed(id, "x.1", .dead), failed(id, "y.1", .dead), failed(id, "z.1", .dead)]
+            try await store.note(next, at: now)
+            try require(try await store.drop(id, eventID: "a.1") == 0, "what is retrying is not dropped")
+            try require(try await store.drop(.random(), eventID: nil) == 0, "nor another one's")
+            try require(try await store.drop(id, eventID: "y.1") == 1, "one is dropped")
+            try require(
+                try await store.deliveries(of: id, in: .dead, after: nil, limit: 9).map(\.eventID) == ["x.1", "z.1"],
+                "the others stay")
+            try require(try await store.drop(id, eventID: nil) == 2, "all are dropped")
+            try require(try await store.deliveryCount(of: id, in: .retrying) == 4, "and none of those that wait")
             // Who has lost the lease knows of nothing that came after.
             let (first, second) = (start + .seconds(100), start + .seconds(200))
             try require(

@@ -103,4 +103,14 @@ extension InMemoryEventStore: Webhooks {
             return dead.count
         }
     }
+
+    package func drop(_ id: WebhookID, eventID: String?) async throws(EventStoreError) -> Int {
+        state.withLock { state in
+            let dead = state.deliveries.filter { key, delivery in
+                key.webhook == id && delivery.state == .dead && (eventID.map { $0 == key.eventID } ?? true)
+            }
+            for key in dead.keys { state.deliveries[key] = nil }
+            return dead.count
+        }
+    }
 }

@@ -78,6 +78,8 @@ package enum AuthorizationTable {
         row("DELETE", "/v1/webhooks/{webhook}", .credential(.webhooksWrite, atLeast: .admin)),
         row("POST", "/v1/webhooks/{webhook}/rotate", .credential(.webhooksWrite, atLeast: .admin, by: .lasting)),
         row("GET", "/v1/webhooks/{webhook}/deliveries", .credential(.webhooksRead, atLeast: .admin)),
+        row("DELETE", "/v1/webhooks/{webhook}/deliveries", .credential(.webhooksWrite, atLeast: .admin)),
+        row("DELETE", "/v1/webhooks/{webhook}/deliveries/{event}", .credential(.webhooksWrite, atLeast: .admin)),
         row("POST", "/v1/webhooks/{webhook}/redeliver", .credential(.webhooksWrite, atLeast: .admin)),
         row(
             "POST", "/v1/webhooks/{webhook}/deliveries/{event}/redeliver", .credential(.webhooksWrite, atLeast: .admin)),

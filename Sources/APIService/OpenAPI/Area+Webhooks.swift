@@ -32,17 +32,23 @@ extension Area {
                 ],
                 answer: .page(of: .named("Delivery"))),
             Operation(
+                method: "DELETE", path: one + "/deliveries", id: "dropAllDeliveries", summary: "Forget all dead ones",
+                answer: .data(affected)),
+            Operation(
+                method: "DELETE", path: one + "/deliveries/{event}", id: "dropDelivery", summary: "Forget a dead one",
+                answer: .data(affected)),
+            Operation(
                 method: "POST", path: one + "/redeliver", id: "redeliverAll", summary: "Try all dead ones again",
-                answer: .data(redelivery)),
+                answer: .data(affected)),
             Operation(
                 method: "POST", path: one + "/deliveries/{event}/redeliver", id: "redeliver", summary: "Try one again",
-                answer: .data(redelivery)),
+                answer: .data(affected)),
         ])
 
     private static let base = "/v1/webhooks"
     private static let one = base + "/{webhook}"
     private static let url = Schema.text(1...WebhookURL.maxBytes, pattern: "^https?://")
-    private static let redelivery = Schema.object([.must("count", .count)])
+    private static let affected = Schema.object([.must("count", .count)])
 
     private static let settings: [Schema.Field] = [
         .may(
