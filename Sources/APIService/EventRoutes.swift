@@ -7,9 +7,10 @@ import Hummingbird
 import Logging
 
 /// `/v1/events`: the caller's group's part of the log, oldest first, in pages or as it grows.
-struct EventRoutes: Sendable {
+struct EventRoutes: Sendable, StoreReader {
     let service: ComputeService
     let slots: StreamSlots
+    var logger: Logger { service.logger }
 
     func add(to router: some RouterMethods<APIRequestContext>) {
         RouteHandlers([.get: list]).add("/v1/events", to: router)
@@ -21,7 +22,7 @@ struct EventRoutes: Sendable {
         let filter = try await EventQuery(request, for: caller, service).filter
         let limit = try request.limit(default: 100)
         let after = request.query("after").map { Cursor(rawValue: $0) }
-        let page = try await reading("after", context.logger) { () async throws(EventStoreError) in
+        let page = try await reading(cursor: "after") { () async throws(EventStoreError) in
             try await service.ports.store.firstPage(after: after, matching: filter, limit: limit)
         }
         return try Answer.json(
@@ -41,7 +42,7 @@ struct EventRoutes: Sendable {
         let (name, text) =
             request.headers[.lastEventID].map { ("Last-Event-ID", $0) }
             ?? ("after", request.query("after") ?? "")
-        let start = try await reading(name, context.logger) { () async throws(EventStoreError) -> Cursor? in
+        let start = try await reading(cursor: name) { () async throws(EventStoreError) -> Cursor? in
             guard !text.isEmpty else { return try await store.head() }
             // Read before the answer begins, so that a cursor that is not ours is a 400 and not a broken stream.
             let cursor = Cursor(rawValue: text)
@@ -71,17 +72,6 @@ struct EventRoutes: Sendable {
         // Proxies that gather answers first would hold back what is rare.
         HTTPField.Name("X-Accel-Buffering")!: "no",
     ]
-
-    private func reading<T>(
-        _ field: String, _ logger: Logger, _ work: () async throws(EventStoreError) -> T
-    ) async throws(Problem) -> T {
-        do {
-            return try await work()
-        } catch {
-            if error.code != .badCursor { logger.failure("the event store failed", error) }
-            throw Problem(error, cursorField: field)
-        }
-    }
 }
 
 extension HTTPField.Name {

@@ -6,7 +6,7 @@ import EventSourcing
 package import Logging
 
 /// What the API does about sessions, without HTTP: tokens that can be taken back, and links that make one.
-package struct SessionService: Sendable {
+package struct SessionService: Sendable, StoreReader {
     let ports: APIPorts
     let settings: APISettings
     let logger: Logger
@@ -177,15 +177,6 @@ package struct SessionService: Sendable {
         let outcome = try await reading { () async throws(EventStoreError) in try await ports.store.commit(commit) }
         if case .committed = outcome { return true }
         return false
-    }
-
-    func reading<T>(_ work: () async throws(EventStoreError) -> T) async throws(Problem) -> T {
-        do {
-            return try await work()
-        } catch {
-            logger.failure("the event store failed", error)
-            throw Problem(error)
-        }
     }
 }
 
