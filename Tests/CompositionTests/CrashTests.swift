@@ -2,6 +2,7 @@ import ComputeCore
 import Foundation
 import Subprocess
 import Synchronization
+import TestSupport
 import Testing
 
 /// `kill -9` of the real `computesdk serve` at any moment under load.
@@ -10,6 +11,14 @@ import Testing
         let rounds = CrashRounds(system: ServedSystem(), isolations: Array(repeating: .process, count: 3))
         try await rounds.run()
         #expect(rounds.system.processes == [] && rounds.system.members == [])
+    }
+
+    @Test(.timeLimit(.minutes(4))) func everythingAcknowledgedSurvivesAKillOfAServiceOnPostgres() async throws {
+        try await PostgresServer.with { server in
+            let system = ServedSystem(settings: try await server.settings(ofNew: "sandboxes"))
+            try await CrashRounds(system: system, isolations: Array(repeating: .process, count: 3)).run()
+            #expect(system.processes == [] && system.members == [])
+        }
     }
 
     // Skipped without root (containers need namespaces, mounts and control groups) or without a runsc.

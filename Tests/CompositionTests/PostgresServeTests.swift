@@ -7,18 +7,9 @@ import Testing
 
 /// The real executables on a PostgreSQL of their own.
 struct PostgresServeTests {
-    private func settings(_ server: PostgresServer, _ database: String) -> [String: String] {
-        // The plain names, as deployments set them.
-        [
-            "DATABASE_TYPE": "postgres", "POSTGRES_HOST": server.folder, "POSTGRES_USER": "computesdk",
-            "POSTGRES_PASSWORD": "unused on a socket", "POSTGRES_DATABASE": database,
-        ]
-    }
-
     @Test(.timeLimit(.minutes(3))) func aServiceOnPostgresOutlivesItselfAndItsDatabase() async throws {
         try await PostgresServer.with { server in
-            try await server.run("CREATE DATABASE sandboxes")
-            let system = ServedSystem(settings: settings(server, "sandboxes"))
+            let system = ServedSystem(settings: try await server.settings(ofNew: "sandboxes"))
             let made = Made()
             let killed = try await system.run { running in
                 let url = try await running.url()
@@ -59,8 +50,7 @@ struct PostgresServeTests {
 
     @Test(.timeLimit(.minutes(3))) func aServiceWhoseDatabaseAnotherInstanceTookEndsWithAnError() async throws {
         try await PostgresServer.with { server in
-            try await server.run("CREATE DATABASE sandboxes")
-            let system = ServedSystem(settings: settings(server, "sandboxes"))
+            let system = ServedSystem(settings: try await server.settings(ofNew: "sandboxes"))
             let lock = 0x6373_646c
             let status = try await system.run { running in
                 _ = try await running.url()
@@ -89,12 +79,12 @@ struct PostgresServeTests {
 
     @Test func migratingTwiceTakesTheStepsOnceAndABadAddressIsSaidPlainly() async throws {
         try await PostgresServer.with { server in
-            try await server.run("CREATE DATABASE sandboxes")
-            let first = try await migrate(settings(server, "sandboxes"))
-            let second = try await migrate(settings(server, "sandboxes"))
+            let settings = try await server.settings(ofNew: "sandboxes")
+            let first = try await migrate(settings)
+            let second = try await migrate(settings)
             #expect(first.status == .exited(0) && !first.output.contains("; 0 steps"), "\(first)")
             #expect(second.status == .exited(0) && second.output.contains("; 0 steps"), "\(second)")
-            let absent = try await migrate(settings(server, "nothing"))
+            let absent = try await migrate(server.settings(of: "nothing"))
             #expect(absent.status == .exited(1))
             #expect(absent.errors.contains(#"database "nothing" does not exist"#), "\(absent)")
             let wrong = try await migrate(["DATABASE_URL": "mysql://user:secret@h/d"])
@@ -116,6 +106,21 @@ struct PostgresServeTests {
             ),
             output: .string(limit: 1 << 16), error: .string(limit: 1 << 16))
         return (result.terminationStatus, result.standardOutput, result.standardError)
+    }
+}
+
+extension PostgresServer {
+    /// What a service is told to use that database; the plain names, as deployments set them.
+    func settings(of database: String) -> [String: String] {
+        [
+            "DATABASE_TYPE": "postgres", "POSTGRES_HOST": folder, "POSTGRES_USER": "computesdk",
+            "POSTGRES_PASSWORD": "unused on a socket", "POSTGRES_DATABASE": database,
+        ]
+    }
+
+    func settings(ofNew database: String) async throws -> [String: String] {
+        try await run("CREATE DATABASE \(database)")
+        return settings(of: database)
     }
 }
 

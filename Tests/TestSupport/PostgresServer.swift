@@ -19,11 +19,18 @@ package final class PostgresServer: Sendable {
 
     private init(folder: String) { self.folder = folder }
 
-    /// - Parameter options: as `start` takes them.
-    package static func with(_ options: [String] = [], _ run: (PostgresServer) async throws -> Void) async throws {
-        let folder = try await ServerFiles.copyOfTemplate()
+    /// - Parameters:
+    ///   - options: as `start` takes them.
+    ///   - mebibytes: the size of a disk of its own, for root; nil: the machine's.
+    package static func with(
+        _ options: [String] = [], onDiskOf mebibytes: Int? = nil, _ run: (PostgresServer) async throws -> Void
+    ) async throws {
+        let folder = try await ServerFiles.copyOfTemplate(onDiskOf: mebibytes)
         let server = PostgresServer(folder: folder)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        defer {
+            if mebibytes != nil { umount2(folder, Int32(MNT_DETACH)) }
+            try? FileManager.default.removeItem(atPath: folder)
+        }
         do {
             try await server.start(with: options)
             try await run(server)
@@ -145,17 +152,20 @@ private enum ServerFiles {
         return folder
     }
 
-    static func copyOfTemplate() async throws -> String {
+    static func copyOfTemplate(onDiskOf mebibytes: Int?) async throws -> String {
         let template = try await template.value
-        let folder = try makeFolder()
+        let folder = try makeFolder(onDiskOf: mebibytes)
         try await run(["cp", "-a", "\(template)/data", folder], log: "\(folder)/log")
         return folder
     }
 
     /// Below /tmp, because the path of a socket is short.
-    private static func makeFolder() throws -> String {
+    private static func makeFolder(onDiskOf mebibytes: Int? = nil) throws -> String {
         let folder = "/tmp/pgtest-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        if let mebibytes, mount("test", folder, "tmpfs", 0, "size=\(mebibytes)m") != 0 {
+            throw ContractViolation(description: "no disk for the server: \(String(cString: strerror(errno)))")
+        }
         if isRoot { try FileManager.default.setAttributes([.ownerAccountName: account], ofItemAtPath: folder) }
         return folder
     }
