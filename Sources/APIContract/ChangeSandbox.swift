@@ -6,6 +6,8 @@ package struct ChangeSandbox: Hashable, Sendable {
     package var metadata: [String: JSONValue]?
     /// It ends so long from now.
     package var timeout: Duration?
+    /// What it may reach from now on, in the place of all that was said of that before.
+    package var network: NetworkPolicy?
 
     /// What a create takes and nobody can change afterwards, and what no version can do yet. To ignore it would be to say
     /// that it was done.
@@ -20,10 +22,13 @@ package struct ChangeSandbox: Hashable, Sendable {
             guard let value = fields.value(field), !value.asksForNothing else { continue }
             throw Problem(
                 status: 400, code: .unsupportedField,
-                message: "\(field) of a sandbox cannot be changed; metadata and timeout can", field: field)
+                message: "\(field) of a sandbox cannot be changed; metadata, timeout and network can", field: field)
         }
         metadata = try fields.object("metadata")
         if let metadata { try CreateSandbox.check(metadata: metadata) }
         timeout = try fields.integer("timeout", in: CreateSandbox.timeoutRange).map { .milliseconds($0) }
+        network = try fields.object("network").map { (order) throws(Problem) in
+            try NetworkPolicy(order, prefix: "network")
+        }
     }
 }

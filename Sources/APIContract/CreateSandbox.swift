@@ -19,6 +19,8 @@ package struct CreateSandbox: Hashable, Sendable {
     package var secrets: [GivenSecret] = []
     /// Which of the group's filesystems it mounts.
     package var filesystems: [MountedFilesystem] = []
+    /// What it may reach; nil: all that the server lets it reach.
+    package var network: NetworkPolicy?
     /// What it is to be made from, of which nothing is in the other fields yet.
     package var template: TemplateUse?
     /// What it was made from, of which everything is in the other fields.
@@ -52,7 +54,7 @@ package struct CreateSandbox: Hashable, Sendable {
     /// What this version cannot honour. Refused by name when it asks for something: a caller who was given less
     /// than he asked for in silence finds out in production.
     static let unsupportedFields = [
-        "template", "snapshotId", "runtime", "network", "volumes",
+        "template", "snapshotId", "runtime", "volumes",
     ]
 
     package init(_ document: JSONValue) throws(Problem) {
@@ -84,6 +86,7 @@ package struct CreateSandbox: Hashable, Sendable {
         servers = try Self.objects("servers", fields)
         secrets = try GivenSecret.list(fields, besides: envs.keys)
         filesystems = try MountedFilesystem.list(fields)
+        network = try Self.network(fields)
         try checkThatNoFilesystemKeepsASecret()
         template = try TemplateUse(fields)
     }
@@ -96,6 +99,14 @@ package struct CreateSandbox: Hashable, Sendable {
             }
             throw .invalid("secrets[\(index)].path", "secrets[\(index)].path lies in a filesystem, which would keep it")
         }
+    }
+
+    private static func network(_ fields: FieldReader) throws(Problem) -> NetworkPolicy? {
+        guard fields.value("network")?.asksForNothing == false else { return nil }
+        let policy = try fields.object("network").map { (order) throws(Problem) in
+            try NetworkPolicy(order, prefix: "network")
+        }
+        return policy?.isOpen == true ? nil : policy
     }
 
     /// What the Sidekick does right after the claim.

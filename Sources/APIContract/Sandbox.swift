@@ -15,6 +15,8 @@ package struct Sandbox: Codable, Hashable, Sendable {
     package var namespace: String?
     /// What it has mounted, or had; absent when nothing.
     package var filesystems: [Filesystem]?
+    /// What it may reach; absent while that is all that the server lets it reach.
+    package var network: NetworkPolicy?
     /// What it was made from, also when that is gone or says something else by now; absent for none.
     package var templateId: String?
     package var templateRevision: Int64?
@@ -43,8 +45,9 @@ package struct Sandbox: Codable, Hashable, Sendable {
 
     package init(
         sandboxId: ComputeID, url: String, token: String?, status: SandboxStatus, metadata: [String: JSONValue]?,
-        name: String?, namespace: String?, filesystems: [Filesystem]? = nil, template: UsedTemplate? = nil,
-        createdAt: WallTime, expiresAt: WallTime, endedAt: WallTime? = nil, endReason: String? = nil
+        name: String?, namespace: String?, filesystems: [Filesystem]? = nil,
+        network: NetworkPolicy? = nil, template: UsedTemplate? = nil, createdAt: WallTime, expiresAt: WallTime,
+        endedAt: WallTime? = nil, endReason: String? = nil
     ) {
         self.sandboxId = sandboxId
         self.url = url
@@ -55,6 +58,7 @@ package struct Sandbox: Codable, Hashable, Sendable {
         self.name = name
         self.namespace = namespace
         self.filesystems = filesystems
+        self.network = network
         templateId = template?.id.rawValue
         templateRevision = template?.revision
         self.createdAt = createdAt

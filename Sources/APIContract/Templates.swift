@@ -44,8 +44,8 @@ extension CreateSandbox {
     /// What of a create a template can say.
     package enum Defaults {
         package static let fields = [
-            "directory", "envs", "filesystems", "image", "metadata", "overlays", "resources", "secrets", "servers",
-            "timeout",
+            "directory", "envs", "filesystems", "image", "metadata", "network", "overlays", "resources", "secrets",
+            "servers", "timeout",
         ]
 
         /// Those that the body of a template has, checked as in a create. What asks for nothing is no default.

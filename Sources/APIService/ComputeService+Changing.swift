@@ -8,21 +8,31 @@ import Logging
 //
 //   pause    commit(paused) ──▶ settle: freeze       at the commit its URL stops
 //   resume   thaw ──▶ commit(resumed) ──▶ settle     at the commit its URL goes on, and somebody is there
+//   network  commit(changed) ──▶ settle: rules       in force before the change is answered
 //
 // Whoever changed the place looks at the record again afterwards, and once more until both say the same. So however
 // pauses, resumes and the sweep overtake each other, the last one to touch the place leaves it as the record says;
 // what a crash leaves between commit and place, the sweep settles.
 extension ComputeService {
-    /// Metadata and lifetime, in one commit.
-    /// - Throws: 404; 400 when the metadata would become too large; 409 while it is being created.
+    /// Metadata, lifetime and network, in one commit.
+    /// - Throws: 404; 400 when the metadata would become too large; 409 while it is being created, and for a network where
+    ///   the runtime has one for all; 503 when the network could not be changed now.
     package func change(
         _ id: ComputeID, _ order: ChangeSandbox, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
         let summary = try await get(id, for: caller)
+        if order.network?.isOpen == false, !ports.runtime.abilities.contains(.network) {
+            throw Problem(
+                status: 409, code: .unsupported, message: "this server's runtime has one network for all sandboxes",
+                field: "network")
+        }
         let change = ComputeChange(
             metadata: order.metadata, maximumMetadataBytes: CreateSandbox.maxMetadataBytes,
-            timeout: order.timeout.map { min($0, settings.maximumTimeout) })
-        return try await decided(.change(change, at: ports.clock.now()), on: summary, for: caller)
+            timeout: order.timeout.map { min($0, settings.maximumTimeout) }, network: order.network)
+        let changed = try await decided(.change(change, at: ports.clock.now()), on: summary, for: caller)
+        // Also when it was so already: who repeats a change that was answered with a 503 wants to hear that it is in force.
+        if order.network != nil { try await settle(id) }
+        return changed
     }
 
     /// Memory and disk stay, nothing runs; the lifetime goes on.
@@ -56,27 +66,27 @@ extension ComputeService {
     /// - Throws: 503 when that was not possible now.
     func settle(_ id: ComputeID) async throws(Problem) {
         var record = try await summary(id, in: nil)
-        // Rounds are lost only to others who pause and resume the same compute.
+        // Rounds are lost only to others who change the same compute.
         for _ in 0..<8 {
             guard let now = record, let member = now.member, now.state == .running || now.state == .paused else {
                 return
             }
-            do throws(RuntimeError) {
-                if now.state == .paused {
-                    try await ports.runtime.freeze(member)
-                } else {
-                    try await ports.runtime.thaw(member)
-                }
-            } catch {
-                throw unsettled(error, id)
-            }
+            do throws(RuntimeError) { try await make(member, as: now) } catch { throw unsettled(error, id) }
             record = try await summary(id, in: nil)
-            if record?.state == now.state, record?.member == member { return }
+            if record?.state == now.state, record?.network == now.network, record?.member == member { return }
         }
         throw .unavailable("too many changes at once")
     }
 
     // MARK: - Parts
+
+    /// The network first, so that nothing runs beside it.
+    private func make(_ member: MemberName, as record: ComputeSummary) async throws(RuntimeError) {
+        let runtime = ports.runtime
+        if runtime.abilities.contains(.network) { try await runtime.setNetwork(record.network, of: member) }
+        guard runtime.abilities.contains(.freeze) else { return }
+        if record.state == .paused { try await runtime.freeze(member) } else { try await runtime.thaw(member) }
+    }
 
     private func freezable(_ id: ComputeID, for caller: Caller) async throws(Problem) -> ComputeSummary {
         let summary = try await get(id, for: caller)
@@ -97,7 +107,7 @@ extension ComputeService {
     }
 
     private func unsettled(_ error: RuntimeError, _ id: ComputeID) -> Problem {
-        logger.failure("a place could not be paused or resumed", error, ["compute.id": "\(id)"])
-        return .unavailable("the sandbox cannot be paused or resumed at the moment", retryAfterSeconds: 2)
+        logger.failure("a place could not be made as its record says", error, ["compute.id": "\(id)"])
+        return .unavailable("the sandbox cannot be changed at the moment", retryAfterSeconds: 2)
     }
 }

@@ -59,7 +59,7 @@ extension ComputeService {
         for (field, isAsked, ability) in [
             ("image", request.image != nil, RuntimeAbilities.images),
             ("resources", request.resources != nil, .resources),
-            ("filesystems", !request.filesystems.isEmpty, .filesystems),
+            ("filesystems", !request.filesystems.isEmpty, .filesystems), ("network", request.network != nil, .network),
         ] where isAsked && !abilities.contains(ability) {
             throw Problem(
                 status: 400, code: .unsupportedField, message: "\(field) is not supported by this server's runtime",
@@ -240,6 +240,7 @@ extension ComputeService {
             resources: request.resources)
         spec.secretNames = Set(request.secrets.map(\.name.rawValue)).sorted()
         spec.filesystems = filesystems
+        spec.network = request.network ?? .open
         spec.granted = granted
         spec.template = request.usedTemplate
         return spec

@@ -19,7 +19,8 @@ extension ComputeService {
             for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
                 guard let member = await ServerTiming.measure(.take, ports.runtime.takeIdleMember) else { return nil }
                 APIMetrics.placed(from: .pool)
-                guard try await claim(member, order, until: deadline) else { continue }
+                guard await confine(member, to: request.network), try await claim(member, order, until: deadline)
+                else { continue }
                 do throws(Problem) {
                     return try await inTurn(of: caller, until: deadline) { () async throws(Problem) in
                         try await record(id, request, startedIn: Placement(member, order.generation), for: caller)
@@ -130,7 +131,8 @@ extension ComputeService {
         let order = try await claimOrder(summary.id, request, for: caller)
         for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
             let member = try await member(request.order(mounting: mounted), deadline: ready)
-            guard try await claim(member, order, until: deadline) else { continue }
+            guard await confine(member, to: request.network), try await claim(member, order, until: deadline)
+            else { continue }
             do throws(Problem) {
                 let now = ports.clock.now()
                 let state = Compute.State.requested(spec(request, mounting: mounted))
@@ -189,6 +191,20 @@ extension ComputeService {
     }
 
     // MARK: - Claiming
+
+    /// Before the claim, so that nothing of its user ever runs without it.
+    /// - Returns: false when that cannot be done; the member is removed then.
+    private func confine(_ member: Member, to policy: NetworkPolicy?) async -> Bool {
+        guard let policy else { return true }
+        do throws(RuntimeError) {
+            try await ports.runtime.setNetwork(policy, of: member.name)
+            return true
+        } catch {
+            logger.failure("a member's network could not be narrowed", error, ["member": "\(member.name)"])
+            await remove(member.name)
+            return false
+        }
+    }
 
     /// - Returns: false when the member is not ours; it is removed then, unless it is somebody else's.
     /// - Throws: what the caller asked for is nothing that a Sidekick can do, in the next member no more than in this.

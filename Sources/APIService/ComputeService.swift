@@ -9,7 +9,7 @@ package import Logging
 ///
 /// ```
 ///   ComputeService            look up, list, extend, end
-///    ├ +Changing              metadata and lifetime; pause and resume
+///    ├ +Changing              metadata, lifetime, network; pause and resume
 ///    ├ +Create                who wins: unique rows, quota, idempotency
 ///    └ +Start                 a place for the winner: claim, cold start, undo
 /// ```

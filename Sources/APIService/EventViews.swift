@@ -12,7 +12,7 @@ extension SandboxEvent {
         StreamID.computeCategory: [
             "name", "namespace", "timeoutMs", "metadata", "envNames", "secretNames", "filesystems", "directory",
             "image",
-            "resources", "granted", "templateId", "templateRevision", "expiresAt", "generation", "reason",
+            "resources", "granted", "network", "templateId", "templateRevision", "expiresAt", "generation", "reason",
         ],
         StreamID.sessionCategory: ["description", "expiresAt"],
         StreamID.magicLinkCategory: ["expiresAt", "sessionId"],
@@ -96,7 +96,7 @@ extension RouteRecord {
             self.init(
                 computeId: id, group: event.group, state: .paused, generation: generation, sidekick: nil,
                 portHost: nil, version: event.version)
-        case .extended, .metadataChanged, .expiryChanged: return nil
+        case .extended, .metadataChanged, .expiryChanged, .networkChanged: return nil
         case .ended:
             self.init(
                 computeId: id, group: event.group, state: .ended, generation: generation(id) ?? .first, sidekick: nil,

@@ -98,7 +98,8 @@ package final class Sweep: Service {
                 try await service.settle(id)
             } catch {
                 // Looked at again in a few seconds.
-                service.logger.failure("the sweep could not pause or resume a sandbox", error, ["compute.id": "\(id)"])
+                service.logger.failure(
+                    "the sweep could not make a place as its record says", error, ["compute.id": "\(id)"])
             }
         case .end(let id, let group, let reason):
             do throws(Problem) {

@@ -10,6 +10,7 @@ package import ComputeRuntime
 ///   paused     alive and frozen                     nothing
 ///   running    frozen                               settle: a crash came between its record and its place
 ///   paused     not frozen                           settle
+///   either     another network                      settle
 ///   running,   dead or absent                       end(lost), remove
 ///    paused
 ///   requested  made before this process, or too old end(startFailed)
@@ -68,7 +69,8 @@ package struct SweepPlan: Hashable, Sendable {
                 guard let member = record.member else { break }
                 if let place = alive[member] {
                     recorded.insert(member)
-                    if place.isFrozen != (record.state == .paused) { actions.append(.settle(record.id)) }
+                    let isSettled = place.isFrozen == (record.state == .paused) && place.network == record.network
+                    if !isSettled { actions.append(.settle(record.id)) }
                 } else {
                     actions.append(.end(record.id, record.group, .lost))
                 }

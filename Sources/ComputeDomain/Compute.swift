@@ -129,6 +129,10 @@ package enum Compute: Aggregate {
             .running(spec.having(metadata), placement, expiresAt: expiresAt)
         case (.metadataChanged(let metadata), .paused(let spec, let placement, let expiresAt)):
             .paused(spec.having(metadata), placement, expiresAt: expiresAt)
+        case (.networkChanged(let network), .running(let spec, let placement, let expiresAt)):
+            .running(spec.having(network), placement, expiresAt: expiresAt)
+        case (.networkChanged(let network), .paused(let spec, let placement, let expiresAt)):
+            .paused(spec.having(network), placement, expiresAt: expiresAt)
         case (.paused, .running(let spec, let placement, let expiresAt)):
             .paused(spec, placement, expiresAt: expiresAt)
         case (.resumed(let placement), .paused(let spec, _, let expiresAt)):
@@ -140,6 +144,7 @@ package enum Compute: Aggregate {
             (.started, .absent), (.started, .ended), (.extended, .absent), (.extended, .requested),
             (.extended, .ended), (.expiryChanged, .absent), (.expiryChanged, .requested), (.expiryChanged, .ended),
             (.metadataChanged, .absent), (.metadataChanged, .requested), (.metadataChanged, .ended),
+            (.networkChanged, .absent), (.networkChanged, .requested), (.networkChanged, .ended),
             (.paused, .absent), (.paused, .requested), (.paused, .paused), (.paused, .ended), (.resumed, .absent),
             (.resumed, .requested), (.resumed, .running), (.resumed, .ended), (.ended, .absent), (.ended, .ended):
             state

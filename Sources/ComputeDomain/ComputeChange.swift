@@ -7,11 +7,17 @@ package struct ComputeChange: Hashable, Sendable {
     package var maximumMetadataBytes: Int
     /// It ends so long from now: later or earlier than before.
     package var timeout: Duration?
+    /// What it may reach from now on.
+    package var network: NetworkPolicy?
 
-    package init(metadata: [String: JSONValue]? = nil, maximumMetadataBytes: Int, timeout: Duration? = nil) {
+    package init(
+        metadata: [String: JSONValue]? = nil, maximumMetadataBytes: Int, timeout: Duration? = nil,
+        network: NetworkPolicy? = nil
+    ) {
         self.metadata = metadata
         self.maximumMetadataBytes = maximumMetadataBytes
         self.timeout = timeout
+        self.network = network
     }
 
     /// None for what is so already.
@@ -28,6 +34,7 @@ package struct ComputeChange: Hashable, Sendable {
             }
         }
         if let timeout, now + timeout != expiresAt { events.append(.expiryChanged(expiresAt: now + timeout)) }
+        if let network, network != spec.network { events.append(.networkChanged(network)) }
         return events
     }
 }
@@ -36,6 +43,12 @@ extension ComputeSpec {
     func having(_ metadata: [String: JSONValue]) -> ComputeSpec {
         var spec = self
         spec.metadata = metadata
+        return spec
+    }
+
+    func having(_ network: NetworkPolicy) -> ComputeSpec {
+        var spec = self
+        spec.network = network
         return spec
     }
 }

@@ -54,7 +54,7 @@ extension Commit {
                     commit.releases.append(UniqueRelease(key: key, owner: id.rawValue))
                 }
                 commit.counterMoves += state.spec?.quotaReleases(in: group) ?? []
-            case .started, .extended, .metadataChanged, .expiryChanged, .paused, .resumed: break
+            case .started, .extended, .metadataChanged, .expiryChanged, .networkChanged, .paused, .resumed: break
             }
             state = Compute.evolve(state, event)
         }

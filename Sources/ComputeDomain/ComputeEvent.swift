@@ -13,6 +13,8 @@ package enum ComputeEvent: Hashable, Sendable {
     case metadataChanged([String: JSONValue])
     /// Later or earlier than before.
     case expiryChanged(expiresAt: WallTime)
+    /// All that holds from now on.
+    case networkChanged(NetworkPolicy)
     /// Its place, of that generation, stands still.
     case paused(Generation)
     /// It runs where it ran; said once more, so that whoever follows the log need not remember it.
@@ -28,6 +30,7 @@ extension ComputeEvent: DomainEvent {
         case extended = "ComputeExtended"
         case metadataChanged = "ComputeMetadataChanged"
         case expiryChanged = "ComputeExpiryChanged"
+        case networkChanged = "ComputeNetworkChanged"
         case paused = "ComputePaused"
         case resumed = "ComputeResumed"
         case ended = "ComputeEnded"
@@ -40,6 +43,7 @@ extension ComputeEvent: DomainEvent {
         case .extended: .extended
         case .metadataChanged: .metadataChanged
         case .expiryChanged: .expiryChanged
+        case .networkChanged: .networkChanged
         case .paused: .paused
         case .resumed: .resumed
         case .ended: .ended
@@ -61,6 +65,7 @@ extension ComputeEvent: DomainEvent {
                 "envNames": .array(spec.envNames.map(JSONValue.string)),
                 "secretNames": spec.secretNames.isEmpty ? nil : .array(spec.secretNames.map(JSONValue.string)),
                 "filesystems": spec.filesystems.isEmpty ? nil : .array(spec.filesystems.map(\.document)),
+                "network": spec.network.isOpen ? nil : spec.network.document,
                 "directory": spec.directory.map(JSONValue.string),
                 "image": spec.image.map(JSONValue.string),
                 "resources": spec.resources?.document,
@@ -73,6 +78,7 @@ extension ComputeEvent: DomainEvent {
             placement.fields.merging(["expiresAt": .string(expiresAt.rfc3339)]) { $1 }
         case .extended(let expiresAt), .expiryChanged(let expiresAt): ["expiresAt": .string(expiresAt.rfc3339)]
         case .metadataChanged(let metadata): ["metadata": .object(metadata)]
+        case .networkChanged(let network): ["network": network.document]
         case .paused(let generation): ["generation": .int(Int64(generation.rawValue))]
         case .resumed(let placement): placement.fields
         case .ended(let reason): ["reason": .string(reason.rawValue)]
@@ -93,6 +99,7 @@ extension ComputeEvent: DomainEvent {
                     image: try reader.fields.string("image"), resources: try reader.resources("resources"))
                 spec.secretNames = try reader.strings("secretNames")
                 spec.filesystems = try reader.filesystems("filesystems")
+                spec.network = try reader.network() ?? .open
                 spec.granted = try reader.resources("granted")
                 spec.template = try reader.template()
                 self = .requested(spec, at: try reader.time("requestedAt"))
@@ -104,6 +111,11 @@ extension ComputeEvent: DomainEvent {
                     throw Problem.invalid("metadata", "metadata is required")
                 }
                 self = .metadataChanged(metadata)
+            case .networkChanged:
+                guard let network = try reader.network() else {
+                    throw .invalid("network", "network is required")
+                }
+                self = .networkChanged(network)
             case .expiryChanged: self = .expiryChanged(expiresAt: try reader.time("expiresAt"))
             case .paused: self = .paused(try reader.generation())
             case .resumed: self = .resumed(try reader.placement())
@@ -177,6 +189,12 @@ struct EventDataReader {
                 cpus: try size.number("cpus", in: 0...Double(Int32.max)),
                 memoryBytes: try size.integer("memoryMiB", in: 0...(1 << 40)).map { $0 << 20 },
                 diskBytes: try size.integer("diskMiB", in: 0...(1 << 40)).map { $0 << 20 })
+        }
+    }
+
+    func network() throws(Problem) -> NetworkPolicy? {
+        try fields.object("network").map { (policy) throws(Problem) in
+            try NetworkPolicy(recorded: FieldReader(policy, prefix: "network"))
         }
     }
 

@@ -15,6 +15,8 @@ package struct ComputeSpec: Hashable, Sendable {
     package var secretNames: [String] = []
     /// The filesystems that it has for as long as it lives.
     package var filesystems: [ComputeFilesystem] = []
+    /// What it may reach.
+    package var network = NetworkPolicy.open
     /// The template that it was made from. What it took of that is in the other fields.
     package var template: UsedTemplate?
     /// The working directory; nil for the image's own.

@@ -17,6 +17,8 @@ package struct ComputeSummary: Hashable, Sendable {
     package var directory: String?
     /// What it has mounted, or had.
     package var filesystems: [ComputeFilesystem] = []
+    /// What it may reach.
+    package var network = NetworkPolicy.open
     /// What it was made from.
     package var template: UsedTemplate?
     /// What it is metered by.
@@ -102,6 +104,7 @@ extension ComputeSummary {
             next.meter(from: event.occurredAt)
         case .extended(let expiresAt), .expiryChanged(let expiresAt): next.expiresAt = expiresAt
         case .metadataChanged(let metadata): next.metadata = metadata
+        case .networkChanged(let network): next.network = network
         case .paused:
             next.state = .paused
             next.meter(from: event.occurredAt)
@@ -139,6 +142,7 @@ extension ComputeSummary {
             expiresAt: nil, endedAt: nil, endReason: nil, generation: nil, member: nil, sidekick: nil,
             sidekickInternal: nil, portHost: nil, version: version)
         filesystems = spec.filesystems
+        network = spec.network
         template = spec.template
         size = MeteredSize(spec)
     }

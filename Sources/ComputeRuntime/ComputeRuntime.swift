@@ -44,6 +44,11 @@ package protocol ComputeRuntime: Sendable {
     /// Thaws it again. One that runs goes on.
     func thaw(_ name: MemberName) async throws(RuntimeError)
 
+    /// What the place may reach from when this returns on, and nothing else: what is open and is not allowed any more goes no
+    /// further. It narrows what members reach by themselves and never widens that; a member that is not a compute's yet is
+    /// `.open`. It stays as it is across restarts of this process. Needs `.network`, else throws `.unsupported`.
+    func setNetwork(_ policy: NetworkPolicy, of name: MemberName) async throws(RuntimeError)
+
     /// Makes the disk of a filesystem, which no member has yet: empty, and on disk when this returns. One that is there
     /// stays as it is. Needs `.filesystems`, like the next two; else throws `.unsupported`.
     func makeVolume(_ id: FilesystemID, sizeMiB: Int64) async throws(RuntimeError)
@@ -77,12 +82,15 @@ package struct RuntimeAbilities: OptionSet, Hashable, Sendable {
     package static let resources = RuntimeAbilities(rawValue: 1 << 5)
     /// Members of an image that the caller chooses.
     package static let images = RuntimeAbilities(rawValue: 1 << 6)
+    /// What a member reaches can be narrowed.
+    package static let network = RuntimeAbilities(rawValue: 1 << 7)
 
     /// The names, for people and programs.
     package var names: [String] {
         let all: [(RuntimeAbilities, String)] = [
             (.isolated, "isolated"), (.freeze, "freeze"), (.keepDisk, "keepDisk"), (.checkpoint, "checkpoint"),
             (.filesystems, "filesystems"), (.resources, "resources"), (.images, "images"),
+            (.network, "network"),
         ]
         return all.filter { contains($0.0) }.map(\.1)
     }
@@ -127,6 +135,8 @@ package struct Place: Hashable, Sendable {
     package var startedAt: WallTime
     /// It stands still.
     package var isFrozen: Bool
+    /// What holds for it; nil when a change was cut off.
+    package var network: NetworkPolicy? = .open
 
     package var isIdle: Bool { standing == .idle }
 

@@ -30,12 +30,13 @@ enum SmallFile {
     }
 
     /// Puts a file in place as a whole: a crash leaves the old content or the new one.
-    static func replace(_ path: String, _ text: String) throws(HostError) {
+    /// - Parameter synced: whether that holds for a power cut too.
+    static func replace(_ path: String, _ text: String, synced: Bool = true) throws(HostError) {
         let new = path + ".new"
         let file = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw HostError("cannot write \(new)", errno: errno) }
         let bytes = Array(text.utf8)
-        let written = Glibc.write(file, bytes, bytes.count) == bytes.count && fsync(file) == 0
+        let written = Glibc.write(file, bytes, bytes.count) == bytes.count && (!synced || fsync(file) == 0)
         let reason = errno
         close(file)
         guard written, rename(new, path) == 0 else {

@@ -55,6 +55,9 @@ protocol Isolation: Sendable {
     func remove(_ name: MemberName) async throws(RuntimeError)
 
     /// As of `ComputeRuntime`. Unless it has the ability: `.unsupported`.
+    func setNetwork(_ policy: NetworkPolicy, of name: MemberName) async throws(RuntimeError)
+
+    /// As of `ComputeRuntime`. Unless it has the ability: `.unsupported`.
     func makeVolume(_ id: FilesystemID, sizeMiB: Int64) async throws(RuntimeError)
     func removeVolume(_ id: FilesystemID) async throws(RuntimeError)
     /// Blocks.
@@ -69,6 +72,10 @@ extension Isolation {
     func lookAfter() async {}
     func close() async {}
     var spares: Set<MemberName> { [] }
+
+    func setNetwork(_ policy: NetworkPolicy, of name: MemberName) async throws(RuntimeError) {
+        throw RuntimeError(.unsupported, "\(description.isolation) isolation has one network for all")
+    }
 
     func makeVolume(_ id: FilesystemID, sizeMiB: Int64) async throws(RuntimeError) { throw noVolumes }
     func removeVolume(_ id: FilesystemID) async throws(RuntimeError) { throw noVolumes }
@@ -86,4 +93,6 @@ struct Survey: Sendable, Hashable {
     var startedAt: WallTime
     var isAlive: Bool
     var isFrozen = false
+    /// nil when a change was cut off.
+    var network: NetworkPolicy? = .open
 }

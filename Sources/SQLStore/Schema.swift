@@ -179,6 +179,9 @@ extension Migration {
             .quotas(number: 9, in: dialect),
             .usage(number: 10, in: dialect),
             .templates(number: 11, in: dialect),
+            Migration(
+                number: 12, name: "networks of computes",
+                sql: "ALTER TABLE compute_summaries ADD COLUMN network TEXT;"),
         ]
     }
 }

@@ -62,7 +62,7 @@ struct SummarySQL {
         "compute_id", "group_id", "name", "namespace", "metadata", "directory", "timeout_ms", "state", "created_at",
         "started_at", "expires_at", "ended_at", "end_reason", "generation", "member", "sidekick", "sidekick_internal",
         "port_host", "filesystems", "cpu_thousandths", "memory_mib", "metered_since", "template_id",
-        "template_revision", "version",
+        "template_revision", "network", "version",
     ]
     private static let upsert = """
         INSERT INTO compute_summaries (\(columns.joined(separator: ", ")))
@@ -87,7 +87,8 @@ extension ComputeSummary {
             "filesystems": filesystems.isEmpty ? nil : try jsonText(.array(filesystems.map(\.document))),
             "cpu_thousandths": size.cpuThousandths, "memory_mib": size.memoryMiB,
             "metered_since": meteredSince?.milliseconds, "template_id": template?.id.rawValue,
-            "template_revision": template?.revision, "version": version,
+            "template_revision": template?.revision,
+            "network": network.isOpen ? nil : try jsonText(network.document), "version": version,
         ]
     }
 
@@ -112,7 +113,15 @@ extension ComputeSummary {
         if let id = try row.parsed("template_id", { TemplateID($0) }) {
             template = UsedTemplate(id: id, revision: try row.required("template_revision"))
         }
+        if try row.optional("network") as String? != nil { network = try Self.network(row) }
         if try row.optional("filesystems") as String? != nil { filesystems = try Self.filesystems(row) }
+    }
+
+    private static func network(_ row: any SQLRow) throws -> NetworkPolicy {
+        let fields = FieldReader(try row.object("network"))
+        do throws(Problem) { return try NetworkPolicy(recorded: fields) } catch {
+            throw EventStoreError(.corrupt, "the column network holds what it should not", cause: error)
+        }
     }
 
     private static func filesystems(_ row: any SQLRow) throws -> [ComputeFilesystem] {

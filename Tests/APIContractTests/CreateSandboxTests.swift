@@ -60,12 +60,34 @@ struct CreateSandboxTests {
 
     @Test(arguments: [
         ("template", #""x""#), ("snapshotId", #""x""#),
-        ("runtime", #""node""#), ("network", "false"),
+        ("runtime", #""node""#), ("volumes", #"["x"]"#),
     ]) func whatCannotBeHonouredIsRefusedByName(_ field: String, _ value: String) throws {
         let problem = #expect(throws: Problem.self) { try create("{\"\(field)\":\(value)}") }
         #expect(problem?.code == .unsupportedField)
         #expect(problem?.field == field)
         #expect(try create("{\"\(field)\":[]}") == CreateSandbox())
+    }
+
+    @Test func aNetworkIsReadAndWhatNarrowsNothingIsNone() throws {
+        let made = try create(#"{"network":{"internet":false,"allowOut":["203.0.113.7/32"]}}"#)
+        #expect(made.network == NetworkPolicy(internet: false, allowOut: [try IPBlock("203.0.113.7")]))
+        for value in ["null", "{}", "[]", #"{"internet":true}"#, #"{"denyOut":[]}"#] {
+            #expect(try create("{\"network\":\(value)}") == CreateSandbox())
+        }
+        for (value, field) in [("false", "network"), (#"["x"]"#, "network"), (#"{"internet":1}"#, "network.internet")] {
+            #expect(throws: Problem.self) { try create("{\"network\":\(value)}") }
+            #expect((#expect(throws: Problem.self) { try create("{\"network\":\(value)}") })?.field == field)
+        }
+    }
+
+    @Test func aNetworkOfAChangeIsAllThatHolds() throws {
+        func change(_ text: String) throws -> NetworkPolicy? {
+            try ChangeSandbox(JSONDocument.parse(Array(text.utf8))).network
+        }
+        #expect(try change(#"{"network":{}}"#) == .open)
+        #expect(try change(#"{"network":{"internet":false}}"#) == NetworkPolicy(internet: false))
+        #expect(try change(#"{"network":null}"#) == nil && change("{}") == nil)
+        #expect(throws: Problem.self) { try change(#"{"network":[]}"#) }
     }
 
     @Test func overlaysAndServersBecomeTheSetup() throws {

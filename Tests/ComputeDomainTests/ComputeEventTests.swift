@@ -19,6 +19,12 @@ struct ComputeEventTests {
                     spec.granted = ComputeResources(cpus: 0.25, memoryBytes: 64 << 20, diskBytes: 1 << 30)
                     return spec
                 }(), at: t0),
+            .requested(
+                {
+                    var spec = ComputeSpec(timeout: .seconds(1))
+                    spec.network = narrow
+                    return spec
+                }(), at: t0), .networkChanged(narrow), .networkChanged(.open),
             .started(place(7), expiresAt: t0), .extended(expiresAt: t0),
             .metadataChanged(["a": .array([.null]), "b": .null]), .expiryChanged(expiresAt: t0), .paused(Generation(7)),
             .resumed(place(7)),
@@ -39,7 +45,9 @@ struct ComputeEventTests {
 
     @Test(arguments: events) func everyRequiredFieldIsMissedWithACorruptError(event: ComputeEvent) throws {
         guard case .object(let fields) = event.recorded.data else { return #expect(Bool(false)) }
-        let optional: Set = ["name", "namespace", "metadata", "envNames", "directory", "image", "resources", "granted"]
+        let optional =
+            ["name", "namespace", "metadata", "envNames", "directory", "image", "resources", "granted"]
+            + (event.typeName == .requested ? ["network"] : [])
         for name in fields.keys where !optional.contains(name) {
             var fields = fields
             fields[name] = nil
@@ -68,7 +76,7 @@ struct ComputeEventTests {
         #expect(
             ComputeEvent.TypeName.allCases.map(\.rawValue) == [
                 "ComputeRequested", "ComputeStarted", "ComputeExtended", "ComputeMetadataChanged",
-                "ComputeExpiryChanged", "ComputePaused", "ComputeResumed", "ComputeEnded",
+                "ComputeExpiryChanged", "ComputeNetworkChanged", "ComputePaused", "ComputeResumed", "ComputeEnded",
             ])
     }
 

@@ -8,6 +8,9 @@ let spec = ComputeSpec(
     name: "dev", namespace: "team", timeout: .seconds(60), metadata: ["a": .array([.int(1), .null])],
     envNames: ["TOKEN"], directory: "/home/user")
 
+/// Nothing but one address.
+let narrow = NetworkPolicy(internet: false, allowOut: [try? IPBlock("203.0.113.7")].compactMap(\.self))
+
 func place(_ generation: Int, _ member: String = "m1") -> Placement {
     Placement(
         member: MemberName(member), generation: Generation(generation), sidekick: .tcp(host: "10.0.0.1", port: 18080),
@@ -97,6 +100,18 @@ struct ComputeTests {
         Row(
             name: "both at once", given: paused, when: change(["a": .null], timeout: 10, at: 5),
             then: .success([.metadataChanged([:]), .expiryChanged(expiresAt: t0 + .seconds(15))])),
+        Row(
+            name: "a network", given: running, when: change([:], network: narrow),
+            then: .success([.networkChanged(narrow)])),
+        Row(
+            name: "the same network is no change", given: paused + [.networkChanged(narrow)],
+            when: change([:], network: narrow), then: .success([])),
+        Row(
+            name: "a network is opened again", given: running + [.networkChanged(narrow), .paused(Generation(1))],
+            when: change([:], network: .open), then: .success([.networkChanged(.open)])),
+        Row(
+            name: "a network before the start", given: requested, when: change([:], network: narrow),
+            then: .failure(.notRunningYet)),
         Row(name: "pause nothing", given: [], when: .pause, then: .failure(.absent)),
         Row(name: "pause before the start", given: requested, when: .pause, then: .failure(.notRunningYet)),
         Row(name: "pause", given: running, when: .pause, then: .success([.paused(Generation(1))])),
@@ -120,9 +135,12 @@ struct ComputeTests {
         Row(name: "end the paused", given: paused, when: .end(.expired), then: .success([.ended(.expired)])),
     ]
 
-    static func change(_ metadata: [String: JSONValue], timeout: Int64? = nil, at: Int64 = 0) -> Compute.Command {
+    static func change(
+        _ metadata: [String: JSONValue], timeout: Int64? = nil, network: NetworkPolicy? = nil, at: Int64 = 0
+    ) -> Compute.Command {
         .change(
-            ComputeChange(metadata: metadata, maximumMetadataBytes: 100, timeout: timeout.map { .seconds($0) }),
+            ComputeChange(
+                metadata: metadata, maximumMetadataBytes: 100, timeout: timeout.map { .seconds($0) }, network: network),
             at: t0 + .seconds(at))
     }
 

@@ -140,7 +140,8 @@ struct SQLiteEventStoreTests {
                 tables.map { "DROP TABLE \($0);" }.joined()
                     + "ALTER TABLE events DROP COLUMN schema_version;"
                     + ["due", "living", "called", "namespaced"].map { "DROP INDEX compute_summaries_\($0);" }.joined()
-                    + ["cpu_thousandths", "memory_mib", "metered_since", "template_id", "template_revision"].map {
+                    + ["cpu_thousandths", "memory_mib", "metered_since", "template_id", "template_revision", "network"]
+                    .map {
                         "ALTER TABLE compute_summaries DROP COLUMN \($0);"
                     }.joined()
                     + "DROP INDEX events_by_stream; ALTER TABLE counters DROP COLUMN own_limit;"

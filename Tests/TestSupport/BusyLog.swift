@@ -5,6 +5,8 @@ package import EventSourcing
 /// A log with a bit of everything in it: computes in every state, sessions good and over, webhooks, secrets,
 /// filesystems, templates.
 package enum BusyLog {
+    private static let blocks = [try? IPBlock("203.0.113.0/24"), try? IPBlock("2001:db8::/32")].compactMap(\.self)
+
     /// - Returns: the time of the last event.
     @discardableResult
     package static func fill(_ store: any EventStore, computes: Int = 30) async throws -> WallTime {
@@ -24,6 +26,7 @@ package enum BusyLog {
                 directory: "/d\0")
             if n % 2 == 0 { spec.granted = ComputeResources(cpus: 0.5, memoryBytes: 256 << 20) }
             if n % 6 == 0 { spec.template = UsedTemplate(id: .random(), revision: Int64(n + 1)) }
+            if n % 3 == 1 { spec.network = NetworkPolicy(internet: n % 2 == 0, denyOut: blocks) }
             if n % 4 == 1 {
                 spec.filesystems = [
                     ComputeFilesystem(
@@ -58,11 +61,11 @@ package enum BusyLog {
             } else if n % 3 == 2 {
                 let events: [ComputeEvent] = [
                     .metadataChanged(["team": .string("new"), "ok": .bool(true)]), .paused(placement.generation),
-                    .expiryChanged(expiresAt: at + .seconds(600)),
+                    .expiryChanged(expiresAt: at + .seconds(600)), .networkChanged(NetworkPolicy(denyOut: blocks)),
                 ]
                 try await commit(events, running, n % 2 == 0 ? 3 : 2, 5)
                 if n % 4 == 0 {
-                    try await commit([.resumed(placement)], events.reduce(running, Compute.evolve), 6, 6)
+                    try await commit([.resumed(placement)], events.reduce(running, Compute.evolve), 7, 6)
                 }
             }
             _ = try await store.commit(

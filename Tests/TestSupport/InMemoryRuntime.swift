@@ -17,6 +17,7 @@ package final class InMemoryRuntime: ComputeRuntime {
         package var placesFailure: RuntimeError?
         package var volumeFailure: RuntimeError?
         package var freezeFailure: RuntimeError?
+        package var networkFailure: RuntimeError?
         package var unreadyReason: String?
         /// What it says of itself beside what is true of every double.
         package var describe: @Sendable (inout RuntimeDescription) -> Void = { _ in }
@@ -36,6 +37,7 @@ package final class InMemoryRuntime: ComputeRuntime {
         var places: [MemberName: Place] = [:]
         var idle: [MemberName] = []
         var frozen: Set<MemberName> = []
+        var networks: [MemberName: NetworkPolicy] = [:]
         var removed: [MemberName] = []
         var coldStarts = 0
         var orders: [MemberOrder] = []
@@ -87,6 +89,7 @@ package final class InMemoryRuntime: ComputeRuntime {
     /// The size of each, in MiB.
     package var volumeSizes: [FilesystemID: Int64] { state.withLock { $0.volumes } }
     package func isFrozen(_ name: MemberName) -> Bool { state.withLock { $0.frozen.contains(name) } }
+    package func network(of name: MemberName) -> NetworkPolicy { state.withLock { $0.networks[name] ?? .open } }
     package func isAlive(_ name: MemberName) -> Bool { state.withLock { $0.places[name]?.isAlive ?? false } }
 
     // MARK: The port
@@ -157,6 +160,7 @@ package final class InMemoryRuntime: ComputeRuntime {
             let places = state.places.values.map { place in
                 var place = place
                 place.isFrozen = state.frozen.contains(place.member.name)
+                place.network = state.networks[place.member.name] ?? .open
                 return place
             }
             return (state.behaviour.placesFailure, places)
@@ -176,6 +180,17 @@ package final class InMemoryRuntime: ComputeRuntime {
 
     package func freeze(_ name: MemberName) async throws(RuntimeError) { try setFrozen(name, true) }
     package func thaw(_ name: MemberName) async throws(RuntimeError) { try setFrozen(name, false) }
+
+    package func setNetwork(_ policy: NetworkPolicy, of name: MemberName) async throws(RuntimeError) {
+        guard abilities.contains(.network) else { throw RuntimeError(.unsupported, "this runtime has one network") }
+        let failure = state.withLock { state -> RuntimeError? in
+            if let failure = state.behaviour.networkFailure { return failure }
+            guard state.places[name] != nil else { return RuntimeError(.unavailable, "there is no such place") }
+            state.networks[name] = policy
+            return nil
+        }
+        if let failure { throw failure }
+    }
 
     package func makeVolume(_ id: FilesystemID, sizeMiB: Int64) async throws(RuntimeError) {
         try changeVolumes { if $0[id] == nil { $0[id] = sizeMiB } }
@@ -256,6 +271,7 @@ extension InMemoryRuntime.State {
         guard places.removeValue(forKey: name) != nil else { return }
         idle.removeAll { $0 == name }
         frozen.remove(name)
+        networks[name] = nil
         mounts[name] = nil
         removed.append(name)
     }

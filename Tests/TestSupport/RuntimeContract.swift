@@ -41,6 +41,7 @@ package struct RuntimeContract: Sendable {
         try await passedDeadlineIsHonoured()
         try await absentAbilitiesAreRefused()
         try await frozenMembersThaw()
+        try await networksAreNarrowedOrThatIsRefused()
         try await ordersAreFollowedOrRefused()
         try await volumesOutliveMembersOrAreRefused()
         try await itDescribesItself()
@@ -164,6 +165,46 @@ package struct RuntimeContract: Sendable {
         try await runtime.freeze(member.name)
         try await removeAll([member])
         try expect(await !leavesTraces(member), "a frozen member is removed like any other")
+    }
+
+    /// Each call may be repeated, also on a place that is frozen; and a member that nobody narrowed is open.
+    package func networksAreNarrowedOrThatIsRefused() async throws {
+        let member = try await runtime.startMember(.fromPool, deadline: .now + patience)
+        func network() async throws -> NetworkPolicy? {
+            try await runtime.places().first { $0.member == member }?.network
+        }
+        let blocks = ["192.0.2.0/24", "192.0.2.7", "198.51.100.0/24", "2001:db8::/32"].compactMap { try? IPBlock($0) }
+        let narrow = NetworkPolicy(internet: false, allowOut: blocks, denyOut: [blocks[1]])
+        guard runtime.abilities.contains(.network) else {
+            do {
+                try await runtime.setNetwork(narrow, of: member.name)
+                throw Violation(description: "narrowing without the ability is refused")
+            } catch let error as RuntimeError {
+                try expect(error.code == .unsupported, "narrowing without the ability is .unsupported, not \(error)")
+            }
+            return try await removeAll([member])
+        }
+        try expect(try await network() == .open, "a member that nobody narrowed is open")
+        for policy in [narrow, narrow, NetworkPolicy(denyOut: [blocks[2]]), .open, .open, narrow] {
+            try await runtime.setNetwork(policy, of: member.name)
+            try expect(try await network() == policy, "what was set is what holds")
+            try expect(await listens(member), "a member listens whatever it may reach")
+        }
+        if runtime.abilities.contains(.freeze) {
+            try await runtime.freeze(member.name)
+            try await runtime.setNetwork(.open, of: member.name)
+            try expect(try await network() == .open, "what is frozen is narrowed like any other")
+            try await runtime.setNetwork(narrow, of: member.name)
+            try await runtime.thaw(member.name)
+        }
+        try await removeAll([member])
+        try expect(await !leavesTraces(member), "a narrowed member is removed like any other")
+        do {
+            try await runtime.setNetwork(narrow, of: member.name)
+            throw Violation(description: "what is not there is not narrowed")
+        } catch let error as RuntimeError {
+            try expect(error.code == .unavailable, "it is .unavailable, not \(error)")
+        }
     }
 
     /// An order is followed, beside the pool, or refused: never answered with something else.

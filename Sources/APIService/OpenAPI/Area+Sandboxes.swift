@@ -54,7 +54,8 @@ extension Area {
                 method: "DELETE", path: base + "/{id}", id: "deleteSandbox", summary: "End it",
                 answer: .data(.object), refusals: [409]),
             Operation(
-                method: "PATCH", path: base + "/{id}", id: "changeSandbox", summary: "Change its metadata or its end",
+                method: "PATCH", path: base + "/{id}", id: "changeSandbox",
+                summary: "Change its metadata, its end or its network",
                 body: .order([
                     .may(
                         "metadata",
@@ -62,6 +63,9 @@ extension Area {
                     .may(
                         "timeout",
                         Schema.integer(CreateSandbox.timeoutRange).described("It ends so many milliseconds from now.")),
+                    .may(
+                        "network",
+                        Schema.order(Components.network).described("In the place of what was said before; at once.")),
                 ]),
                 answer: .data(.named("Sandbox")), refusals: [409]),
             Operation(

@@ -39,6 +39,9 @@ enum Components {
                         .must("filesystemId", .text), .must("name", .text), .must("path", .text),
                         .must("readOnly", .boolean),
                     ]))),
+            .may(
+                "network",
+                Schema.object(network).described("Absent while it reaches all that the server lets it reach.")),
             .may("templateId", Schema.text.described("What it was made from.")), .may("templateRevision", .count),
             .must("createdAt", .time),
             .must("expiresAt", .time), .may("endedAt", .time), .may("endReason", .text),
@@ -140,7 +143,18 @@ enum Components {
         .may("servers", .list(of: .object, atMost: CreateSandbox.maxOfEach)),
         .may("secrets", .list(of: .named("GivenSecret"), atMost: GivenSecret.maxCount)),
         .may("filesystems", .list(of: .named("MountedFilesystem"), atMost: MountedFilesystem.maxCount)),
+        .may(
+            "network", Schema.order(network).described("What it may reach: less than the server lets it, never more.")),
     ]
+
+    static let network: [Schema.Field] = [
+        .may("internet", Schema.boolean.described("What neither list has; true when absent.")),
+        .may("allowOut", Schema.list(of: block, atMost: NetworkPolicy.maxEntries).described("Wins over `denyOut`.")),
+        .may("denyOut", .list(of: block, atMost: NetworkPolicy.maxEntries)),
+    ]
+
+    /// An address or a block of them.
+    private static let block = Schema.text(2...43, pattern: "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$")
 
     static func template(_ own: [Schema.Field]) -> Schema { .order(own + defaults) }
 

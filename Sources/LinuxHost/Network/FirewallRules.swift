@@ -1,4 +1,7 @@
-/// What containers may reach, as one nftables table that is written once; no rule is about a single container.
+import ComputeCore
+
+/// What containers may reach, as one nftables table that is written once. Single containers have rules of their own only
+/// where they reach less (`Confinement`).
 ///
 /// ```
 ///  container ──► bridge port (isolated, locked) ──► arriving ──┬─► to this machine: receiving   (answers only)
@@ -9,6 +12,9 @@
 /// Everything is judged twice: in `arriving` before any other table rewrites a destination (a published port of
 /// another container engine is an address of this machine *there*, and a private one afterwards), and in `passing`
 /// by the destination that the packet really goes to.
+///
+/// `ending` refuses what a container sends. Of what comes to it, datagrams go no further; a stream's next piece is let
+/// through, since the answer to it is what ends the stream inside at once.
 package struct FirewallRules: Sendable {
     package var table: String
     package var bridge: String
@@ -16,6 +22,8 @@ package struct FirewallRules: Sendable {
     package var internet: Bool
     /// May be asked on port 53 although they lie in a closed range; only with `internet`, since questions carry data.
     package var resolvers: [String]
+    /// Of the containers that are there.
+    var confined: [Confinement] = []
 
     package init(table: String, bridge: String, subnet: IPv4Network, internet: Bool, resolvers: [String]) {
         self.table = table
@@ -27,10 +35,7 @@ package struct FirewallRules: Sendable {
 
     /// Never reached: this network, private, shared (RFC 6598), loopback, link-local with the metadata services,
     /// protocol assignments, benchmarks, multicast, reserved with broadcast. IPv6, and with it NAT64, is closed as a whole.
-    package static let closed = [
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-        "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
-    ]
+    package static let closed = IPBlock.notInternet.filter(\.isIPv4).map(\.description)
 
     /// Input for `nft -f -`: replaces the table in one step.
     package var script: String {
@@ -75,6 +80,20 @@ package struct FirewallRules: Sendable {
                     ip daddr @closed goto refuse
                     \(internet ? "accept" : "goto refuse")
                 }
+                chain ending {
+                    iifname "\(bridge)" goto refuse
+                    meta l4proto tcp return
+                    drop
+                }
+                \(chains)
+                map \(Confinement.map) {
+                    type ipv4_addr : verdict
+                    \(elements)
+                }
+                chain limiting {
+                    type filter hook prerouting priority mangle + 1; policy accept;
+                    ct original ip saddr vmap @\(Confinement.map)
+                }
                 chain receiving {
                     type filter hook input priority filter - 10; policy accept;
                     iifname != "\(bridge)" accept
@@ -108,6 +127,15 @@ package struct FirewallRules: Sendable {
             }
 
             """
+    }
+
+    private var chains: String {
+        confined.map { $0.definition(bridge: bridge, asksResolvers: internet && !resolvers.isEmpty) }
+            .joined(separator: "\n")
+    }
+
+    private var elements: String {
+        confined.isEmpty ? "" : "elements = { \(confined.map(\.element).joined(separator: ", ")) }"
     }
 
     /// Each address with the one hardware address that may send from it. With the port locked to that hardware

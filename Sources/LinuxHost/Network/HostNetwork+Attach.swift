@@ -73,6 +73,7 @@ extension HostNetwork {
         // The file of a namespace whose mount was never made, or went with a reboot, is an empty file.
         let isNamespace = exists && NamespaceFile.isMounted(path)
         let leased = leases().filter { $0.name == name }.map(\.address)
+        try await release(name)
         if isNamespace || !leased.isEmpty {
             if let subnet = try? subnet() {
                 try await run(

@@ -1,3 +1,4 @@
+import ComputeCore
 import Glibc
 
 extension HostNetwork {
@@ -15,17 +16,19 @@ extension HostNetwork {
         _ = try plugin("host-local")
         try DirectoryListing.make(settings.stateDirectory)
         var warnings: [String] = []
-        let resolvers = settings.dns.filter { text in
-            let usable = IPv4Network.address(text).map { $0 >> 24 != 127 && $0 != 0 } ?? false
-            if !usable { warnings.append("containers cannot ask the resolver \(text)") }
-            return usable
+        let resolvers = settings.resolvers
+        for text in settings.dns where !resolvers.contains(text) {
+            warnings.append("containers cannot ask the resolver \(text)")
         }
         let subnet = try await chooseSubnet()
         try await prepareNamespaceDirectory()
         try await prepareBridge(subnet)
-        let rules = FirewallRules(
+        let confined = confinements()
+        var rules = FirewallRules(
             table: table, bridge: bridge, subnet: subnet, internet: settings.internet, resolvers: resolvers)
+        rules.confined = confined.map(\.confinement).filter { !$0.policy.isOpen }
         try await run("nft", ["-f", "-"], input: rules.script, "cannot write the packet filter's rules")
+        for (name, confinement) in confined { try settle(name, confinement.policy) }
         if settings.internet {
             try forwardPackets()
             if let warning = await openForeignFilter() { warnings.append(warning) }
@@ -47,6 +50,8 @@ extension HostNetwork {
         }
         rmdir("\(leaseDirectory)/\(bridge)")
         rmdir(leaseDirectory)
+        for file in DirectoryListing.names(in: policyDirectory) { unlink("\(policyDirectory)/\(file)") }
+        rmdir(policyDirectory)
         unlink(subnetFile)
         unlink("\(subnetFile).new")
         rmdir(settings.stateDirectory)

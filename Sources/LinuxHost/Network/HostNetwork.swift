@@ -34,6 +34,14 @@ package struct HostNetwork: Sendable {
             self.pluginDirectories = pluginDirectories
             self.deadline = deadline
         }
+
+        /// Of `dns` those that a container can reach.
+        var resolvers: [String] {
+            dns.filter { IPv4Network.address($0).map { $0 >> 24 != 127 && $0 != 0 } ?? false }
+        }
+
+        /// Then the rules have a set of them.
+        var asksResolvers: Bool { internet && !resolvers.isEmpty }
     }
 
     package struct Attachment: Hashable, Sendable {
@@ -67,6 +75,7 @@ package struct HostNetwork: Sendable {
         }
         for lease in leases() { found.insert(lease.name) }
         for port in ports() { found.insert(port.name) }
+        found.formUnion(policyNames())
         return found.sorted()
     }
 

@@ -21,7 +21,8 @@ extension GVisorIsolation {
             return Survey(
                 member: record.member, process: record.process, startedAt: record.startedAt,
                 isAlive: record.process?.isAlive ?? false,
-                isFrozen: cgroups.group(directory.name.rawValue).isFrozen)
+                isFrozen: cgroups.group(directory.name.rawValue).isFrozen,
+                network: network.policy(of: directory.name.rawValue))
         }
     }
 
@@ -60,7 +61,11 @@ extension GVisorIsolation {
                 try await self.unmountVolumes(of: name)
             }
             async let unmounted = Self.outcome { () async throws(HostError) in try await disk.unmount() }
-            async let detached = Self.outcome { () async throws(HostError) in try await network.detach(name.rawValue) }
+            async let detached = Self.outcome { () async throws(HostError) in
+                try await self.networkTurns.run(name) { () async throws(HostError) in
+                    try await network.detach(name.rawValue)
+                }
+            }
             let outcomes = await (unmounted, detached, released)
             try outcomes.0.get()
             try outcomes.2.get()

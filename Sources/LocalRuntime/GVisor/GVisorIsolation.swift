@@ -36,13 +36,16 @@ final class GVisorIsolation: Isolation {
     let cgroups: CgroupTree
     let network: HostNetwork
     let shelf: ImageShelf
-    let volumeTurns = VolumeTurns()
+    let volumeTurns = Turns<FilesystemID>()
+    let networkTurns = Turns<MemberName>()
     let dataDirectory: String
     let watch = ProcessWatch()
     let grounds: Grounds
     let logger: Logger
     /// Members that were started here and have not ended.
     let running = Mutex<Set<MemberName>>([])
+    /// The packet filter is there, with all that earlier processes set.
+    let isNetworkReady = Mutex(false)
     private let template = Mutex<Blueprint?>(nil)
 
     /// What a member is made of.
@@ -83,7 +86,7 @@ final class GVisorIsolation: Isolation {
     }
 
     var abilities: RuntimeAbilities {
-        var abilities: RuntimeAbilities = [.isolated, .resources, .images, .filesystems]
+        var abilities: RuntimeAbilities = [.isolated, .resources, .images, .filesystems, .network]
         if cgroups.canFreeze { abilities.insert(.freeze) }
         return abilities
     }
@@ -106,6 +109,7 @@ final class GVisorIsolation: Isolation {
             for warning in try await network.prepare() {
                 logger.warning("The computes' network is not as set", metadata: ["reason": "\(warning)"])
             }
+            isNetworkReady.withLock { $0 = true }
         } catch {
             throw RuntimeError(error)
         }

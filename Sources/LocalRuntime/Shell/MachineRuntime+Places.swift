@@ -15,9 +15,11 @@ extension MachineRuntime {
                 // A record without a process was read while the start was under way, which it is not any more: the
                 // member may be a create's by now, and must not look dead to the sweep.
                 let isAlive = survey.isAlive || (survey.process == nil && state.running.contains(name))
-                return Place(
+                var place = Place(
                     member: survey.member, isAlive: isAlive, standing: standing, startedAt: survey.startedAt,
                     isFrozen: survey.isFrozen)
+                place.network = survey.network
+                return place
             }
         }
     }
@@ -28,6 +30,10 @@ extension MachineRuntime {
 
     package func thaw(_ name: MemberName) async throws(RuntimeError) {
         try await BlockingThreads.run { [isolation] () throws(RuntimeError) in try isolation.thaw(name) }
+    }
+
+    package func setNetwork(_ policy: NetworkPolicy, of name: MemberName) async throws(RuntimeError) {
+        try await isolation.setNetwork(policy, of: name)
     }
 
     /// One removal per member at a time: who asks meanwhile waits for the same one.

@@ -124,7 +124,8 @@ struct Leftovers: Sendable, CustomStringConvertible {
 
     /// What a stopped system keeps in its folder is its data, and nothing that belonged to a compute or to a run of it.
     private static func files(_ dataDirectory: String) -> [String] {
-        let transient = ["members", "runsc", "network/leases/csdk\(tag(of: dataDirectory))"].flatMap { folder in
+        let transient = ["members", "runsc", "network/policies", "network/leases/csdk\(tag(of: dataDirectory))"].flatMap
+        { folder in
             // `host-local` keeps its lock and its last address there, for the next run.
             names(in: "\(dataDirectory)/\(folder)", "file") { $0 != "lock" && !$0.hasPrefix("last_reserved_ip") }
         }

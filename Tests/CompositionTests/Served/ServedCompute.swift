@@ -91,6 +91,10 @@ struct ServedCompute: Sendable {
         return outcome.stdout == "here\n"
     }
 
+    func change(_ order: String) async throws -> ServedSystem.Answer {
+        try await system.send("PATCH", "\(url)/v1/sandboxes/\(id)", order)
+    }
+
     func delete() async throws {
         _ = try await system.send("DELETE", "\(url)/v1/sandboxes/\(id)")
     }

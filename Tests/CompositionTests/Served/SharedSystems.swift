@@ -23,10 +23,10 @@ struct SharedSystems: Sendable {
 
     /// A new compute of the suite's system on `pair`; it is deleted afterwards.
     static func withCompute(
-        on pair: GVisorPair, _ body: (ServedCompute) async throws -> Void
+        on pair: GVisorPair, _ order: String = "{}", _ body: (ServedCompute) async throws -> Void
     ) async throws {
         let place = try #require(current?.systems[pair])
-        let compute = try await ServedCompute.create(place.system, try await place.url.value)
+        let compute = try await ServedCompute.create(place.system, try await place.url.value, order)
         do { try await body(compute) } catch {
             try? await compute.delete()
             throw error

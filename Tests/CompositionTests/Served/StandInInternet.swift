@@ -7,12 +7,14 @@ import Testing
 /// a server on each. The machine itself reaches all of them, so who does not is kept from it.
 ///
 /// ```
-///   computes ── bridge ── this machine ──veth── namespace: 203.0.113.x, 10.x, 172.x, 192.168.x, 100.x, 169.254.x
+///   computes ── bridge ── this machine ──veth── namespace: 203.0.113.x, 198.51.100.x, 10.x, 172.x, 192.168.x, 100.x, 169.254.x
 /// ```
 struct StandInInternet: Sendable {
     static let port = 8080
     /// Looks like any address of the internet (RFC 5737).
     let publicAddress: String
+    /// As far away, and in another block.
+    let otherPublicAddress: String
     let privateAddresses: [String]
     let linkLocalAddress: String
     private let name: String
@@ -20,6 +22,7 @@ struct StandInInternet: Sendable {
 
     var closedTargets: [String] { (privateAddresses + [linkLocalAddress]).map { "\($0):\(Self.port)" } }
     var publicTarget: String { "\(publicAddress):\(Self.port)" }
+    var otherPublicTarget: String { "\(otherPublicAddress):\(Self.port)" }
 
     static func make() async throws -> StandInInternet {
         // Two at once may draw the same number for an address.
@@ -36,12 +39,13 @@ struct StandInInternet: Sendable {
         let number = Int.random(in: 3...250)
         let (third, outer) = (Int.random(in: 1...250), number & ~1)
         let publicAddress = "203.0.113.\(number)"
+        let otherPublicAddress = "198.51.100.\(number)"
         let privateAddresses = [
             "10.253.\(third).\(number)", "172.30.\(third).\(number)", "192.168.\(third).\(number)",
             "100.90.\(third).\(number)",
         ]
         let linkLocalAddress = "169.254.\(third).\(number)"
-        let all = [publicAddress, linkLocalAddress] + privateAddresses
+        let all = [publicAddress, otherPublicAddress, linkLocalAddress] + privateAddresses
         try await HostCommand.output("ip", ["netns", "add", name])
         do {
             let (near, far) = ("awh\(label)", "awf\(label)")
@@ -83,8 +87,8 @@ struct StandInInternet: Sendable {
                 ], input: .none, output: .discarded, error: .discarded)
         }
         let made = StandInInternet(
-            publicAddress: publicAddress, privateAddresses: privateAddresses, linkLocalAddress: linkLocalAddress,
-            name: name, server: server)
+            publicAddress: publicAddress, otherPublicAddress: otherPublicAddress, privateAddresses: privateAddresses,
+            linkLocalAddress: linkLocalAddress, name: name, server: server)
         // What the machine cannot reach would prove nothing about computes.
         for address in all {
             try await eventually("this machine reaches \(address)") {

@@ -13,6 +13,8 @@ final class NamespaceSocket: Sendable {
 
     let descriptor: Int32
     let port: UInt16
+    /// Who asked last.
+    private let asker = Mutex<sockaddr_in?>(nil)
 
     private init(_ descriptor: Int32, port: UInt16) {
         self.descriptor = descriptor
@@ -78,6 +80,44 @@ final class NamespaceSocket: Sendable {
         return outcome
     }
 
+    /// A connection that stays.
+    static func connected(from namespace: String?, to address: String, port: UInt16) throws -> NamespaceSocket {
+        try inside(namespace) {
+            let descriptor = try make(address, datagrams: false)
+            try check(with(address, port) { Glibc.connect(descriptor, $0, $1) }, "connect", closing: descriptor)
+            return NamespaceSocket(descriptor, port: 0)
+        }
+    }
+
+    /// The connection that comes next.
+    func accepted(patience: Int32 = 5000) -> NamespaceSocket? {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&waiting, 1, patience) == 1 else { return nil }
+        let accepted = accept(descriptor, nil, nil)
+        return accepted < 0 ? nil : NamespaceSocket(accepted, port: 0)
+    }
+
+    enum Heard: Hashable {
+        case text(String)
+        case ended(Int32)
+        case nothing
+    }
+
+    @discardableResult
+    func say(_ text: String) -> Bool {
+        let bytes = Array(text.utf8)
+        return Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
+    }
+
+    func hear(patience: Int32) -> Heard {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&waiting, 1, patience) == 1 else { return .nothing }
+        var bytes = [UInt8](repeating: 0, count: 1024)
+        let count = recv(descriptor, &bytes, bytes.count, 0)
+        guard count > 0 else { return .ended(count == 0 ? 0 : errno) }
+        return .text(String(decoding: bytes[..<count], as: UTF8.self))
+    }
+
     /// Sends one datagram. That it cannot be sent is as good as that it does not arrive.
     static func send(_ text: String, from namespace: String?, to address: String, port: UInt16) throws {
         try inside(namespace) {
@@ -110,6 +150,41 @@ final class NamespaceSocket: Sendable {
             [24, 16, 8, 0].map { String(address >> UInt32($0) & 255) }.joined(separator: "."),
             String(decoding: bytes[..<max(0, count)], as: UTF8.self)
         )
+    }
+
+    // MARK: - Questions and answers
+
+    /// As `send`, through a socket that is there.
+    static func sendDatagram(_ text: String, through socket: NamespaceSocket, to address: String, port: UInt16) {
+        let bytes = Array(text.utf8)
+        _ = with(address, port) { sendto(socket.descriptor, bytes, bytes.count, 0, $0, $1) }
+    }
+
+    /// - Returns: false when no question came.
+    func answer(_ text: String, patience: Int32) -> Bool {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&waiting, 1, patience) == 1 else { return false }
+        var peer = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        var bytes = [UInt8](repeating: 0, count: 1024)
+        let count = withUnsafeMutablePointer(to: &peer) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                recvfrom(descriptor, &bytes, bytes.count, 0, $0, &length)
+            }
+        }
+        guard count >= 0 else { return false }
+        asker.withLock { $0 = peer }
+        return repeatAnswer(text)
+    }
+
+    func repeatAnswer(_ text: String) -> Bool {
+        guard var peer = asker.withLock({ $0 }) else { return false }
+        let bytes = Array(text.utf8)
+        return withUnsafePointer(to: &peer) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                sendto(descriptor, bytes, bytes.count, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        } == bytes.count
     }
 
     // MARK: - Namespaces

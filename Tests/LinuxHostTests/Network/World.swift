@@ -7,6 +7,8 @@ struct World {
     /// This machine's side of the wire.
     static let gateway = "203.0.113.1"
     static let internet = "203.0.113.2"
+    /// As far away as that.
+    static let elsewhere = "198.51.100.9"
     static let resolver = "10.99.99.53"
     /// A metadata service, and one address of each private range.
     static let closed = [
@@ -22,7 +24,7 @@ func withWorld(_ body: (World) async throws -> Void) async throws {
     while flock(lock, LOCK_EX | LOCK_NB) != 0 { try await Task.sleep(for: .milliseconds(50)) }
     let tools = Tools.ofThisProcess
     let sweep = "ip netns del host-network-world; ip link del hostnetworld; true"
-    let routes = ([World.resolver] + World.closed).map { address in
+    let routes = ([World.elsewhere, World.resolver] + World.closed).map { address in
         """
         ip -n host-network-world addr add \(address)/32 dev lo
         ip route add \(address)/32 via \(World.internet) dev hostnetworld src \(World.gateway)

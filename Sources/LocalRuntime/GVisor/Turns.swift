@@ -1,21 +1,20 @@
-import ComputeCore
 import Synchronization
 
-/// One after the other for each volume: who mounts must not meet who unmounts. What was begun ends, also when its caller
-/// is cancelled, so that no half of it stays.
-final class VolumeTurns: Sendable {
+/// One after the other for each key: who mounts a volume must not meet who unmounts it. What was begun ends, also when its
+/// caller is cancelled, so that no half of it stays.
+final class Turns<Key: Hashable & Sendable>: Sendable {
     private struct State {
         var lastTicket = 0
         /// The end of each line.
-        var ends: [FilesystemID: (ticket: Int, task: Task<Void, Never>)] = [:]
+        var ends: [Key: (ticket: Int, task: Task<Void, Never>)] = [:]
     }
     private let state = Mutex(State())
 
     func run<Value: Sendable, Failure: Error>(
-        _ id: FilesystemID, _ work: @escaping @Sendable () async throws(Failure) -> Value
+        _ key: Key, _ work: @escaping @Sendable () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let task = state.withLock { state -> Task<Result<Value, Failure>, Never> in
-            let before = state.ends[id]?.task
+            let before = state.ends[key]?.task
             let task = Task { () async -> Result<Value, Failure> in
                 _ = await before?.value
                 do throws(Failure) { return .success(try await work()) } catch { return .failure(error) }
@@ -24,9 +23,9 @@ final class VolumeTurns: Sendable {
             let ticket = state.lastTicket
             let end = Task {
                 _ = await task.value
-                self.state.withLock { if $0.ends[id]?.ticket == ticket { $0.ends[id] = nil } }
+                self.state.withLock { if $0.ends[key]?.ticket == ticket { $0.ends[key] = nil } }
             }
-            state.ends[id] = (ticket, end)
+            state.ends[key] = (ticket, end)
             return task
         }
         return try await task.value.get()
