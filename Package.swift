@@ -100,9 +100,9 @@ let package = Package(
         library(
             "APIService",
             [
-                "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol", "Auth",
-                "SecretSealing", "ComputeCore", hummingbird, httpTypes, nioHTTPTypes, logging, metrics, lifecycle,
-                nio("NIOCore"), crypto,
+                "HTTPServing", "ComputeDomain", "EventSourcing", "ComputeRuntime", "APIContract", "SidekickProtocol",
+                "Auth", "SecretSealing", "ComputeCore", hummingbird, httpTypes, nioHTTPTypes, logging, metrics,
+                lifecycle, nio("NIOCore"), crypto,
             ]),
         library(
             "GatewayService",

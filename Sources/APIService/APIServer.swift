@@ -2,6 +2,7 @@ import Auth
 package import ComputeCore
 import Glibc
 package import Hummingbird
+import HummingbirdCore
 package import Logging
 import NIOCore
 package import ServiceLifecycle
@@ -160,9 +161,13 @@ package struct APIServer: Sendable {
         let longest = settings.requestDeadline
         var application = Application(
             responder: responder,
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [RequestBounds(longest: longest)], idleTimeout: idleTimeout)),
+            server: HTTPServerBuilder { responder in
+                LoopServing(
+                    http: HTTP1Channel(
+                        responder: responder,
+                        configuration: .init(
+                            additionalChannelHandlers: [RequestBounds(longest: longest)], idleTimeout: idleTimeout)))
+            },
             configuration: ApplicationConfiguration(address: address),
             onServerRunning: { channel in
                 switch listen {

@@ -55,6 +55,8 @@ extension Request {
         if let length = headers[.contentLength].flatMap({ Int($0) }), length > Self.maxBodyBytes {
             throw Problem.bodyTooLarge
         }
+        // One that says neither has none (RFC 9112, 6.3), and nothing to wait for.
+        if headers[.contentLength] == nil && headers[.transferEncoding] == nil { return ByteBuffer() }
         let (body, deadline) = (body, BodyDeadline.current)
         return try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
             group.addTask { try await Self.collect(body) }

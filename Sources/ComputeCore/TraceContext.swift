@@ -23,7 +23,7 @@ package struct TraceContext: Hashable, Sendable {
     }
 
     package static func random() -> TraceContext {
-        TraceContext(traceID: randomHex(16), spanID: randomHex(8), isSampled: false)
+        TraceContext(traceID: randomHex(2), spanID: randomHex(1), isSampled: false)
     }
 
     /// - Returns: nil for what is none. Of a later version of the header what is known of it is read, as the standard asks.
@@ -40,14 +40,15 @@ package struct TraceContext: Hashable, Sendable {
 
     /// The next step of the same trace.
     package var child: TraceContext {
-        TraceContext(traceID: traceID, spanID: Self.randomHex(8), isSampled: isSampled)
+        TraceContext(traceID: traceID, spanID: Self.randomHex(1), isSampled: isSampled)
     }
 
     /// As a header has it.
     package var text: String { "00-\(traceID)-\(spanID)-0\(isSampled ? 1 : 0)" }
 
+    /// - Parameter count: of numbers, sixteen digits each; every number is a call of the kernel.
     private static func randomHex(_ count: Int) -> String {
-        (0..<count).map { _ in UInt8.random(in: .min ... .max) }.hex
+        (0..<count).flatMap { _ in withUnsafeBytes(of: UInt64.random(in: .min ... .max)) { Array($0) } }.hex
     }
 }
 

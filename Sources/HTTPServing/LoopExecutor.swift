@@ -1,13 +1,13 @@
-import NIOCore
+package import NIOCore
 
 /// Runs tasks on an event loop: whoever serves a connection runs where its bytes arrive and leave, and no thread has to
 /// wake another one for each of them. What runs here must not block, as nothing may on the cooperative threads.
-final class LoopExecutor: TaskExecutor {
+package final class LoopExecutor: TaskExecutor {
     private let loop: any EventLoop
 
-    init(_ loop: any EventLoop) { self.loop = loop }
+    package init(_ loop: any EventLoop) { self.loop = loop }
 
-    func enqueue(_ job: consuming ExecutorJob) {
+    package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         loop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }

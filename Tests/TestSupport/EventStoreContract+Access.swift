@@ -1,6 +1,6 @@
-import ComputeCore
-import ComputeDomain
-import EventSourcing
+package import ComputeCore
+package import ComputeDomain
+package import EventSourcing
 
 extension EventStoreContract {
     static let access = [
@@ -228,7 +228,7 @@ extension Commit {
             ], metadata: .system, occurredAt: start)
     }
 
-    static func key(
+    package static func key(
         _ grant: KeyGrant, _ events: [APIKeyEvent], version: Int = 0, in group: GroupID = .default,
         hash: String? = nil, secret: Int = 1, at time: WallTime = start
     ) -> Commit {

@@ -30,7 +30,7 @@ package struct Bearer: Hashable, Sendable {
 }
 
 /// Finds out who asks, whatever he shows: a key, a session's token, or a token of the issuer that is trusted. Nothing is
-/// kept: each request looks, so that a revocation holds for the next one in every instance.
+/// kept here: each request asks the records, so that a revocation holds for the next one in every instance.
 package struct Credentials: Sendable {
     let keys: APIKeys
     let sessions: APISessionService

@@ -17,13 +17,17 @@ final class CommitQueue: Sendable {
     private typealias CommitResult = Result<CommitOutcome, EventStoreError>
 
     private let pool: DatabasePool
+    private let writes: WriteCount
     private let waiting = Mutex<[Waiting]>([])
 
     /// How many commits share a transaction at most: enough to make the fsync cheap, few enough that the first of
     /// them does not wait for long (about 0.1 ms each).
     private static let batchSize = 64
 
-    init(pool: DatabasePool) { self.pool = pool }
+    init(pool: DatabasePool, writes: WriteCount) {
+        self.pool = pool
+        self.writes = writes
+    }
 
     func commit(_ commit: Commit) async throws(EventStoreError) -> CommitOutcome {
         let result: CommitResult = await withCheckedContinuation { continuation in
@@ -41,7 +45,9 @@ final class CommitQueue: Sendable {
             return batch
         }
         guard !batch.isEmpty else { return }
-        for (waiting, result) in zip(batch, Self.results(of: batch.map(\.commit), db)) {
+        let results = Self.results(of: batch.map(\.commit), db)
+        writes.advance()
+        for (waiting, result) in zip(batch, results) {
             waiting.continuation.resume(returning: result)
         }
     }

@@ -1,21 +1,36 @@
 package import ComputeCore
-import ComputeDomain
+package import ComputeDomain
 import Dispatch
 package import EventSourcing
 import GRDB
 
 /// The event store in one SQLite file: the default, where one process is enough.
 ///
-/// Nothing here blocks the threads that async code runs on: GRDB has a queue for writing and a pool for reading.
+/// Nothing here blocks the threads that async code runs on: GRDB has a queue for writing and a pool for reading. Nobody else
+/// writes the file (the data folder is locked), so what each request reads is kept until this store writes (`RecentReads`).
 package final class SQLiteEventStore: SQLEventStore {
     private let pool: DatabasePool
     private let commits: CommitQueue
     private let signal: AppendSignal<PositionCursor>
+    private let writes: WriteCount
+    // What each request to the API asks for.
+    private let recentChains: RecentReads<AccessRecord.ID, [AccessRecord]>
+    private let recentKeys: RecentReads<String, KeyFinding>
+    private let recentSummaries: RecentReads<SummaryKey, ComputeSummary>
+
+    private struct SummaryKey: Hashable {
+        var id: ComputeID
+        var group: GroupID?
+    }
 
     private init(pool: DatabasePool, head: PositionCursor) {
         self.pool = pool
-        self.commits = CommitQueue(pool: pool)
         self.signal = AppendSignal(latest: head)
+        writes = WriteCount()
+        commits = CommitQueue(pool: pool, writes: writes)
+        recentChains = RecentReads(writes)
+        recentKeys = RecentReads(writes)
+        recentSummaries = RecentReads(writes)
     }
 
     /// Opens the database, makes it if there is none, and brings its schema up to date; with `migrates: false` it must be
@@ -85,7 +100,17 @@ package final class SQLiteEventStore: SQLEventStore {
         async throws(EventStoreError) -> T
     {
         do {
-            return try await pool.write { try work(SQLiteConnection(db: $0)) }
+            return try await pool.writeWithoutTransaction { [writes] db in
+                // Here and not behind the wait, which a cancelled task may leave early.
+                defer { writes.advance() }
+                var value: T?
+                try db.inTransaction(.immediate) {
+                    value = try work(SQLiteConnection(db: db))
+                    return .commit
+                }
+                guard let value else { throw EventStoreError(.unavailable, "the work was not carried out") }
+                return value
+            }
         } catch {
             throw EventStoreError(translating: error)
         }
@@ -108,6 +133,27 @@ package final class SQLiteEventStore: SQLEventStore {
     package func waitForEvents(after cursor: EventSourcing.Cursor?, timeout: Duration) async {
         guard let start = try? PositionCursor(cursor) else { return }
         await signal.wait(past: start, timeout: timeout)
+    }
+
+    // MARK: - Kept for a moment
+
+    package func chain(_ id: AccessRecord.ID) async throws(EventStoreError) -> [AccessRecord] {
+        try await recentChains.value(id) { () async throws(EventStoreError) in
+            let chain = try await read { try AccessSQL(db: $0).chain(id) }
+            return chain.isEmpty ? nil : chain
+        } ?? []
+    }
+
+    package func chain(keyHash: String) async throws(EventStoreError) -> KeyFinding? {
+        try await recentKeys.value(keyHash) { () async throws(EventStoreError) in
+            try await read { try AccessSQL(db: $0).chain(keyHash: keyHash) }
+        }
+    }
+
+    package func summary(_ id: ComputeID, in group: GroupID?) async throws(EventStoreError) -> ComputeSummary? {
+        try await recentSummaries.value(SummaryKey(id: id, group: group)) { () async throws(EventStoreError) in
+            try await read { try SummarySQL(db: $0).summary(id, in: group) }
+        }
     }
 
     /// Makes the read models anew from the log.
