@@ -11,6 +11,7 @@ extension Cursor {
         case filesystems = 0x66
         case templates = 0x74
         case templateRevisions = 0x72
+        case pools = 0x70
     }
 
     package init(kind: Kind, version: UInt8, payload: [UInt8]) {

@@ -1,7 +1,7 @@
 package import ComputeCore
 
 /// The identity of one aggregate's history: `compute-<id>`, `group-<id>`, `apikey-<id>`, `apisession-<id>`, `session-<id>`,
-/// `magiclink-<id>`, `secret-<group and name>`, `filesystem-<id>`, `template-<id>`.
+/// `magiclink-<id>`, `secret-<group and name>`, `filesystem-<id>`, `template-<id>`, `pool-<id>`.
 package struct StreamID: Hashable, Sendable, CustomStringConvertible {
     /// The kind of aggregate, without a hyphen.
     package let category: String

@@ -23,5 +23,6 @@ struct ReadModels {
         try SecretSQL(db: db).update(event)
         try FilesystemSQL(db: db).update(event)
         try TemplateSQL(db: db).update(event)
+        try PoolSQL(db: db).update(event)
     }
 }

@@ -20,7 +20,7 @@ struct Rebuild<Log: SQLLog> {
         for table in [
             "compute_summaries", "compute_labels", "session_summaries", "access_records", "webhooks",
             "secret_summaries",
-            "filesystem_summaries", "template_summaries", "template_revisions", "usage_days",
+            "filesystem_summaries", "template_summaries", "template_revisions", "pool_summaries", "usage_days",
         ] {
             try db.run(script: "DELETE FROM \(table)")
         }

@@ -10,8 +10,8 @@ struct RetentionSQL {
     /// Streams that are over, with nothing in them since `time`.
     /// - Returns: each with the version of its last event.
     func finished(before time: WallTime, limit: Int) throws -> [(stream: StreamID, version: Int)] {
-        // A compute and what belongs to it; sessions, keys and links that nobody remembers; webhooks, filesystems and
-        // templates that were deleted.
+        // A compute and what belongs to it; sessions, keys and links that nobody remembers; webhooks, filesystems, templates and
+        // pools that were deleted.
         // A secret's history stays also when it was deleted: its versions go on from there.
         try db.readRows(
             sql: """
@@ -37,6 +37,9 @@ struct RetentionSQL {
                   ))
                   OR (stream_id > 'template-' AND stream_id < 'template.' AND stream_id NOT IN (
                     SELECT 'template-' || template_id FROM template_summaries
+                  ))
+                  OR (stream_id > 'pool-' AND stream_id < 'pool.' AND stream_id NOT IN (
+                    SELECT 'pool-' || pool_id FROM pool_summaries
                   )))
                 GROUP BY stream_id HAVING max(occurred_at) < :time
                 ORDER BY stream_id DESC LIMIT :limit

@@ -4,7 +4,7 @@ package import EventSourcing
 
 /// What the stores over SQL have in common: all that reads one thing.
 package protocol SQLEventStore: EventStore, ComputeSummaries, SessionSummaries, AccessRecords, Webhooks, Consumers,
-    SecretRecords, FilesystemRecords, TemplateRecords, UsageRecords
+    SecretRecords, FilesystemRecords, TemplateRecords, PoolRecords, UsageRecords
 {
     /// Runs `work` on a connection, off the threads that async code runs on.
     func read<T: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> T) async throws(EventStoreError)
@@ -195,6 +195,24 @@ extension SQLEventStore {
         async throws(EventStoreError) -> TemplateRevisionPage
     {
         try await read { try TemplateSQL(db: $0).revisions(of: id, in: group, after: cursor, limit: limit) }
+    }
+
+    // MARK: - PoolRecords
+
+    package func pool(_ id: PoolID, in group: GroupID) async throws(EventStoreError) -> PoolSummary? {
+        try await read { try PoolSQL(db: $0).pool(id, in: group) }
+    }
+
+    package func pool(named name: String, in group: GroupID) async throws(EventStoreError) -> PoolSummary? {
+        try await read { try PoolSQL(db: $0).pool(named: name, in: group) }
+    }
+
+    package func pools(in group: GroupID, after cursor: Cursor?, limit: Int) async throws(EventStoreError) -> PoolPage {
+        try await read { try PoolSQL(db: $0).page(in: group, after: cursor, limit: limit) }
+    }
+
+    package func supplies(after id: PoolID?, limit: Int) async throws(EventStoreError) -> [PoolSupply] {
+        try await read { try PoolSQL(db: $0).supplies(after: id, limit: limit) }
     }
 
     // MARK: - UsageRecords

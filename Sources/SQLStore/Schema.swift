@@ -182,6 +182,7 @@ extension Migration {
             Migration(
                 number: 12, name: "networks of computes",
                 sql: "ALTER TABLE compute_summaries ADD COLUMN network TEXT;"),
+            .pools(number: 13, in: dialect),
         ]
     }
 }

@@ -5,7 +5,7 @@ import Testing
 
 struct GroupQuotasTests {
     private let all = GroupQuotas([
-        .computes: 5, .cpus: 2500, .memoryMiB: 4096, .storageMiB: 1 << 20, .createsPerMinute: 0,
+        .computes: 5, .cpus: 2500, .memoryMiB: 4096, .storageMiB: 1 << 20, .createsPerMinute: 0, .poolMembers: 7,
     ])
 
     @Test func theyReadBackWhatTheyWrote() throws {

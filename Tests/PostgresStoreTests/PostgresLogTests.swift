@@ -19,7 +19,8 @@ struct PostgresLogTests {
                     UNION ALL SELECT CAST(secret_summaries AS TEXT) FROM secret_summaries
                     UNION ALL SELECT CAST(filesystem_summaries AS TEXT) FROM filesystem_summaries
                     UNION ALL SELECT CAST(template_summaries AS TEXT) FROM template_summaries
-                    UNION ALL SELECT CAST(template_revisions AS TEXT) FROM template_revisions ORDER BY 1
+                    UNION ALL SELECT CAST(template_revisions AS TEXT) FROM template_revisions
+                    UNION ALL SELECT CAST(pool_summaries AS TEXT) FROM pool_summaries ORDER BY 1
                     """, arguments: [:]
             ) { try $0.text("line") ?? "" }
         }
@@ -36,7 +37,8 @@ struct PostgresLogTests {
                     """
                     UPDATE compute_summaries SET state = 'ended'; DELETE FROM webhooks;
                     UPDATE secret_summaries SET version = 99; UPDATE filesystem_summaries SET attachments = '[]';
-                    UPDATE template_summaries SET revision = 1; DELETE FROM template_revisions WHERE revision > 1
+                    UPDATE template_summaries SET revision = 1; DELETE FROM template_revisions WHERE revision > 1;
+                    DELETE FROM pool_summaries
                     """, in: database)
                 async let written: Void = withThrowingTaskGroup(of: Void.self) { group in
                     for n in 0..<20 { group.addTask { _ = try await store.commit(note("n\(n)")) } }

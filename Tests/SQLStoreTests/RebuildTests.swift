@@ -34,6 +34,10 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
         ),
         ("template_summaries", "template_id group_id name revision created_at version"),
         ("template_revisions", "template_id revision group_id name description defaults created_at"),
+        (
+            "pool_summaries",
+            "pool_id group_id name template_id template_revision minimum maximum revision created_at updated_at version"
+        ),
         ("usage_days", "group_id day compute_ms cpu_ms memory_ms"),
     ] {
         let names = columns.split(separator: " ").map(String.init)
@@ -84,6 +88,7 @@ struct RebuildTests {
             #expect(before.count { $0.hasPrefix("filesystem_summaries") } == 2)
             #expect(before.count { $0.hasPrefix("template_summaries") } == 2)
             #expect(before.count { $0.hasPrefix("template_revisions") } == 6)
+            #expect(before.count { $0.hasPrefix("pool_summaries") } == 2)
             #expect(before.count { $0.hasPrefix("usage_days") } == 2, "of both groups")
             let events = try await store.events(after: nil, matching: EventFilter(), limit: 1000).events
             #expect(try await store.rebuild() == events.count)
@@ -107,7 +112,7 @@ struct RebuildTests {
                 UPDATE filesystem_summaries SET attachments = '[]'; UPDATE usage_days SET cpu_ms = 1;
                 UPDATE compute_summaries SET metered_since = 1; UPDATE template_summaries SET name = 'x';
                 UPDATE template_revisions SET defaults = '{}' WHERE revision = 3;
-                DELETE FROM template_revisions WHERE revision = 1
+                DELETE FROM template_revisions WHERE revision = 1; UPDATE pool_summaries SET maximum = 9, name = 'x'
                 """)
             #expect(try await readModels(store) != before)
             _ = try await store.rebuild()

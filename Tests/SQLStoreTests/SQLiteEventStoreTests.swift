@@ -133,7 +133,7 @@ struct SQLiteEventStoreTests {
             let tables = [
                 "access_records", "snapshots", "webhooks", "webhook_deliveries", "consumers", "secret_summaries",
                 "secret_values", "filesystem_summaries", "compute_labels", "usage_days", "usage_kept",
-                "template_summaries", "template_revisions",
+                "template_summaries", "template_revisions", "pool_summaries",
             ]
             try alter(
                 folder + "/db",

@@ -3,7 +3,7 @@ import ComputeDomain
 package import EventSourcing
 
 /// A log with a bit of everything in it: computes in every state, sessions good and over, webhooks, secrets,
-/// filesystems, templates.
+/// filesystems, templates, pools.
 package enum BusyLog {
     private static let blocks = [try? IPBlock("203.0.113.0/24"), try? IPBlock("2001:db8::/32")].compactMap(\.self)
 
@@ -75,6 +75,7 @@ package enum BusyLog {
         try await secrets(store)
         try await filesystems(store)
         try await templates(store)
+        try await pools(store)
         for n in 0..<5 {
             let id = WebhookID.random()
             _ = try await store.commit(.webhook(id, .created(WebhookSpec(origin: "https://a\(n).example"))))
@@ -131,6 +132,21 @@ package enum BusyLog {
                 _ = try await store.commit(
                     .template(
                         .random(), in: group, expectedVersion: 0, before: Template.initial, events: events,
+                        metadata: .system, at: start))
+            }
+        }
+    }
+
+    private static func pools(_ store: any EventStore) async throws {
+        for group in [GroupID.default, other] {
+            for name in ["kept", "gone"] {
+                let spec = PoolSpec(name: name, template: .random(), minimum: 1, maximum: 2)
+                let fixed = PoolSpec(name: name, template: .random(), templateRevision: 2, minimum: 0, maximum: 0)
+                var events: [PoolEvent] = [.created(spec), .changed(fixed, revision: 2)]
+                if name == "gone" { events.append(.deleted) }
+                _ = try await store.commit(
+                    .pool(
+                        .random(), in: group, expectedVersion: 0, before: Pool.initial, events: events,
                         metadata: .system, at: start))
             }
         }

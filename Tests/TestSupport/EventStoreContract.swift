@@ -5,13 +5,13 @@ package import EventSourcing
 /// What every event store must do, whatever it is made of. A test target runs each clause on a fresh, empty store.
 package struct EventStoreContract: Sendable, CustomStringConvertible {
     package typealias Store = EventStore & ComputeSummaries & SessionSummaries & AccessRecords & Webhooks & Consumers
-        & SecretRecords & FilesystemRecords & TemplateRecords & UsageRecords
+        & SecretRecords & FilesystemRecords & TemplateRecords & PoolRecords & UsageRecords
     package var description: String
     package var run: @Sendable (any Store) async throws -> Void
 
     package static let all: [EventStoreContract] =
         log + filters + snapshots + rows + readModel + lists + sessions + access + webhooks + consumers + secrets
-        + filesystems + templates + quotas + usage
+        + filesystems + templates + pools + quotas + usage
         + races
 }
 

@@ -34,6 +34,7 @@ extension InMemoryEventStore {
         var templates: [TemplateID: TemplateSummary] = [:]
         /// The newest first.
         var templateRevisions: [TemplateID: [TemplateRevision]] = [:]
+        var pools: [PoolID: PoolSummary] = [:]
 
         func chain(_ id: AccessRecord.ID) -> [AccessRecord] {
             var (chain, next) = ([AccessRecord](), Optional(id))
@@ -102,6 +103,9 @@ extension InMemoryEventStore {
                         filesystems[id] = try FilesystemSummary.applying(event, to: filesystems[id])
                     }
                     try changeTemplates(event)
+                    if let id = PoolID(event.stream.id), event.stream.category == StreamID.poolCategory {
+                        pools[id] = try PoolSummary.applying(event, to: pools[id])
+                    }
                     if let id = SessionID(event.stream.id), event.stream.category == StreamID.sessionCategory {
                         sessions = sessions.filter { event.occurredAt < $0.value.grant.expiresAt }
                         sessions[id] = try SessionSummary.applying(event, to: sessions[id])

@@ -75,6 +75,11 @@ extension Problem {
                     "more creates in a minute than the group's quota createsPerMinute, which is \(shown)",
                     Pace(limit: limit, period: .seconds(60)).secondsForOne
                 )
+            case .poolMembers:
+                (
+                    "the pools of the group would keep more than its quota poolMembers, which is \(shown); make one smaller",
+                    60
+                )
             }
         // Nothing tells when something ends: often enough not to waste time, seldom enough not to be a storm.
         return .overQuota(message, retryAfterSeconds: Int(seconds))

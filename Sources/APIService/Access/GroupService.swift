@@ -66,8 +66,8 @@ package struct GroupService: Sendable {
         return try await get(id)
     }
 
-    /// Ends the group with its members, keys and sessions. Its computes, webhooks, secrets, filesystems and templates have
-    /// to be ended before, and none begins after.
+    /// Ends the group with its members, keys and sessions. Its computes, webhooks, secrets, filesystems, templates and
+    /// pools have to be ended before, and none begins after.
     /// - Throws: 409 for the group `default` and one that has any of those.
     package func delete(_ id: GroupID, for caller: Caller) async throws(Problem) {
         guard id != .default else { throw .defaultGroupStays }
@@ -79,6 +79,7 @@ package struct GroupService: Sendable {
                 CounterMove(counter: .secrets(in: id), delta: Self.closed, limit: Self.closed),
                 CounterMove(counter: .filesystems(in: id), delta: Self.closed, limit: Self.closed),
                 CounterMove(counter: .templates(in: id), delta: Self.closed, limit: Self.closed),
+                CounterMove(counter: .pools(in: id), delta: Self.closed, limit: Self.closed),
                 CounterMove(counter: .keys(in: id), delta: Self.closed),
                 CounterMove(counter: .groups, delta: -1),
             ]
@@ -158,7 +159,7 @@ extension Problem {
         status: 409, code: .conflict, message: "the group \(GroupID.default) runs the system; it cannot be deleted")
     static let groupInUse = Problem(
         status: 409, code: .conflict,
-        message: "the group has sandboxes, webhooks, secrets, filesystems or templates; end them first")
+        message: "the group has sandboxes, webhooks, secrets, filesystems, templates or pools; end them first")
     static let noSuchMember = Problem.notFound("there is no such member")
 
     init(_ rejection: Group.Rejection) {

@@ -38,7 +38,7 @@ extension GroupQuotas {
             case .cpus:
                 limits[quota] = try fields.number(quota.rawValue, in: Self.cpuRange)
                     .map { Int64(($0 * Double(quota.unit)).rounded()) }
-            case .computes, .memoryMiB, .storageMiB, .createsPerMinute:
+            case .computes, .memoryMiB, .storageMiB, .createsPerMinute, .poolMembers:
                 limits[quota] = try fields.integer(quota.rawValue, in: Self.range)
             }
         }

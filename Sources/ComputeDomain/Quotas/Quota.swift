@@ -13,6 +13,8 @@ package enum Quota: String, Hashable, Sendable, CaseIterable {
     case storageMiB
     /// Computes that are requested, whatever becomes of them.
     case createsPerMinute
+    /// Of its pools together, how many may wait at most.
+    case poolMembers
 
     /// What the counter counts for one of what people say: thousandths of processors.
     package var unit: Int64 { self == .cpus ? 1000 : 1 }
@@ -27,6 +29,7 @@ package enum Quota: String, Hashable, Sendable, CaseIterable {
             case .memoryMiB: "memory-mib"
             case .storageMiB: "storage-mib"
             case .createsPerMinute: "creates"
+            case .poolMembers: "pool-members"
             }
         return CounterName(group: group, name: name)
     }
@@ -54,6 +57,7 @@ extension ComputeSpec {
         case .cpus: granted?.cpus.map { Int64(($0 * 1000).rounded()) } ?? 0
         case .memoryMiB: granted?.memoryBytes.map { $0 >> 20 } ?? 0
         case .storageMiB: granted?.diskBytes.map { $0 >> 20 } ?? 0
+        case .poolMembers: 0
         }
     }
 
