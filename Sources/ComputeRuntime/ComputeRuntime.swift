@@ -20,6 +20,19 @@ package protocol ComputeRuntime: Sendable {
     /// How many members could be taken now.
     var idleCount: Int { get }
 
+    /// The pools that shall be for groups, all of them, whatever there was before: level-triggered, so who tells twice
+    /// changes nothing, and what he does not name any more goes. Never waits; members start, change and go afterwards. A
+    /// pool that nobody can fill says why in its status.
+    ///
+    /// When a pool's order changes, its idle members are replaced one by one by those of the new order.
+    func setPools(_ orders: [PoolOrder])
+
+    /// As `takeIdleMember()`, of that pool: only one that was made exactly to that order.
+    func takeIdleMember(of pool: PoolID, _ order: MemberOrder) -> Member?
+
+    /// How the pools stand that were set last.
+    var pools: [PoolID: PoolStatus] { get }
+
     /// Waits for a member that nobody had before, whose Sidekick listens. Without an order that is one that is idle by
     /// now, or the pool's next; with one it is always a fresh one, made as ordered.
     /// The caller owns it. A caller that is cancelled or whose deadline passes leaves nothing behind.

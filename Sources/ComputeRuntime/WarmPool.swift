@@ -14,7 +14,7 @@ package import ComputeCore
 ///    └───────────────────────┴──────────── a start succeeds ◄──────────────┘
 ///                       any ── drain ──► draining (final)
 /// ```
-package struct WarmPool: ~Copyable, Sendable {
+package struct WarmPool: Sendable {
     package struct Settings: Sendable, Hashable {
         /// How many idle members to keep.
         package var target: Int
@@ -89,6 +89,8 @@ package struct WarmPool: ~Copyable, Sendable {
     private var lastNumber = 0
     /// Until one start succeeded nobody knows whether a create would.
     private var hasStarted = false
+    /// Nothing is started any more; what is idle stays.
+    package private(set) var isRetired = false
 
     package init(_ settings: Settings) { self.settings = settings }
 
@@ -105,6 +107,17 @@ package struct WarmPool: ~Copyable, Sendable {
         case .draining: "the runtime is shutting down"
         case .healthy: hasStarted || settings.target == 0 ? nil : "no member has started yet"
         case .failing(_, let reason), .degraded(_, let reason): idle.isEmpty ? "members do not start: \(reason)" : nil
+        }
+    }
+
+    /// Whether members of it start, as far as anybody knows.
+    package var isProven: Bool { hasStarted && health == .healthy }
+
+    /// Why the last start failed; nil when it did not.
+    package var failureReason: String? {
+        switch health {
+        case .healthy, .draining: nil
+        case .failing(_, let reason), .degraded(_, let reason): reason
         }
     }
 
@@ -152,6 +165,33 @@ package struct WarmPool: ~Copyable, Sendable {
         var orders: [Order] = []
         while idle.count > target { orders.append(.remove(idle.removeLast().member.name)) }
         return orders + startsNeeded()
+    }
+
+    /// Something else is wanted instead of its members: those that are idle stay until they are taken or shed.
+    package mutating func retire() {
+        isRetired = true
+        starting = []
+        (retry, refill) = (nil, nil)
+    }
+
+    /// Its members are wanted, again or still.
+    package mutating func unretire(target: Int) -> [Order] {
+        isRetired = false
+        return resize(to: target)
+    }
+
+    /// One idle member less, the last that came; nothing replaces it.
+    package mutating func shed() -> [Order] {
+        guard isRetired, !idle.isEmpty else { return [] }
+        return [.remove(idle.removeLast().member.name)]
+    }
+
+    /// A start that was ordered and has not begun is not wanted any more: there is enough, or a backoff runs, after which
+    /// it is ordered again.
+    /// - Returns: false when it is wanted.
+    package mutating func withdraw(_ start: StartID) -> Bool {
+        guard retry != nil || idle.count + starting.count > settings.target + waiters.count else { return false }
+        return starting.remove(start) != nil
     }
 
     /// An idle member is removed from outside.
@@ -271,7 +311,7 @@ package struct WarmPool: ~Copyable, Sendable {
     }
 
     private mutating func startsNeeded() -> [Order] {
-        guard retry == nil, refill == nil || !waiters.isEmpty else { return [] }
+        guard !isRetired, retry == nil, refill == nil || !waiters.isEmpty else { return [] }
         let bound: Int
         switch health {
         case .draining: return []

@@ -147,7 +147,7 @@ private struct World: ~Copyable {
 }
 
 /// A small generator whose whole state is its seed, so that a walk can be walked again.
-private struct SplitMix: RandomNumberGenerator {
+struct SplitMix: RandomNumberGenerator {
     var state: UInt64
     mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15

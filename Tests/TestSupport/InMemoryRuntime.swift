@@ -41,6 +41,9 @@ package final class InMemoryRuntime: ComputeRuntime {
         var removed: [MemberName] = []
         var coldStarts = 0
         var orders: [MemberOrder] = []
+        /// As they were set last, and what waits in each, by the order that it was made to.
+        var pools: [PoolID: PoolOrder] = [:]
+        var pooled: [PoolID: [(name: MemberName, order: MemberOrder)]] = [:]
         var volumes: [FilesystemID: Int64] = [:]
         var mounts: [MemberName: [VolumeMount]] = [:]
         var isShutDown = false
@@ -68,8 +71,8 @@ package final class InMemoryRuntime: ComputeRuntime {
     package func kill(_ name: MemberName) {
         state.withLock { state in
             state.places[name]?.isAlive = false
-            guard let index = state.idle.firstIndex(of: name) else { return }
-            state.idle.remove(at: index)
+            guard state.places[name]?.isIdle == true else { return }
+            state.forgetIdle(name)
             state.places[name] = nil
         }
         wake.yield()
@@ -97,8 +100,8 @@ package final class InMemoryRuntime: ComputeRuntime {
     package var idleCount: Int { state.withLock { $0.idle.count } }
 
     package func run() async throws {
-        fill()
-        for await _ in wakes { fill() }
+        fill(runs: true)
+        for await _ in wakes { fill(runs: true) }
     }
 
     package func takeIdleMember() -> Member? {
@@ -113,6 +116,50 @@ package final class InMemoryRuntime: ComputeRuntime {
         return member
     }
 
+    package func setPools(_ orders: [PoolOrder]) {
+        state.withLock { state in
+            state.pools = Dictionary(orders.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+            for (id, members) in state.pooled {
+                // At once: what is to replace them starts at once as well.
+                let kept = members.filter { $0.order == state.pools[id]?.members }.prefix(state.pools[id]?.target ?? 0)
+                for member in members where !kept.contains(where: { $0.name == member.name }) {
+                    state.remove(member.name)
+                }
+            }
+        }
+        wake.yield()
+    }
+
+    package func takeIdleMember(of pool: PoolID, _ order: MemberOrder) -> Member? {
+        let now = clock.now()
+        let member = state.withLock { state -> Member? in
+            guard let name = state.pooled[pool]?.first(where: { $0.order == order })?.name else { return nil }
+            state.forgetIdle(name)
+            state.places[name]?.standing = .taken(at: now)
+            return state.places[name]?.member
+        }
+        wake.yield()
+        return member
+    }
+
+    package var pools: [PoolID: PoolStatus] {
+        state.withLock { state in
+            state.pools.mapValues { order in
+                PoolStatus(
+                    target: order.target, idle: state.pooled[order.id]?.count ?? 0,
+                    failure: refusal(of: order.members) ?? state.behaviour.startFailure)
+            }
+        }
+    }
+
+    private func refusal(of order: MemberOrder) -> RuntimeError? {
+        guard order.resources == nil || abilities.contains(.resources),
+            order.image == nil || abilities.contains(.images),
+            order.mounts.isEmpty || abilities.contains(.filesystems)
+        else { return RuntimeError(.unsupported, "this runtime makes nothing to order") }
+        return nil
+    }
+
     package func describe() -> RuntimeDescription {
         var description = RuntimeDescription(
             isolation: "memory", abilities: abilities, poolTarget: poolSize, poolIdle: idleCount)
@@ -123,10 +170,7 @@ package final class InMemoryRuntime: ComputeRuntime {
     package func startMember(
         _ order: MemberOrder, deadline: ContinuousClock.Instant
     ) async throws(RuntimeError) -> Member {
-        guard order.resources == nil || abilities.contains(.resources),
-            order.image == nil || abilities.contains(.images),
-            order.mounts.isEmpty || abilities.contains(.filesystems)
-        else { throw RuntimeError(.unsupported, "this runtime makes nothing to order") }
+        if let refusal = refusal(of: order) { throw refusal }
         if order.isEmpty, let member = takeIdleMember() { return member }
         let behaviour = state.withLock { state in
             state.coldStarts += 1
@@ -234,13 +278,31 @@ package final class InMemoryRuntime: ComputeRuntime {
 
     // MARK: Inside
 
-    private func fill() {
+    private func fill(runs: Bool = false) {
         while state.withLock({ !$0.isShutDown && $0.behaviour.startFailure == nil && $0.idle.count < poolSize }) {
             let place = newPlace(.idle)
             state.withLock { state in
                 guard !state.isShutDown, state.idle.count < poolSize else { return }
                 state.places[place.member.name] = place
                 state.idle.append(place.member.name)
+            }
+        }
+        if runs { fillPools() }
+    }
+
+    /// What waits in the pools of groups comes also without `run()`, when `fillPools` is called.
+    package func fillPools() {
+        let orders = state.withLock { state in
+            state.isShutDown || state.behaviour.startFailure != nil ? [] : Array(state.pools.values)
+        }
+        for order in orders where refusal(of: order.members) == nil {
+            while state.withLock({ ($0.pooled[order.id]?.count ?? 0) < $0.pools[order.id]?.target ?? 0 }) {
+                let place = newPlace(.idle)
+                state.withLock { state in
+                    guard !state.isShutDown, let order = state.pools[order.id] else { return }
+                    state.places[place.member.name] = place
+                    state.pooled[order.id, default: []].append((place.member.name, order.members))
+                }
             }
         }
     }
@@ -269,11 +331,18 @@ package final class InMemoryRuntime: ComputeRuntime {
 extension InMemoryRuntime.State {
     fileprivate mutating func remove(_ name: MemberName) {
         guard places.removeValue(forKey: name) != nil else { return }
-        idle.removeAll { $0 == name }
+        forgetIdle(name)
         frozen.remove(name)
         networks[name] = nil
         mounts[name] = nil
         removed.append(name)
+    }
+}
+
+extension InMemoryRuntime.State {
+    fileprivate mutating func forgetIdle(_ name: MemberName) {
+        idle.removeAll { $0 == name }
+        for id in pooled.keys { pooled[id]?.removeAll { $0.name == name } }
     }
 }
 

@@ -44,6 +44,7 @@ package struct RuntimeContract: Sendable {
         try await networksAreNarrowedOrThatIsRefused()
         try await ordersAreFollowedOrRefused()
         try await volumesOutliveMembersOrAreRefused()
+        try await poolsAreKeptAsOrdered()
         try await itDescribesItself()
         try await shutdownKeepsOnlyTakenMembersAndStartsNothing()
         try await shutdownLeavesNothing()
@@ -269,6 +270,53 @@ package struct RuntimeContract: Sendable {
         try expect(try await !runtime.volumes().contains(id), "until it is removed")
     }
 
+    /// What waits in a pool of a group is made as ordered and given once to who asks for exactly that; what is not ordered
+    /// any more goes, but for what somebody took. The runtime's own pool is another one.
+    package func poolsAreKeptAsOrdered() async throws {
+        let (id, other) = (PoolID.random(), PoolID.random())
+        let sized = MemberOrder(resources: ComputeResources(cpus: 0.5, memoryBytes: 300 << 20))
+        let hasSizes = runtime.abilities.contains(.resources)
+        let order = hasSizes ? sized : .fromPool
+        func idle() async throws -> Int { try await runtime.places().count { $0.isIdle } }
+        try await eventually("the own pool fills") { runtime.idleCount == poolSize }
+        for _ in 0..<2 {
+            runtime.setPools([
+                PoolOrder(id: id, members: order, target: 2), PoolOrder(id: other, members: .fromPool, target: 1),
+            ])
+        }
+        try await eventually("pools fill") { runtime.pools[id]?.idle == 2 && runtime.pools[other]?.idle == 1 }
+        try expect(runtime.idleCount == poolSize, "the own pool is as it was")
+        try expect(try await idle() == poolSize + 3, "all of them are listed as idle, and told twice is told once")
+        guard let member = runtime.takeIdleMember(of: id, order), runtime.takeIdleMember(of: other, .fromPool) != nil
+        else { throw Violation(description: "a full pool gives a member") }
+        try expect(await listens(member), "it listens")
+        try expect(
+            runtime.takeIdleMember(of: id, MemberOrder(image: "another")) == nil, "never one of another order")
+        try expect(runtime.takeIdleMember(of: .random(), order) == nil, "nor of a pool that is not there")
+        guard let place = try await runtime.places().first(where: { $0.member == member }) else {
+            throw Violation(description: "a taken member is listed")
+        }
+        if case .taken = place.standing {} else { throw Violation(description: "it is taken, not \(place.standing)") }
+        try await eventually("pools refill") { runtime.pools[id]?.idle == 2 && runtime.pools[other]?.idle == 1 }
+
+        runtime.setPools([PoolOrder(id: id, members: order, target: 1)])
+        try await eventually("what is too much goes") { try await idle() == poolSize + 1 }
+        try expect(runtime.pools[other] == nil, "a pool that is not named is none")
+        try expect(await listens(member), "what somebody took stays")
+        if !hasSizes {
+            runtime.setPools([PoolOrder(id: id, members: sized, target: 1)])
+            try await eventually("a pool that cannot be filled says why") {
+                runtime.pools[id]?.failure?.code == .unsupported
+            }
+        }
+        runtime.setPools([])
+        try await eventually("no pool, no members") { try await idle() == poolSize }
+        for place in try await runtime.places() where !place.isIdle { try await runtime.remove(place.member.name) }
+        // The shutdown finds one.
+        runtime.setPools([PoolOrder(id: id, members: order, target: 1)])
+        try await eventually("it fills") { runtime.pools[id]?.idle == 1 }
+    }
+
     package func itDescribesItself() async throws {
         try await eventually("the pool fills") { runtime.idleCount == poolSize }
         let description = runtime.describe()
@@ -309,9 +357,9 @@ package struct RuntimeContract: Sendable {
     }
 
     /// Looks until it holds or the patience ends: the world behind a runtime is real.
-    private func eventually(_ promise: String, _ holds: () -> Bool) async throws {
+    private func eventually(_ promise: String, _ holds: () async throws -> Bool) async throws {
         let deadline = ContinuousClock.now + patience
-        while !holds() {
+        while try await !holds() {
             guard ContinuousClock.now < deadline else { throw Violation(description: "broken: \(promise)") }
             try await Task.sleep(for: .milliseconds(5))
         }

@@ -31,24 +31,27 @@ extension MachineRuntime {
         state.withLock { $0.isRunning = false }
     }
 
-    private func perform(_ order: WarmPool.Order) async {
+    private func perform(_ order: PoolSet.Order) async {
         switch order {
-        case .start(let id):
+        case .start(let id, let made):
+            let begin = ContinuousClock.now
             do {
-                let member = try await start(.fromPool, deadline: .now + settings.startDeadline)
-                try await warmUp(member)
+                try check(made)
+                let member = try await start(made, deadline: begin + settings.startDeadline)
+                try await warmUp(member, of: id)
+                let time = ContinuousClock.now - begin
                 step { state in
                     state.starting.remove(member.name)
                     // It may have ended before the pool knew of it; nobody would notice later.
                     return state.running.contains(member.name)
-                        ? state.pool.startFinished(id, member)
-                        : state.pool.startFailed(id, reason: "the Sidekick ended at once")
+                        ? state.pool.startFinished(id, member, after: time)
+                        : state.pool.startFailed(id, RuntimeError(.unavailable, "the Sidekick ended at once"))
                 }
                 workQueue.yield(.freeze(member.name))
             } catch {
                 // A stop cuts off what is under way; that is no failure.
                 if !Task.isCancelled { logger.error("A member did not start", metadata: ["error": "\(error)"]) }
-                step { $0.pool.startFailed(id, reason: error.message) }
+                step { $0.pool.startFailed(id, error) }
             }
         case .remove(let name):
             do { try await remove(name) } catch {
@@ -100,15 +103,7 @@ extension MachineRuntime {
     func startToOrder(
         _ order: MemberOrder, deadline: ContinuousClock.Instant
     ) async throws(RuntimeError) -> Member {
-        guard order.resources == nil || abilities.contains(.resources) else {
-            throw RuntimeError(.unsupported, "\(isolation.description.isolation) isolation has computes of one size")
-        }
-        guard order.image == nil || abilities.contains(.images) else {
-            throw RuntimeError(.unsupported, "\(isolation.description.isolation) isolation has no images")
-        }
-        guard order.mounts.isEmpty || abilities.contains(.filesystems) else {
-            throw RuntimeError(.unsupported, "\(isolation.description.isolation) isolation has no filesystems")
-        }
+        try check(order)
         guard state.withLock({ $0.isRunning && !$0.isShutDown }) else {
             throw RuntimeError(.unavailable, "the runtime is not running")
         }
@@ -127,9 +122,23 @@ extension MachineRuntime {
         }
     }
 
+    /// Whether it is an order that can be followed here.
+    private func check(_ order: MemberOrder) throws(RuntimeError) {
+        let name = isolation.description.isolation
+        guard order.resources == nil || abilities.contains(.resources) else {
+            throw RuntimeError(.unsupported, "\(name) isolation has computes of one size")
+        }
+        guard order.image == nil || abilities.contains(.images) else {
+            throw RuntimeError(.unsupported, "\(name) isolation has no images")
+        }
+        guard order.mounts.isEmpty || abilities.contains(.filesystems) else {
+            throw RuntimeError(.unsupported, "\(name) isolation has no filesystems")
+        }
+    }
+
     /// Whoever waits warms it up himself, by using it.
-    private func warmUp(_ member: Member) async throws(RuntimeError) {
-        guard state.withLock({ $0.pool.waiterCount == 0 }) else { return }
+    private func warmUp(_ member: Member, of id: PoolSet.StartID) async throws(RuntimeError) {
+        guard state.withLock({ !$0.pool.isWaitedFor(id) }) else { return }
         do {
             try await settings.warmUp(member)
         } catch {

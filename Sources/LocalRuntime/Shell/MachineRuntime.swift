@@ -1,4 +1,4 @@
-import ComputeCore
+package import ComputeCore
 package import ComputeRuntime
 import Glibc
 import Logging
@@ -43,18 +43,19 @@ package final class MachineRuntime: ComputeRuntime {
     let state: Mutex<State>
     /// Members that are made to order start beside the pool, no more at once than the pool's own.
     let gate: StartGate
-    /// What `run()` has to do. Its length is bounded by the pool: one order per start, retry or surplus member.
+    /// What `run()` has to do. Its length is bounded by the pools: one order per start, retry or surplus member.
     let work: AsyncStream<Work>
     let workQueue: AsyncStream<Work>.Continuation
 
     enum Work: Sendable {
-        case obey(WarmPool.Order)
+        case obey(PoolSet.Order)
         /// It became idle.
         case freeze(MemberName)
     }
 
     struct State: ~Copyable {
-        var pool: WarmPool
+        /// Its own, and those that were ordered for groups.
+        var pool: PoolSet
         /// Members whose start is under way.
         var starting: Set<MemberName> = []
         /// Members that this runtime started and that have not ended.
@@ -63,8 +64,8 @@ package final class MachineRuntime: ComputeRuntime {
         var takenAt: [MemberName: WallTime] = [:]
         var removals: [MemberName: Task<Result<Void, RuntimeError>, Never>] = [:]
         /// Answers that their waiters have not fetched yet, and how to wake them.
-        var answers: [WarmPool.WaiterID: Result<Member, RuntimeError>] = [:]
-        var waiters: [WarmPool.WaiterID: AsyncStream<Void>.Continuation] = [:]
+        var answers: [PoolSet.WaiterID: Result<Member, RuntimeError>] = [:]
+        var waiters: [PoolSet.WaiterID: AsyncStream<Void>.Continuation] = [:]
         var isRunning = false
         var isShutDown = false
     }
@@ -81,7 +82,7 @@ package final class MachineRuntime: ComputeRuntime {
         var pool = WarmPool.Settings(
             target: max(0, settings.poolSize), concurrentStarts: settings.concurrentStarts)
         pool.refillPause = .milliseconds(250)
-        state = Mutex(State(pool: WarmPool(pool)))
+        state = Mutex(State(pool: PoolSet(pool)))
         (work, workQueue) = AsyncStream.makeStream()
         for directory in [settings.dataDirectory, settings.members] {
             guard mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw .system("cannot make \(directory)") }
@@ -97,23 +98,35 @@ package final class MachineRuntime: ComputeRuntime {
         return description
     }
 
+    // MARK: Pools of groups
+
+    package func setPools(_ orders: [PoolOrder]) { step { $0.pool.set(orders) } }
+
+    package var pools: [PoolID: PoolStatus] { state.withLock { $0.pool.statuses } }
+
+    package func takeIdleMember(of pool: PoolID, _ order: MemberOrder) -> Member? {
+        takeIdle { $0.take(of: pool, order) }
+    }
+
     // MARK: Taking members
 
     package var idleCount: Int { state.withLock { $0.pool.idleCount } }
 
-    package func takeIdleMember() -> Member? {
+    package func takeIdleMember() -> Member? { takeIdle { $0.take() } }
+
+    private func takeIdle(_ take: (inout PoolSet) -> (Member?, [PoolSet.Order])) -> Member? {
         // One that died this moment cannot be taken; the next one can.
         while true {
             let now = clock.now()
             var member: Member?
             step { state in
-                let (taken, orders) = state.pool.take()
+                let (taken, orders) = take(&state.pool)
                 if let taken { state.takenAt[taken.name] = now }
                 member = taken
                 return orders
             }
             guard let member else { return nil }
-            if take(member) { return member }
+            if self.take(member) { return member }
         }
     }
 
@@ -141,7 +154,7 @@ package final class MachineRuntime: ComputeRuntime {
 
     private func poolsNext(deadline: ContinuousClock.Instant) async throws(RuntimeError) -> Member {
         let (wakes, wake) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        var waiter: WarmPool.WaiterID?
+        var waiter: PoolSet.WaiterID?
         step { state in
             let (id, orders) = state.pool.wait()
             state.waiters[id] = wake
@@ -171,10 +184,10 @@ package final class MachineRuntime: ComputeRuntime {
     // MARK: The shell around the pool
 
     /// One step of the pool: answers reach their waiters here, everything else is `run()`'s work.
-    func step(_ change: (inout State) -> [WarmPool.Order]) {
+    func step(_ change: (inout State) -> [PoolSet.Order]) {
         let now = clock.now()
         let (work, wakes) = state.withLock { state in
-            var work: [WarmPool.Order] = []
+            var work: [PoolSet.Order] = []
             var wakes: [AsyncStream<Void>.Continuation] = []
             for order in change(&state) {
                 switch order {

@@ -87,6 +87,39 @@ struct MembersInGVisorTests {
         #expect(world.ground == [])
     }
 
+    /// What waited for a group is nobody's any more, and what was taken lives.
+    @Test(.timeLimit(.minutes(4)), arguments: GVisorBuild.available)
+    func afterACrashNothingWaitsInThePoolsOfGroups(_ build: GVisorBuild) async throws {
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let order = MemberOrder(resources: ComputeResources(memoryBytes: 96 << 20))
+        let pool = PoolOrder(id: .random(), members: order, target: 1)
+        let first = try await world.runtime(build, poolSize: 0)
+        let (taken, idle) = try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await first.run() }
+            first.setPools([pool])
+            try await eventually(.seconds(60)) { first.pools[pool.id]?.idle == 1 }
+            let taken = try #require(first.takeIdleMember(of: pool.id, order))
+            try await eventually(.seconds(60)) { first.pools[pool.id]?.idle == 1 }
+            let idle = try #require(try await first.places().first(where: \.isIdle)?.member)
+            group.cancelAll()
+            return (taken, idle)
+        }
+        let second = try await world.runtime(build, poolSize: 0)
+        try await world.local.withRunning(second) {
+            try await eventually(.seconds(60)) { await second.unreadyReason() == nil }
+            #expect(try await second.places().map(\.member) == [taken])
+            #expect(second.pools.isEmpty, "until it is told again")
+            #expect(!world.members.contains { $0.contains(idle.name.rawValue) })
+            second.setPools([pool])
+            try await eventually(.seconds(60)) { second.pools[pool.id]?.idle == 1 }
+            #expect(second.takeIdleMember(of: pool.id, order).map { $0 != idle && $0 != taken } == true)
+            await second.shutdown(keep: false)
+        }
+        #expect(world.members == [])
+        #expect(world.ground == [])
+    }
+
     @Test(.timeLimit(.minutes(3))) func twoInstancesOnOneMachineDoNotTouchEachOther() async throws {
         let build = try #require(GVisorBuild.available.first)
         let (one, other) = (GVisorWorld(), GVisorWorld())
