@@ -9,6 +9,13 @@ package struct TemplateUse: Hashable, Sendable {
     /// What the create says itself.
     var own: [String: JSONValue]
 
+    /// Of something else than a create.
+    package init(template: String, revision: Int64?) {
+        self.template = template
+        self.revision = revision
+        own = [:]
+    }
+
     /// nil when there is no template.
     init?(_ fields: FieldReader) throws(Problem) {
         let revision = try fields.integer("templateRevision", in: 1...Int64.max)

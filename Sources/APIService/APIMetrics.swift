@@ -8,6 +8,7 @@ package enum APIMetrics {
         places: "Places for computes: out of the pool, started for one, or not to be had.",
         stage: "What a create spends its time with.",
         ends: "Computes that ended, by reason.",
+        poolCreates: "Creates that a pool of their group is for: hit where a member waited, miss where none did.",
         deliveries: "Attempts to tell a webhook of an event, by outcome.",
     ]
 
@@ -16,6 +17,7 @@ package enum APIMetrics {
     private static let places = "computesdk_api_places_total"
     private static let stage = "computesdk_api_create_stage_duration_seconds"
     private static let ends = "computesdk_api_computes_ended_total"
+    private static let poolCreates = "computesdk_api_group_pool_creates_total"
     private static let deliveries = "computesdk_api_webhook_attempts_total"
 
     /// - Parameter route: its pattern; what does not begin like one is none, and its method is anybody's word.
@@ -30,6 +32,11 @@ package enum APIMetrics {
 
     static func placed(from source: Source) {
         Counter(label: places, dimensions: [("source", source.rawValue)]).increment()
+    }
+
+    /// - Parameter isHit: a member waited.
+    static func asked(aPool isHit: Bool) {
+        Counter(label: poolCreates, dimensions: [("outcome", isHit ? "hit" : "miss")]).increment()
     }
 
     static func spent(_ duration: Duration, on stage: ServerTiming.Stage) {

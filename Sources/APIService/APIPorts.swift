@@ -26,13 +26,15 @@ package struct APIPorts: Sendable {
     package var secrets: SecretPorts
     package var filesystems: any FilesystemRecords
     package var templates: any TemplateRecords
+    package var pools: any PoolRecords
     package var usage: any UsageRecords
 
     package init(
         store: any EventStore, summaries: any ComputeSummaries, sessions: any SessionSummaries,
         access: any AccessRecords, runtime: any ComputeRuntime, sidekicks: any SidekickAgent, clock: any WallClock,
         tokens: TokenSigner, sidekickKey: SymmetricKey, webhooks: WebhookPorts, secrets: SecretPorts,
-        filesystems: any FilesystemRecords, templates: any TemplateRecords, usage: any UsageRecords
+        filesystems: any FilesystemRecords, templates: any TemplateRecords, pools: any PoolRecords,
+        usage: any UsageRecords
     ) {
         self.store = store
         self.summaries = summaries
@@ -47,6 +49,7 @@ package struct APIPorts: Sendable {
         self.secrets = secrets
         self.filesystems = filesystems
         self.templates = templates
+        self.pools = pools
         self.usage = usage
     }
 }

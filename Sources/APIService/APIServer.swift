@@ -14,6 +14,7 @@ import Synchronization
 ///
 /// ```
 ///   sweep, reaper        repair and end; need nothing but the ports
+///   pools                tells the runtime which pools shall be
 ///   signing keys, uses   rotate; note when credentials were used
 ///   dispatcher           tells webhooks of events
 ///   rewrapping           brings secrets under the current master key
@@ -40,6 +41,8 @@ package struct APIServer: Sendable {
     package let secrets: SecretService
     package let filesystems: FilesystemService
     package let templates: TemplateService
+    package let pools: PoolService
+    package let poolKeeper: PoolKeeper
     /// Where the listeners are bound, with their real ports, once they are.
     package let addresses: BoundAddresses
 
@@ -75,6 +78,8 @@ package struct APIServer: Sendable {
         secrets = compute.secrets
         filesystems = compute.filesystems
         templates = compute.templates
+        poolKeeper = compute.pools
+        pools = PoolService(ports: ports, settings: settings, templates: templates, keeper: poolKeeper, logger: logger)
         addresses = BoundAddresses()
         streamSlots = StreamSlots(perGroup: settings.eventStreams.perGroup)
         limits = RateLimits(settings.rateLimits, clock: ports.clock)
@@ -82,7 +87,7 @@ package struct APIServer: Sendable {
 
     package var services: [any Service] {
         [
-            sweep, reaper, signingKeys, uses, dispatcher, SecretRewrapping(service: secrets),
+            sweep, reaper, poolKeeper, signingKeys, uses, dispatcher, SecretRewrapping(service: secrets),
             Drain(service: compute), internalApplication, publicApplication,
         ]
     }
@@ -137,6 +142,7 @@ package struct APIServer: Sendable {
         SecretRoutes(service: secrets).add(to: guarded)
         FilesystemRoutes(service: filesystems).add(to: guarded)
         TemplateRoutes(service: templates).add(to: guarded)
+        PoolRoutes(service: pools).add(to: guarded)
         UsageRoutes(ports: ports).add(to: guarded)
         RuntimeRoutes(runtime: ports.runtime, maximumResources: settings.maximumResources).add(to: guarded)
         return router

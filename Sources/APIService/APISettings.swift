@@ -20,11 +20,13 @@ package struct APISettings: Sendable {
     package var rateLimits = RateLimitSettings()
     /// What a group may have that has no quotas of its own. As many creates a minute as 50 a second, which is more than any
     /// machine starts for long.
-    package var quotas = GroupQuotas([.computes: 100, .createsPerMinute: 3000])
+    package var quotas = GroupQuotas([.computes: 100, .createsPerMinute: 3000, .poolMembers: 20])
     /// How many secrets a group may have.
     package var secretsPerGroup: Int64 = 1000
     /// How many templates a group may have.
     package var templatesPerGroup: Int64 = 100
+    /// How many pools a group may have.
+    package var poolsPerGroup: Int64 = 20
     /// How many filesystems a group may have, and of what size in all.
     package var filesystemsPerGroup = FilesystemLimits(count: 100, totalMiB: 100 << 10)
     /// How many session tokens one compute may have that are good.

@@ -37,7 +37,7 @@ extension ComputeService {
 
     /// What a request says itself, and once more what comes of it and a template.
     private func check(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
-        try checkOrder(request)
+        try Self.checkOrder(request, ports, settings)
         try checkTemplate(request, of: caller)
         try caller.authority.check(usesSecrets: !request.secrets.isEmpty, usesFilesystems: !request.filesystems.isEmpty)
     }
@@ -54,7 +54,9 @@ extension ComputeService {
     }
 
     /// What is asked for and can never be had is refused before anything is recorded.
-    private func checkOrder(_ request: CreateSandbox) throws(Problem) {
+    static func checkOrder(
+        _ request: CreateSandbox, _ ports: APIPorts, _ settings: APISettings
+    ) throws(Problem) {
         let abilities = ports.runtime.abilities
         for (field, isAsked, ability) in [
             ("image", request.image != nil, RuntimeAbilities.images),
@@ -191,7 +193,7 @@ extension ComputeService {
             do throws(Problem) {
                 _ = try await self.secrets.given(request, in: caller.group)
                 // A member of the pool cannot get mounts any more.
-                if request.order(mounting: []).isEmpty, request.filesystems.isEmpty,
+                if self.mayBeIdle(request, in: caller.group),
                     let compute = try await self.startFromPool(id, request, until: deadline, for: caller)
                 {
                     return .success(.running(compute))

@@ -17,7 +17,8 @@ extension ComputeService {
         return try await claimTurns.run(of: caller.group, until: deadline) { () async throws(Problem) in
             try await checkQuotas(request, of: caller.group)
             for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
-                guard let member = await ServerTiming.measure(.take, ports.runtime.takeIdleMember) else { return nil }
+                let idle = await ServerTiming.measure(.take) { self.takeIdleMember(request, in: caller.group) }
+                guard let member = idle else { return nil }
                 APIMetrics.placed(from: .pool)
                 guard await confine(member, to: request.network), try await claim(member, order, until: deadline)
                 else { continue }
@@ -130,7 +131,7 @@ extension ComputeService {
     ) async throws(Problem) -> ComputeSummary {
         let order = try await claimOrder(summary.id, request, for: caller)
         for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
-            let member = try await member(request.order(mounting: mounted), deadline: ready)
+            let member = try await member(request, mounted, of: caller.group, deadline: ready)
             guard await confine(member, to: request.network), try await claim(member, order, until: deadline)
             else { continue }
             do throws(Problem) {
@@ -159,14 +160,19 @@ extension ComputeService {
     }
 
     private func member(
-        _ order: MemberOrder, deadline: ContinuousClock.Instant
+        _ request: CreateSandbox, _ mounted: [ComputeFilesystem], of group: GroupID,
+        deadline: ContinuousClock.Instant
     ) async throws(Problem) -> Member {
-        if order.isEmpty, let member = ports.runtime.takeIdleMember() {
+        if let member = takeIdleMember(request, in: group) {
             APIMetrics.placed(from: .pool)
             return member
         }
+        pools.missed(request, in: group)
         do {
-            let member = try await ports.runtime.startMember(order, deadline: deadline)
+            let order = request.order(mounting: mounted)
+            let member = try await ServerTiming.measure(.start) { () async throws(RuntimeError) in
+                try await ports.runtime.startMember(order, deadline: deadline)
+            }
             APIMetrics.placed(from: .cold)
             return member
         } catch {
@@ -174,6 +180,19 @@ extension ComputeService {
             logger.failure("a cold start failed", error)
             throw Problem(error)
         }
+    }
+
+    /// Whether what is asked for may be waiting somewhere. A member that is idle cannot get mounts any more.
+    func mayBeIdle(_ request: CreateSandbox, in group: GroupID) -> Bool {
+        guard request.filesystems.isEmpty else { return false }
+        return request.order(mounting: []).isEmpty || pools.keepsSome(for: request, in: group)
+    }
+
+    /// Of a pool of its group that keeps just such members, else of the runtime's own.
+    private func takeIdleMember(_ request: CreateSandbox, in group: GroupID) -> Member? {
+        guard request.filesystems.isEmpty else { return nil }
+        if let member = pools.take(for: request, in: group) { return member }
+        return request.order(mounting: []).isEmpty ? ports.runtime.takeIdleMember() : nil
     }
 
     /// Ends what was requested and could not be started; name, key and quota are free again.

@@ -26,6 +26,7 @@ package final class ComputeService: Sendable {
     let secrets: SecretService
     let filesystems: FilesystemService
     let templates: TemplateService
+    let pools: PoolKeeper
 
     package init(ports: APIPorts, settings: APISettings, logger: Logger) {
         self.ports = ports
@@ -37,6 +38,7 @@ package final class ComputeService: Sendable {
         secrets = SecretService(ports: ports, settings: settings, logger: logger)
         filesystems = FilesystemService(ports: ports, settings: settings, logger: logger)
         templates = TemplateService(ports: ports, settings: settings, logger: logger)
+        pools = PoolKeeper(ports: ports, settings: settings, logger: logger)
     }
 
     /// Creates that this process is at; their places and records are not the sweep's business.

@@ -25,6 +25,7 @@ extension SandboxEvent {
         StreamID.filesystemCategory: ["name", "sizeMiB", "path", "readOnly"],
         // Not what it says of a create: that is at the template, for who may read it.
         StreamID.templateCategory: ["name", "description", "revision"],
+        StreamID.poolCategory: ["name", "templateId", "templateRevision", "min", "max", "revision"],
     ]
 
     /// nil for an event that is nobody's to see.

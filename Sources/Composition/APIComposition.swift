@@ -69,6 +69,7 @@ struct APIComposition {
             apiSettings.maximumResources = settings.maximumResources
             apiSettings.rateLimits = settings.rateLimits
             apiSettings.quotas = settings.quotas
+            apiSettings.poolsPerGroup = Int64(settings.maxPools)
             apiSettings.filesystemsPerGroup = FilesystemLimits(
                 count: Int64(settings.maxFilesystems), totalMiB: Int64(settings.maxFilesystemsMiB))
             apiSettings.templatesPerGroup = Int64(settings.maxTemplates)
@@ -86,7 +87,7 @@ struct APIComposition {
                         resolver: SystemResolver())),
                 secrets: SecretPorts(
                     records: store, masterKeys: try settings.masterKeys.masterKeys(in: directory)),
-                filesystems: store, templates: store, usage: store)
+                filesystems: store, templates: store, pools: store, usage: store)
             ports.signingKeys = signingKeys
             let documents = HTTPDocumentSource(http)
             ports.issuer = settings.issuer.map {

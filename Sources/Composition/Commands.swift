@@ -85,6 +85,8 @@ package struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.maxGroupMemoryMiB)) var maxGroupMemoryMib: String?
     @Option(help: help(Settings.maxGroupStorageMiB)) var maxGroupStorageMib: String?
     @Option(help: help(Settings.maxCreatesPerMinute)) var maxCreatesPerMinute: String?
+    @Option(help: help(Settings.maxPoolMembers)) var maxPoolMembers: String?
+    @Option(help: help(Settings.maxPools)) var maxPools: String?
     @Option(help: help(Settings.maxFilesystems)) var maxFilesystems: String?
     @Option(help: help(Settings.maxFilesystemsMiB)) var maxFilesystemsMib: String?
     @Option(help: help(Settings.maxTemplates)) var maxTemplates: String?
@@ -126,7 +128,8 @@ package struct SettingFlags: ParsableArguments {
             (Settings.rateLimit, rateLimit), (Settings.rateLimitAddress, rateLimitAddress),
             (Settings.maxComputes, maxComputes), (Settings.maxGroupCPUs, maxGroupCpus),
             (Settings.maxGroupMemoryMiB, maxGroupMemoryMib), (Settings.maxGroupStorageMiB, maxGroupStorageMib),
-            (Settings.maxCreatesPerMinute, maxCreatesPerMinute), (Settings.maxFilesystems, maxFilesystems),
+            (Settings.maxCreatesPerMinute, maxCreatesPerMinute), (Settings.maxPoolMembers, maxPoolMembers),
+            (Settings.maxPools, maxPools), (Settings.maxFilesystems, maxFilesystems),
             (Settings.maxFilesystemsMiB, maxFilesystemsMib), (Settings.maxTemplates, maxTemplates),
             (Settings.keepOnShutdown, keepOnShutdown),
             (Settings.sidekick, sidekick), (Settings.apiEndpoint, apiEndpoint),

@@ -62,13 +62,19 @@ struct MetricsListener: Service {
 extension MetricsListener {
     private static let helps = [
         poolIdle: "Computes that wait in the pool.", poolTarget: "How many shall wait there.",
+        groupPoolIdle: "Computes that wait in the pools of groups.", groupPoolTarget: "How many shall wait there.",
     ]
     private static let poolIdle = "computesdk_pool_idle"
     private static let poolTarget = "computesdk_pool_target"
+
+    private static let groupPoolIdle = "computesdk_group_pool_idle"
+    private static let groupPoolTarget = "computesdk_group_pool_target"
 
     static func observe(_ api: APIComposition, in registry: MetricsRegistry) {
         let runtime = api.runtime
         registry.gauge(poolIdle) { Double(runtime.idleCount) }
         registry.gauge(poolTarget) { Double(runtime.describe().poolTarget) }
+        registry.gauge(groupPoolIdle) { Double(runtime.pools.values.reduce(0) { $0 + $1.idle }) }
+        registry.gauge(groupPoolTarget) { Double(runtime.pools.values.reduce(0) { $0 + $1.target }) }
     }
 }

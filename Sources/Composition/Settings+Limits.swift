@@ -25,9 +25,13 @@ extension Settings {
     package static let maxCreatesPerMinute = Setting(
         "max-creates-per-minute", fallback: "3000", "How many computes a group may create in a minute.")
 
+    package static let maxPoolMembers = Setting(
+        "max-pool-members", fallback: "20", "How many idle computes the pools of a group may keep together.")
+    package static let maxPools = Setting("max-pools", fallback: "20", "How many pools a group may have.")
+
     static let limits = [
         rateLimit, rateLimitAddress, maxComputes, maxGroupCPUs, maxGroupMemoryMiB, maxGroupStorageMiB,
-        maxCreatesPerMinute,
+        maxCreatesPerMinute, maxPoolMembers, maxPools,
     ]
 }
 
@@ -57,5 +61,6 @@ extension GroupQuotas {
             ?? computes * (usual.diskBytes >> 20) + Int64(maxFilesystemsMiB)
         self[.createsPerMinute] = Int64(
             try reader.integer(Settings.maxCreatesPerMinute, in: 1...1_000_000) ?? 3000)
+        self[.poolMembers] = Int64(try reader.integer(Settings.maxPoolMembers, in: 0...1_000_000) ?? 20)
     }
 }

@@ -118,6 +118,7 @@ package struct ServiceSettings: Sendable {
     /// What a group may have that has no quotas of its own.
     package var quotas: GroupQuotas
     package var rateLimits: RateLimitSettings
+    package var maxPools: Int
     package var maxFilesystems: Int
     package var maxFilesystemsMiB: Int
     package var maxTemplates: Int
@@ -177,6 +178,7 @@ package struct ServiceSettings: Sendable {
         isolation = try reader.choice(Settings.isolation, Isolation.self) ?? .gvisor
         logLevel = try reader.choice(Settings.logLevel, Logger.Level.self) ?? .info
         rateLimits = try RateLimitSettings(reader)
+        maxPools = try reader.integer(Settings.maxPools, in: 0...1_000_000) ?? 20
         maxFilesystems = try reader.integer(Settings.maxFilesystems, in: 0...1_000_000) ?? 100
         maxFilesystemsMiB = try reader.integer(Settings.maxFilesystemsMiB, in: 0...(1 << 30)) ?? 102_400
         maxTemplates = try reader.integer(Settings.maxTemplates, in: 0...1_000_000) ?? 100

@@ -55,7 +55,7 @@ struct World: Sendable {
             sidekicks: sidekicks, clock: clock, tokens: TokenSigner(signingKey), sidekickKey: sidekickKey,
             webhooks: WebhookPorts(webhooks: store.inner, consumers: store.inner, sender: receivers),
             secrets: SecretPorts(records: store.inner, masterKeys: masterKeys), filesystems: store.inner,
-            templates: store.inner,
+            templates: store.inner, pools: store.inner,
             usage: store.inner)
         ports.signingKeys = signingKeys
         ports.issuer = issuer.map { [clock] in

@@ -36,7 +36,9 @@ def things(api, sandbox):
     member = read(api.post("/v1/groups/default/members", json={
         "issuer": "https://issuer.example", "subject": "somebody", "role": "viewer"}))
     template = read(api.post("/v1/templates", json={"name": "web", "envs": {"A": "b"}}))
+    pool = read(api.post("/v1/pools", json={"name": "warm", "templateId": "web", "size": 0}))
     return {
+        "path.pool": pool["poolId"],
         "path.template": template["templateId"], "path.revision": "1",
         "path.id": sandbox["sandboxId"], "path.secret": secret["name"], "path.webhook": webhook["id"],
         "path.key": key["keyId"], "path.session": session["sessionId"], "path.group": "default",

@@ -28,12 +28,14 @@ import Testing
         #expect(settings.gvisor.cpus == 1 && settings.gvisor.maxProcesses == 512 && settings.gvisor.internet)
         #expect(settings.gvisor.platform == nil && settings.gvisor.subnet == nil && settings.gvisor.dns == [])
         #expect(settings.maximumResources.diskBytes == 65536 << 20)
+        #expect(settings.maxPools == 20)
         #expect(settings.maxFilesystems == 100 && settings.maxFilesystemsMiB == 102_400)
         #expect(settings.maxTemplates == 100)
         #expect(
             settings.quotas
                 == GroupQuotas([
                     .computes: 100, .cpus: 100_000, .memoryMiB: 51_200, .storageMiB: 307_200, .createsPerMinute: 3000,
+                    .poolMembers: 20,
                 ]))
         #expect(settings.rateLimits == RateLimitSettings(perCredential: 500, perAddress: 50))
         #expect(settings.sidekick == "/opt/bin/sidekick")
@@ -45,7 +47,8 @@ import Testing
         ("COMPUTESDK_DOMAIN", "http://x"), ("COMPUTESDK_DOMAIN", "a..b"), ("COMPUTESDK_DOMAIN", "x:80"),
         ("COMPUTESDK_URL_STYLE", "Host"), ("COMPUTESDK_POOL_SIZE", "-1"), ("COMPUTESDK_POOL_SIZE", "many"),
         ("COMPUTESDK_ISOLATION", "none"), ("COMPUTESDK_LOG_LEVEL", "loud"), ("COMPUTESDK_MAX_COMPUTES", "0"),
-        ("COMPUTESDK_MAX_FILESYSTEMS", "-1"), ("COMPUTESDK_MAX_FILESYSTEMS_MIB", "1g"),
+        ("COMPUTESDK_MAX_POOL_MEMBERS", "-1"), ("COMPUTESDK_MAX_POOLS", "few"), ("COMPUTESDK_MAX_FILESYSTEMS", "-1"),
+        ("COMPUTESDK_MAX_FILESYSTEMS_MIB", "1g"),
         ("COMPUTESDK_KEEP_ON_SHUTDOWN", "maybe"), ("COMPUTESDK_API_ENDPOINT", "x"),
         ("COMPUTESDK_INTERNAL_ENDPOINT", "127.0.0.1:1"), ("COMPUTESDK_MEMORY_MIB", "63"),
         ("COMPUTESDK_MEMORY_MIB", "1g"), ("COMPUTESDK_CPUS", "0"), ("COMPUTESDK_CPUS", "nan"),

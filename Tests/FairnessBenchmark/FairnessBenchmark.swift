@@ -87,6 +87,7 @@ struct FairnessBenchmark {
                 tokens: TokenSigner(Curve25519.Signing.PrivateKey()), sidekickKey: SymmetricKey(size: .bits256),
                 webhooks: WebhookPorts(webhooks: store, consumers: store, sender: InMemoryReceivers()),
                 secrets: SecretPorts(records: store, masterKeys: masterKeys), filesystems: store, templates: store,
+                pools: store,
                 usage: store),
             settings: settings, logger: silent)
     }

@@ -44,7 +44,7 @@ struct Replicas: Sendable {
                         clock: SystemWallClock(), tokens: TokenSigner(signing), sidekickKey: secret,
                         webhooks: WebhookPorts(webhooks: store, consumers: store, sender: InMemoryReceivers()),
                         secrets: SecretPorts(records: store, masterKeys: masterKeys), filesystems: store,
-                        templates: store, usage: store),
+                        templates: store, pools: store, usage: store),
                     settings: settings, startedAt: moment, logger: silent))
         }
         let (first, second, third) = (servers[0], servers[1], servers[2])

@@ -34,7 +34,8 @@ package enum AuthorizationTable {
         package var access: RouteAccess
     }
 
-    package static let rows: [Row] = health + computes + events + secrets + filesystems + templates + tenants + auth
+    package static let rows: [Row] =
+        health + computes + events + secrets + filesystems + templates + pools + tenants + auth
 
     private static let health: [Row] = [
         row("GET", "/health", .open),
@@ -111,6 +112,15 @@ package enum AuthorizationTable {
         row("DELETE", "/v1/templates/{template}", .credential(.templatesWrite, atLeast: .developer)),
         row("GET", "/v1/templates/{template}/revisions", .credential(.templatesRead, atLeast: .developer)),
         row("GET", "/v1/templates/{template}/revisions/{revision}", .credential(.templatesRead, atLeast: .developer)),
+    ]
+
+    /// Whoever decides what creates can start from decides how much of it is kept ready.
+    private static let pools: [Row] = [
+        row("GET", "/v1/pools", .credential(.templatesRead, atLeast: .developer)),
+        row("POST", "/v1/pools", .credential(.templatesWrite, atLeast: .developer)),
+        row("GET", "/v1/pools/{pool}", .credential(.templatesRead, atLeast: .developer)),
+        row("PATCH", "/v1/pools/{pool}", .credential(.templatesWrite, atLeast: .developer)),
+        row("DELETE", "/v1/pools/{pool}", .credential(.templatesWrite, atLeast: .developer)),
     ]
 
     private static let tenants: [Row] = [

@@ -74,6 +74,20 @@ enum Components {
         ]),
         "Template": templateRevision.adding([.must("updatedAt", .time)]),
         "TemplateRevision": templateRevision,
+        "Pool": .object([
+            .must("poolId", .text), .must("name", .text), .must("templateId", .text),
+            .may("templateRevision", Schema.count.described("Absent: the newest.")),
+            .may("size", Schema.count.described("Absent where there are `min` and `max`.")), .may("min", .count),
+            .may("max", .count), .must("autoscale", .boolean), .must("revision", .count), .must("createdAt", .time),
+            .must("updatedAt", .time),
+            .must(
+                "status",
+                .object([
+                    .must("target", Schema.count.described("How many shall wait now.")), .must("idle", .count),
+                    .must("starting", .count),
+                    .must("health", .word(PoolView.Status.Health.allCases.map(\.rawValue))), .may("reason", .text),
+                ])),
+        ]),
         "Group": group,
         "Quotas": .object([
             .must("groupId", .text),

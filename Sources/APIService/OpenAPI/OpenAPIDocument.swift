@@ -36,7 +36,8 @@ package enum OpenAPIDocument {
     }
 
     static let areas: [Area] = [
-        .service, .sandboxes, .snapshots, .events, .webhooks, .secrets, .filesystems, .templates, .groups, .credentials,
+        .service, .sandboxes, .snapshots, .events, .webhooks, .secrets, .filesystems, .templates, .pools, .groups,
+        .credentials,
         .sandboxAuth,
     ]
 

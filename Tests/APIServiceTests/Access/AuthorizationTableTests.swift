@@ -174,6 +174,7 @@ struct Scene: Sendable {
         let world = World(poolSize: 0, abilities: [.filesystems]) {
             $0.filesystemsPerGroup = FilesystemLimits(count: 10_000, totalMiB: 1 << 30)
             $0.templatesPerGroup = 10_000
+            $0.poolsPerGroup = 10_000
             $0.quotas[.computes] = 10_000
         }
         try await world.withAPI { api async throws in
@@ -206,6 +207,8 @@ struct Scene: Sendable {
             id = try await by.send(.post, "/v1/filesystems", Self.filesystem)["data", "filesystemId"]?.text ?? ""
         } else if row.path.contains("{template}") {
             id = try await by.send(.post, "/v1/templates", Self.template)["data", "templateId"]?.text ?? ""
+        } else if row.path.contains("{pool}") {
+            id = try await by.send(.post, "/v1/pools", try await pool(by))["data", "poolId"]?.text ?? ""
         } else if row.path.contains("{session}") {
             id = try await (caller ?? by).send(.post, "/v1/sessions")["data", "sessionId"]?.text ?? ""
         } else {
@@ -221,13 +224,20 @@ struct Scene: Sendable {
         var path = AuthorizationTableTests.filled(pattern, target.id)
         // Refused with 400 to whoever may use it: a stream would not end.
         if path.hasSuffix("/stream") { path += "?after=nonsense" }
-        return try await api.send(try #require(HTTPRequest.Method(rawValue: row.method)), path, Self.body(row))
+        let body = row.path == "/v1/pools" ? try await pool(target.group == "default" ? owner : tenant) : Self.body(row)
+        return try await api.send(try #require(HTTPRequest.Method(rawValue: row.method)), path, body)
     }
 
     private static let webhook = #"{"url":"https://hooks.example/x"}"#
     private static var secret: String { #"{"name":"\#(String.randomLabel(length: 9))","value":"x"}"# }
 
     private static var filesystem: String { #"{"name":"\#(String.randomLabel(length: 9))","sizeMiB":64}"# }
+
+    /// The body of a new one, of a template that its group has.
+    private func pool(_ by: API) async throws -> String {
+        let template = try await by.send(.post, "/v1/templates", Self.template)["data", "templateId"]?.text ?? ""
+        return #"{"name":"\#(String.randomLabel(length: 9))","templateId":"\#(template)","size":0}"#
+    }
 
     private static var template: String { #"{"name":"\#(String.randomLabel(length: 9))"}"# }
 
