@@ -40,6 +40,12 @@ def run(sandbox, command):
     return answer.json()["data"]["stdout"]
 
 
+def memory(sandbox):
+    """How much of it the compute really has, in MiB."""
+    answer = httpx.get(f"{sandbox['url']}/stats", trust_env=False, headers={"Authorization": f"Bearer {sandbox['token']}"})
+    return answer.json()["data"]["memory"]["limit_bytes"] >> 20
+
+
 def test_a_create_gets_what_waits_and_what_is_personal_comes_with_it(start_system):
     client = Client(start_system)
     client("POST", "/v1/templates", {"name": "t", "envs": {"A": "template", "B": "template"}} | TEMPLATE)
@@ -50,6 +56,8 @@ def test_a_create_gets_what_waits_and_what_is_personal_comes_with_it(start_syste
     sandbox = client("POST", "/v1/sandboxes", {"templateId": "t", "envs": {"B": "own"}})
     assert client.places() == (1, 0), "nothing was started for it"
     assert run(sandbox, 'echo "$A $B"') == "template own\n"
+    if ISOLATION == "gvisor":
+        assert memory(sandbox) == 256, "and it is as large as the template says"
     named = client("POST", "/v1/sandboxes/find-or-create", {"templateId": "t", "name": "n"})
     assert client.places() == (2, 0)
     assert run(named, 'echo "$B"') == "template\n"
@@ -88,7 +96,7 @@ def test_a_pool_follows_its_template(start_system):
         eventually("the old ones are replaced", lambda: before.isdisjoint(
             client.system.started()) or len(before & client.system.started()) == 1)
         client.fill()
-        client("POST", "/v1/sandboxes", {"templateId": "t"})
+        assert memory(client("POST", "/v1/sandboxes", {"templateId": "t"})) == 192
         assert client.places() == (2, 1)
     client("DELETE", "/v1/templates/t")
     status = eventually("the pool is empty", lambda: (

@@ -1,3 +1,4 @@
+import ComputeCore
 import Glibc
 import HTTPTypes
 import PostgresClient
@@ -73,6 +74,30 @@ struct ReplicaTests {
                 }
                 #expect(statuses.count { (200..<300).contains($0) } == 4, "\(statuses)")
                 #expect(statuses.count { $0 == 429 } == 11, "\(statuses)")
+            }
+        }
+    }
+
+    @Test func racingPoolsKeepTheQuotaOfAllTogether() async throws {
+        try await PostgresServer.with { server in
+            try await Replicas.with(try await server.freshDatabase()) { replicas in
+                let limited = try await replicas.send(0, .put, "/v1/groups/default/quotas", #"{"poolMembers":20}"#)
+                let template = try await replicas.send(1, .post, "/v1/templates", #"{"name":"t"}"#)
+                #expect(limited.status == 200 && template.status == 200)
+                let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                    for n in 0..<15 {
+                        group.addTask {
+                            let body = #"{"name":"p\#(n)","templateId":"t","min":0,"max":5}"#
+                            return try await replicas.send(n, .post, "/v1/pools", body).status
+                        }
+                    }
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(statuses.count { $0 == 200 } == 4 && statuses.count { $0 == 429 } == 11, "\(statuses)")
+                for reader in 0..<3 {
+                    let quotas = try await replicas.send(reader, .get, "/v1/groups/default/quotas")
+                    #expect(quotas.json["data"]?["used"]?["poolMembers"] == .int(20))
+                }
             }
         }
     }
