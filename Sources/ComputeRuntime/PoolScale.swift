@@ -4,8 +4,8 @@ package import ComputeCore
 /// says what time it is.
 ///
 /// What is wanted is what was asked for within `lead`, which is how long it takes until a member that starts now is
-/// there, and a quarter more. The target rises to it at once. It stays for `memory`, since what came once comes again,
-/// and goes down from there by a quarter of the way each `step`: so a burst that comes every few minutes finds its members,
+/// there, and a quarter more. The target rises to it at once. It stays for five minutes, since what came once comes
+/// again, and goes down from there by a quarter of the way each half minute: so a burst that comes every few minutes finds its members,
 /// and a fluctuating load starts and removes none.
 ///
 /// ```
@@ -16,8 +16,7 @@ package struct PoolScale: Hashable, Sendable {
     /// How long a burst is remembered: in steps.
     private static let rememberedSteps = 10
     /// How often the target goes down.
-    package static let step: Duration = .seconds(30)
-    package static var memory: Duration { step * rememberedSteps }
+    private static let step: Duration = .seconds(30)
     /// A start takes a fraction of a second, but many start one after the other, and the pool waits a moment before it
     /// fills up again.
     private static let leads: ClosedRange<Duration> = .seconds(2)...(.seconds(60))

@@ -7,6 +7,8 @@ package import ComputeCore
 /// members are started only while `idle + starting < target + waiters`, so a burst never creates more than was
 /// asked for, and the first member that is ready goes to the waiter who waited longest.
 ///
+/// It can be copied because a `PoolSet` holds many in a dictionary; a copy is of no use to anybody.
+///
 /// ```
 ///            start fails                    failures reach the limit
 /// healthy ──────────────► failing ────────────────────────────────► degraded

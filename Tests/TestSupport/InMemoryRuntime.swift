@@ -100,8 +100,12 @@ package final class InMemoryRuntime: ComputeRuntime {
     package var idleCount: Int { state.withLock { $0.idle.count } }
 
     package func run() async throws {
-        fill(runs: true)
-        for await _ in wakes { fill(runs: true) }
+        func fillAll() {
+            fill()
+            fillPools()
+        }
+        fillAll()
+        for await _ in wakes { fillAll() }
     }
 
     package func takeIdleMember() -> Member? {
@@ -278,7 +282,7 @@ package final class InMemoryRuntime: ComputeRuntime {
 
     // MARK: Inside
 
-    private func fill(runs: Bool = false) {
+    private func fill() {
         while state.withLock({ !$0.isShutDown && $0.behaviour.startFailure == nil && $0.idle.count < poolSize }) {
             let place = newPlace(.idle)
             state.withLock { state in
@@ -287,7 +291,6 @@ package final class InMemoryRuntime: ComputeRuntime {
                 state.idle.append(place.member.name)
             }
         }
-        if runs { fillPools() }
     }
 
     /// What waits in the pools of groups comes also without `run()`, when `fillPools` is called.
@@ -296,7 +299,9 @@ package final class InMemoryRuntime: ComputeRuntime {
             state.isShutDown || state.behaviour.startFailure != nil ? [] : Array(state.pools.values)
         }
         for order in orders where refusal(of: order.members) == nil {
-            while state.withLock({ ($0.pooled[order.id]?.count ?? 0) < $0.pools[order.id]?.target ?? 0 }) {
+            while state.withLock({ state in
+                !state.isShutDown && (state.pooled[order.id]?.count ?? 0) < state.pools[order.id]?.target ?? 0
+            }) {
                 let place = newPlace(.idle)
                 state.withLock { state in
                     guard !state.isShutDown, let order = state.pools[order.id] else { return }
