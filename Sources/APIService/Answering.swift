@@ -24,9 +24,15 @@ enum Answer {
     static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let body = ByteBuffer(bytes: try encoder.encode(value))
+        return json(ByteBuffer(bytes: try encoder.encode(value)), status: status)
+    }
+
+    /// The same of a document that was put together already.
+    static func document(_ value: JSONValue) -> Response { json(ByteBuffer(bytes: value.utf8(sortingKeys: true))) }
+
+    private static func json(_ body: ByteBuffer, status: HTTPResponse.Status = .ok) -> Response {
         // Answers carry tokens; no cache on the way has any business with them.
-        return Response(
+        Response(
             status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
             body: ResponseBody(byteBuffer: body))
     }

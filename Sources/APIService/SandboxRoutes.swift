@@ -64,8 +64,11 @@ struct SandboxRoutes: Sendable {
         let page = try await service.list(
             try SandboxQuery(request).filter, after: request.query("cursor"),
             limit: try request.limit(default: 100), for: caller)
-        return try Answer.json(
-            SuccessList(page.summaries.map { sandbox($0, token: nil) }, next: page.next?.rawValue))
+        var list: [String: JSONValue] = [
+            "success": .bool(true), "data": .array(page.summaries.map { sandbox($0, token: nil).document }),
+        ]
+        list["next"] = page.next.map { .string($0.rawValue) }
+        return Answer.document(.object(list))
     }
 
     @Sendable func delete(_ request: Request, _ context: APIRequestContext) async throws -> Response {
@@ -114,7 +117,7 @@ struct SandboxRoutes: Sendable {
     private func answer(_ summary: ComputeSummary, _ caller: Caller) async throws -> Response {
         let mayConnect = caller.authority.permits(.sandboxesConnect, atLeast: .developer)
         let token = mayConnect ? try await tokens.token(for: summary, caller) : nil
-        return try Answer.success(sandbox(summary, token: token))
+        return Answer.document(.object(["success": .bool(true), "data": sandbox(summary, token: token).document]))
     }
 
     private func sandbox(_ summary: ComputeSummary, token: String?) -> Sandbox {

@@ -22,13 +22,41 @@ package struct WallTime: Hashable, Sendable, Comparable, CustomStringConvertible
         self.init(milliseconds: Int64(date.timeIntervalSince1970) * 1000 + milliseconds)
     }
 
-    /// `2026-11-23T21:24:14.123Z`
+    /// `2026-11-23T21:24:14.123Z`. Put together here because each answer and each line of a log has some, and Foundation's
+    /// formatter takes several times as long.
     package var rfc3339: String {
-        let fraction = (milliseconds % 1000 + 1000) % 1000
-        let seconds = Date(timeIntervalSince1970: Double((milliseconds - fraction) / 1000))
-        let digits = String(fraction + 1000).dropFirst()
-        return "\(seconds.formatted(.iso8601).dropLast()).\(digits)Z"
+        let (day, time) = milliseconds.quotientAndRemainder(flooringBy: 86_400_000)
+        let date = Self.date(ofDay: day)
+        var text: [UInt8] = []
+        text.reserveCapacity(24)
+        if date.year < 0 { text.append(UInt8(ascii: "-")) }
+        text.append(date.year.magnitude, digits: 4)
+        text.append(UInt8(ascii: "-"))
+        text.append(date.month.magnitude, digits: 2)
+        text.append(UInt8(ascii: "-"))
+        text.append(date.day.magnitude, digits: 2)
+        for (mark, number, digits) in [
+            ("T", time / 3_600_000, 2), (":", time / 60_000 % 60, 2), (":", time / 1000 % 60, 2), (".", time % 1000, 3),
+        ] {
+            text += mark.utf8
+            text.append(number.magnitude, digits: digits)
+        }
+        text.append(UInt8(ascii: "Z"))
+        return String(decoding: text, as: UTF8.self)
     }
+
+    /// The date of a day since 1970-01-01, in the Gregorian calendar. Counted in years from March to February, so that the
+    /// leap day is the last of one, and in eras of 400 years, which all have as many days.
+    private static func date(ofDay day: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let (era, dayOfEra) = (day + 719_468).quotientAndRemainder(flooringBy: 146_097)
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthFromMarch = (5 * dayOfYear + 2) / 153
+        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        return (year, month, dayOfYear - (153 * monthFromMarch + 2) / 5 + 1)
+    }
+
     package var description: String { rfc3339 }
 
     package static func < (a: WallTime, b: WallTime) -> Bool { a.milliseconds < b.milliseconds }
@@ -66,4 +94,21 @@ package protocol WallClock: Sendable {
 package struct SystemWallClock: WallClock {
     package init() {}
     package func now() -> WallTime { WallTime(Date()) }
+}
+
+extension Int64 {
+    /// The remainder is never below zero.
+    fileprivate func quotientAndRemainder(flooringBy divisor: Int64) -> (Int64, Int64) {
+        let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
+    }
+}
+
+extension [UInt8] {
+    /// With zeros in front, where it has fewer digits.
+    fileprivate mutating func append(_ number: UInt64, digits: Int) {
+        let text = String(number).utf8
+        append(contentsOf: repeatElement(UInt8(ascii: "0"), count: Swift.max(0, digits - text.count)))
+        append(contentsOf: text)
+    }
 }

@@ -1,4 +1,5 @@
 import ComputeCore
+import Foundation
 import Testing
 
 @Suite struct WallTimeTests {
@@ -16,6 +17,21 @@ import Testing
             #expect(WallTime(rfc3339: time.rfc3339) == time)
             let early = WallTime(milliseconds: milliseconds)
             #expect(WallTime(rfc3339: early.rfc3339) == early)
+        }
+    }
+
+    @Test func datesAreThoseOfTheCalendar() {
+        for (day, text) in [
+            (-1, "1969-12-31"), (0, "1970-01-01"), (11_016, "2000-02-29"), (11_017, "2000-03-01"),
+            (47_540, "2100-02-28"), (47_541, "2100-03-01"), (-135_140, "1600-01-01"), (2_932_896, "9999-12-31"),
+        ] {
+            #expect(WallTime(milliseconds: Int64(day) * 86_400_000).rfc3339 == "\(text)T00:00:00.000Z")
+        }
+        // Days of four centuries, each at some second of it, as Foundation has them.
+        for day in stride(from: Int64(-100_000), to: 50_000, by: 13) {
+            let seconds = day * 86_400 + (day * 7919 % 86_400 + 86_400) % 86_400
+            let expected = Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601).dropLast()
+            #expect(WallTime(milliseconds: seconds * 1000 + 7).rfc3339 == "\(expected).007Z")
         }
     }
 

@@ -37,7 +37,7 @@ private final class Current: Sendable {
 struct RecentReadsTests {
     @Test func whatWasReadIsKeptUntilTheNextWrite() async throws {
         let (writes, source) = (WriteCount(), Source())
-        let recent = RecentReads<String, Int>(writes)
+        let recent = RecentReads<String, Int>(writes, most: 10)
         for _ in 0..<3 { #expect(try await recent.value("n") { source.read() } == 1) }
         #expect(source.reads == 1)
         source.set(2)
@@ -49,14 +49,14 @@ struct RecentReadsTests {
     @Test func whatIsNotThereIsAskedForEachTime() async throws {
         let source = Source()
         source.set(nil)
-        let recent = RecentReads<String, Int>(WriteCount())
+        let recent = RecentReads<String, Int>(WriteCount(), most: 10)
         for _ in 0..<3 { #expect(try await recent.value("n") { source.read() } == nil) }
         #expect(source.reads == 3)
     }
 
     @Test func whatWasReadBeforeAWriteIsNotKeptBeyondItHoweverLateItComes() async throws {
         let (writes, source) = (WriteCount(), Source())
-        let recent = RecentReads<String, Int>(writes)
+        let recent = RecentReads<String, Int>(writes, most: 10)
         // The write comes while the answer of the database is on its way.
         let late = try await recent.value("n") {
             let value = source.read()
@@ -70,7 +70,7 @@ struct RecentReadsTests {
 
     @Test func aLateAnswerDoesNotReplaceWhatAnotherOneReadSince() async throws {
         let (writes, source) = (WriteCount(), Source())
-        let recent = RecentReads<String, Int>(writes)
+        let recent = RecentReads<String, Int>(writes, most: 10)
         _ = try await recent.value("n") { () async throws(EventStoreError) in
             let value = source.read()
             source.set(2)
@@ -83,11 +83,18 @@ struct RecentReadsTests {
 
     @Test func aFailureIsNotKept() async throws {
         let (writes, source) = (WriteCount(), Source())
-        let recent = RecentReads<String, Int>(writes)
+        let recent = RecentReads<String, Int>(writes, most: 10)
         await #expect(throws: EventStoreError.self) {
             try await recent.value("n") { () throws(EventStoreError) in throw EventStoreError(.unavailable, "busy") }
         }
         #expect(try await recent.value("n") { source.read() } == 1)
+    }
+
+    @Test func whereOthersWriteNothingIsKept() async throws {
+        let source = Source()
+        let recent = RecentReads<String, Int>(WriteCount(), most: 0)
+        for _ in 0..<3 { #expect(try await recent.value("n") { source.read() } == 1) }
+        #expect(source.reads == 3)
     }
 
     @Test func onlySoManyAreKept() async throws {

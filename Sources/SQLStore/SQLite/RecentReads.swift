@@ -31,8 +31,9 @@ package final class RecentReads<Key: Hashable & Sendable, Value: Sendable>: Send
     private let most: Int
     private let kept = Mutex<[Key: Kept]>([:])
 
-    /// - Parameter most: how many are kept; then all go. At some kilobyte each the default is a few megabytes.
-    package init(_ writes: WriteCount, most: Int = 4096) {
+    /// - Parameter most: how many are kept; then all go. At some kilobyte each, thousands are a few megabytes. 0: where others
+    ///   write as well.
+    package init(_ writes: WriteCount, most: Int) {
         self.writes = writes
         self.most = most
     }
@@ -41,6 +42,7 @@ package final class RecentReads<Key: Hashable & Sendable, Value: Sendable>: Send
     package func value(
         _ key: Key, read: () async throws(EventStoreError) -> Value?
     ) async throws(EventStoreError) -> Value? {
+        guard most > 0 else { return try await read() }
         let count = writes.current
         if let known = kept.withLock({ $0[key] }), known.count == count { return known.value }
         guard let value = try await read() else { return nil }

@@ -23,18 +23,20 @@ package final class SQLiteEventStore: SQLEventStore {
         var group: GroupID?
     }
 
-    private init(pool: DatabasePool, head: PositionCursor) {
+    /// - Parameter isOnlyWriter: whether nobody else writes the file meanwhile.
+    private init(pool: DatabasePool, head: PositionCursor, isOnlyWriter: Bool) {
         self.pool = pool
         self.signal = AppendSignal(latest: head)
         writes = WriteCount()
         commits = CommitQueue(pool: pool, writes: writes)
-        recentChains = RecentReads(writes)
-        recentKeys = RecentReads(writes)
-        recentSummaries = RecentReads(writes)
+        let most = isOnlyWriter ? 4096 : 0
+        recentChains = RecentReads(writes, most: most)
+        recentKeys = RecentReads(writes, most: most)
+        recentSummaries = RecentReads(writes, most: most)
     }
 
     /// Opens the database, makes it if there is none, and brings its schema up to date; with `migrates: false` it must be
-    /// there and up to date.
+    /// there and up to date, and somebody else may be at work on it.
     /// - Throws: `.corrupt` for a file that is no database of ours, or one of a newer version; `.unavailable`.
     package static func open(at path: String, migrates: Bool = true, now: WallTime) async throws(EventStoreError)
         -> SQLiteEventStore
@@ -67,7 +69,8 @@ package final class SQLiteEventStore: SQLEventStore {
                 try Migrator(db: connection, dialect: .sqlite).migrate(now: now, applies: migrates)
                 return .commit
             }
-            return SQLiteEventStore(pool: pool, head: try SQLiteLog(db: connection).head() ?? .start)
+            return SQLiteEventStore(
+                pool: pool, head: try SQLiteLog(db: connection).head() ?? .start, isOnlyWriter: migrates)
         }
     }
 
