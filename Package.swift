@@ -222,7 +222,7 @@ let package = Package(
             [
                 "SQLStore", "PostgresClient", "APIService", "APIContract", "Auth", "ComputeDomain", "EventSourcing",
                 "SecretSealing", "TestSupport", "ComputeCore", hummingbird, hummingbirdTesting, httpTypes, crypto,
-                logging,
+                logging, lifecycle,
                 nio("NIOCore"),
             ]),
         tests(

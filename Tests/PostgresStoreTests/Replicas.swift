@@ -16,7 +16,10 @@ import TestSupport
 /// Three instances of the API over one database and one runtime, as in a cluster, with the same keys.
 struct Replicas: Sendable {
     let key: String
+    let servers: [APIServer]
     let clients: [any TestClientProtocol]
+    /// The webhooks' receivers, which are the same whoever sends.
+    let receivers: InMemoryReceivers
 
     static func with(
         _ database: PostgresConfiguration, computesPerGroup: Int64 = 100,
@@ -25,6 +28,7 @@ struct Replicas: Sendable {
         let runtime = InMemoryRuntime(poolSize: 6)
         let sidekicks = InMemorySidekicks(of: runtime)
         let (signing, secret) = (Curve25519.Signing.PrivateKey(), SymmetricKey(size: .bits256))
+        let receivers = InMemoryReceivers()
         let masterKeys = try MasterKeys(parsing: "first:" + [UInt8](repeating: 1, count: 32).base64URL)
         var stores: [PostgresEventStore] = []
         defer { for store in stores { store.close() } }
@@ -42,7 +46,7 @@ struct Replicas: Sendable {
                         store: store, summaries: store, sessions: store, access: store, runtime: runtime,
                         sidekicks: sidekicks,
                         clock: SystemWallClock(), tokens: TokenSigner(signing), sidekickKey: secret,
-                        webhooks: WebhookPorts(webhooks: store, consumers: store, sender: InMemoryReceivers()),
+                        webhooks: WebhookPorts(webhooks: store, consumers: store, sender: receivers),
                         secrets: SecretPorts(records: store, masterKeys: masterKeys), filesystems: store,
                         templates: store, pools: store, usage: store),
                     settings: settings, startedAt: moment, logger: silent))
@@ -52,17 +56,24 @@ struct Replicas: Sendable {
         try await first.publicApplication.test(.router) { one async throws in
             try await second.publicApplication.test(.router) { two async throws in
                 try await third.publicApplication.test(.router) { three async throws in
-                    try await run(Replicas(key: key, clients: [one, two, three]))
+                    try await run(
+                        Replicas(
+                            key: key, servers: [first, second, third], clients: [one, two, three],
+                            receivers: receivers))
                 }
             }
         }
     }
 
-    func send(_ replica: Int, _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil) async throws
-        -> (status: Int, retryAfter: String?, json: JSONValue)
-    {
-        try await clients[replica % 3].execute(
-            uri: path, method: method, headers: [HTTPField.Name("X-ComputeSDK-API-Key")!: key],
+    /// - Parameter other: a key in place of the first one.
+    func send(
+        _ replica: Int, _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, key other: String? = nil,
+        headers: HTTPFields = [:]
+    ) async throws -> (status: Int, retryAfter: String?, json: JSONValue) {
+        var headers = headers
+        headers[HTTPField.Name("X-ComputeSDK-API-Key")!] = other ?? key
+        return try await clients[replica % 3].execute(
+            uri: path, method: method, headers: headers,
             body: body.map { ByteBuffer(string: $0) }
         ) { response in
             let json = (try? JSONDocument.parse(Array(response.body.readableBytesView))) ?? .null
