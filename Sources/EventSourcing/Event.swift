@@ -69,8 +69,8 @@ package struct NewEvent: Hashable, Sendable {
 
 /// An event as the log holds it. Never edited.
 package struct RecordedEvent: Hashable, Sendable {
-    /// A number that no other event has. Grows with each append, has gaps, and is not for clients: they get a `Cursor`.
-    /// Where commits happen at the same time it is not the order of the log, which only the store knows.
+    /// A number that no other event has, with gaps, and not for clients: they get a `Cursor`. Where commits happen at the
+    /// same time it is not the order of the log, which only the store knows.
     package var position: Int64
     package var stream: StreamID
     /// 1 for the stream's first event.

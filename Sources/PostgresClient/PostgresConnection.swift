@@ -93,6 +93,16 @@ package final class PostgresConnection {
         return try answerInTurn(to: takeWaiting() + [statement], until: deadline)
     }
 
+    /// One statement that is a transaction by itself, and has an effect that must not happen twice: unlike in `execute`, a
+    /// connection that breaks may have broken behind it.
+    /// - Throws: `.outcomeUnknown` when the server did not answer to it.
+    package func executeOnce(
+        _ sql: String, _ parameters: [PostgresParameter] = [], until deadline: ContinuousClock.Instant
+    ) throws(PostgresError) -> PostgresResult {
+        let statement = try prepared(sql, parameters, until: deadline)
+        return try decisive { () throws(PostgresError) in try answer(to: send(statement), until: deadline) }
+    }
+
     /// Statements without parameters, separated by semicolons. Outside of a transaction they are one.
     package func run(script: String, until deadline: ContinuousClock.Instant) throws(PostgresError) {
         try sendWaiting(until: deadline)
@@ -164,8 +174,13 @@ package final class PostgresConnection {
     }
 
     private func commit(until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        _ = try decisive { () throws(PostgresError) in try execute("COMMIT", until: deadline) }
+    }
+
+    /// - Parameter send: sends what commits, and waits for the answer.
+    private func decisive(_ send: () throws(PostgresError) -> PostgresResult) throws(PostgresError) -> PostgresResult {
         do {
-            try execute("COMMIT", until: deadline)
+            return try send()
         } catch {
             switch error.code {
             case .connectionLost, .deadlineExceeded, .cancelled:

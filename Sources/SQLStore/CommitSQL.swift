@@ -52,24 +52,34 @@ struct CommitSQL {
     private func insert(
         _ event: NewEvent, of append: StreamAppend, after version: Int, commit: Commit, metadata: String
     ) throws -> RecordedEvent? {
+        var event = append.recorded(event, after: version, at: 0, in: commit)
         let position = try db.readRows(
-            sql: """
-                INSERT INTO events (stream_id, version, group_id, type, schema_version, data, metadata, occurred_at)
-                SELECT :stream, :version + 1, :group, :type, :schema, :data, :metadata, :occurred_at
-                WHERE (SELECT coalesce(max(version), 0) FROM events WHERE stream_id = :stream) = :version
-                RETURNING global_position
-                """,
-            arguments: [
-                "stream": append.stream.rawValue, "version": version, "group": append.group.rawValue,
-                "type": event.type, "schema": Upcasting.known.schema(of: event.type), "data": try jsonText(event.data),
-                "metadata": metadata,
-                "occurred_at": commit.occurredAt.milliseconds,
-            ]
+            sql: Self.insertion(), arguments: try Self.arguments(event, metadata: metadata)
         ) { try $0.required("global_position") as Int64 }.first
         guard let position else { return nil }
-        return RecordedEvent(
-            position: position, stream: append.stream, version: version + 1, group: append.group,
-            type: event.type, data: event.data, metadata: commit.metadata, occurredAt: commit.occurredAt)
+        event.position = position
+        return event
+    }
+
+    /// Inserts an event where its stream is at the version before it, and else nothing.
+    /// - Parameter givesPosition: whether its position is a parameter, and not what comes next.
+    static func insertion(givesPosition: Bool = false) -> String {
+        """
+        INSERT INTO events (\(givesPosition ? "global_position, " : "")stream_id, version, group_id, type, schema_version,
+        data, metadata, occurred_at) \(givesPosition ? "OVERRIDING SYSTEM VALUE" : "")
+        SELECT \(givesPosition ? ":position, " : ""):stream, :version + 1, :group, :type, :schema, :data, :metadata, :occurred_at
+        WHERE (SELECT coalesce(max(version), 0) FROM events WHERE stream_id = :stream) = :version
+        RETURNING global_position
+        """
+    }
+
+    /// - Parameter metadata: the event's, as it is stored.
+    static func arguments(_ event: RecordedEvent, metadata: String) throws -> SQLArguments {
+        [
+            "stream": event.stream.rawValue, "version": event.version - 1, "group": event.group.rawValue,
+            "type": event.type, "schema": Upcasting.known.schema(of: event.type), "data": try jsonText(event.data),
+            "metadata": metadata, "occurred_at": event.occurredAt.milliseconds,
+        ]
     }
 
     private func release(_ release: UniqueRelease) throws {
@@ -134,5 +144,13 @@ struct CommitSQL {
                 kind: kind, key: key, group: GroupID(try $0.required("group_id")), value: try $0.document("value"),
                 expiresAt: try $0.time("expires_at"))
         }.first
+    }
+}
+
+extension StreamAppend {
+    func recorded(_ event: NewEvent, after version: Int, at position: Int64, in commit: Commit) -> RecordedEvent {
+        RecordedEvent(
+            position: position, stream: stream, version: version + 1, group: group, type: event.type, data: event.data,
+            metadata: commit.metadata, occurredAt: commit.occurredAt)
     }
 }

@@ -6,7 +6,17 @@ import EventSourcing
 struct ReadModels {
     let db: any SQLConnection
 
+    private static let categories: Set<String> = [
+        StreamID.computeCategory, StreamID.sessionCategory, StreamID.groupCategory, StreamID.apiKeyCategory,
+        StreamID.apiSessionCategory, StreamID.webhookCategory, StreamID.secretCategory, StreamID.filesystemCategory,
+        StreamID.templateCategory, StreamID.poolCategory,
+    ]
+
+    /// Whether anything follows from the events of a stream; of others nothing has to be looked up.
+    static func follow(_ stream: StreamID) -> Bool { categories.contains(stream.category) }
+
     func update(_ event: RecordedEvent) throws {
+        guard Self.follow(event.stream) else { return }
         if event.stream.category == StreamID.computeCategory, let id = ComputeID(event.stream.id) {
             let before = try SummarySQL(db: db).summary(id, in: nil)
             if let row = try ComputeSummary.applying(event, to: before) {

@@ -128,6 +128,48 @@ struct PostgresEventStoreTests {
         }
     }
 
+    /// They are single statements; those of two events are transactions, and take their positions otherwise.
+    @Test func loneEventsBesideOtherCommitsLoseNoRaceAndShareNoPosition() async throws {
+        try await PostgresServer.with { server in
+            let database = try await server.freshDatabase()
+            try await withPostgresStore(database) { one async throws in
+                try await withPostgresStore(database) { other async throws in
+                    let stores = [one, other]
+                    // All write the same stream: whoever is told that he was first wrote the version that he meant.
+                    let winners = try await withThrowingTaskGroup(of: [Int].self) { group in
+                        for writer in 0..<8 {
+                            group.addTask {
+                                var (version, won) = (0, [Int]())
+                                while version < 60 {
+                                    var commit = note("raced", from: version)
+                                    if writer % 2 == 1 { commit.appends[0].events += commit.appends[0].events }
+                                    if case .committed(let events) = try await stores[writer % 2].commit(commit) {
+                                        won += events.map(\.version)
+                                    }
+                                    version = try await stores[writer % 2].version(of: commit.appends[0].stream)
+                                }
+                                return won
+                            }
+                        }
+                        return try await group.reduce(into: []) { $0 += $1 }
+                    }
+                    let stream = StreamID(category: "note", id: "raced")
+                    let events = try await one.events(of: stream)
+                    #expect(events.map(\.version) == Array(1...events.count))
+                    #expect(winners.sorted() == events.map(\.version), "each has one winner, who was told so")
+                    #expect(Set(events.map(\.position)).count == events.count)
+                    let isComplete = await eventually {
+                        try await one.events(after: nil, matching: EventFilter(), limit: 1000).events.count
+                            == events.count
+                    }
+                    #expect(isComplete)
+                    let log = try await other.events(after: nil, matching: EventFilter(), limit: 1000).events
+                    #expect(log.map(\.version) == events.map(\.version), "the log keeps the order of a stream")
+                }
+            }
+        }
+    }
+
     @Test func aCommitIsNotifiedToWhoeverListens() async throws {
         try await PostgresServer.with { server in
             let database = try await server.freshDatabase()

@@ -96,12 +96,15 @@ struct PostgresFaultTests {
         }
     }
 
-    @Test(arguments: [false, true])
-    func aCommitWhoseAnswerIsLostIsFoundOutAfterTheCrash(_ isCancelled: Bool) async throws {
+    /// Of one event, which is a statement, and of two, which are a transaction.
+    @Test(arguments: [false, true], [1, 2])
+    func aCommitWhoseAnswerIsLostIsFoundOutAfterTheCrash(_ isCancelled: Bool, events count: Int) async throws {
         try await PostgresServer.with { server in
             var database = try await server.freshDatabase()
             database.deadline = .seconds(20)
             try await withPostgresStore(database) { store in
+                // Has taken positions for the next ones.
+                #expect(try await store.commit(note("before")).isCommitted)
                 // A standby that never comes: commits are on disk, and nobody is told.
                 try await server.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
                 try await server.run("SELECT pg_reload_conf()")
@@ -112,8 +115,13 @@ struct PostgresFaultTests {
                         ) { try $0.integer("pid") }
                     }
                 }
+                let events = Array(repeating: note("a").appends[0].events[0], count: count)
                 func begin(_ id: String) -> Task<CommitOutcome, any Error> {
-                    Task { try await store.commit(note(id)) }
+                    Task {
+                        var order = note(id)
+                        order.appends[0].events = events
+                        return try await store.commit(order)
+                    }
                 }
                 // The server looks at its settings in its own time; what is committed until then goes through.
                 var (number, commit) = (0, begin("a0"))
@@ -128,11 +136,12 @@ struct PostgresFaultTests {
                 if isCancelled { commit.cancel() }
                 await server.kill()
                 try await server.start(with: ["synchronous_standby_names="])
-                guard case .committed(let events) = try await commit.value else {
+                guard case .committed(let committed) = try await commit.value else {
                     Issue.record("not committed")
                     return
                 }
-                #expect(try await store.events(of: StreamID(category: "note", id: "a\(number)")) == events)
+                #expect(committed.count == count)
+                #expect(try await store.events(of: StreamID(category: "note", id: "a\(number)")) == committed)
             }
         }
     }

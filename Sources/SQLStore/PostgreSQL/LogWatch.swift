@@ -95,7 +95,10 @@ final class LogWatch: Sendable {
                 let connection = try PostgresConnection.open(
                     configuration, until: .now + configuration.connectDeadline)
                 if claimed.isNeeded { try claimDatabase(connection, of: &ours) }
-                try connection.run(script: "LISTEN \(Self.channel)", until: deadline)
+                // A notice that is lost with the server is made good by looking; waiting for the disk with each would make
+                // commits wait.
+                try connection.run(
+                    script: "SET synchronous_commit = off; LISTEN \(Self.channel)", until: deadline)
                 pause = .milliseconds(50)
                 try follow(connection)
             } catch {

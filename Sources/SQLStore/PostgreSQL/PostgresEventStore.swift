@@ -10,6 +10,7 @@ package final class PostgresEventStore: SQLEventStore {
     private let pool: PostgresPool
     private let signal: AppendSignal<TransactionPlace>
     private let watch: LogWatch
+    private let positions = PositionReserve()
     private let deadline: Duration
 
     private init(
@@ -170,10 +171,18 @@ package final class PostgresEventStore: SQLEventStore {
         let end = ContinuousClock.now + deadline
         do {
             // Carried out also when its caller was cancelled, as if the connection had broken a moment later.
-            outcome = try await pool.run(isCancellable: false, until: end) { [watch] connection, deadline in
-                try Self.repeating {
-                    try connection.transaction(until: deadline) {
-                        let db = PostgresSQLConnection(connection: connection, deadline: deadline)
+            outcome = try await pool.run(isCancellable: false, until: end) { [watch, positions] connection, deadline in
+                let db = PostgresSQLConnection(connection: connection, deadline: deadline)
+                return try Self.repeating {
+                    if let (append, event) = commit.loneEvent {
+                        // Known before it is sent: if the answer is lost, that is what it is found out by.
+                        let position = try positions.next(db)
+                        let event = append.recorded(event, after: append.expectedVersion, at: position, in: commit)
+                        appended.withLock { $0 = [event] }
+                        try watch.claimed.requireWriting()
+                        return try db.append(alone: event) ? .committed([event]) : .versionConflict(append.stream)
+                    }
+                    return try connection.transaction(until: deadline) {
                         let outcome = try CommitSQL(db: db).apply(commit)
                         guard case .committed(let events) = outcome else { return (keep: false, value: outcome) }
                         appended.withLock { $0 = events }

@@ -13,6 +13,15 @@ struct PostgresSQLConnection: SQLConnection {
         return try (0..<result.rowCount).map { try read(PostgresRow(result: result, index: $0)) }
     }
 
+    /// A statement that is a transaction by itself.
+    /// - Returns: how many rows it gave.
+    func runOnce(sql: String, arguments: SQLArguments) throws -> Int {
+        let statement = NumberedSQL.of(sql)
+        return try connection.executeOnce(
+            statement.sql, parameters(of: statement, from: arguments), until: deadline
+        ).rowCount
+    }
+
     func run(sql: String, arguments: SQLArguments) throws {
         let statement = NumberedSQL.of(sql)
         try connection.run(statement.sql, parameters(of: statement, from: arguments), until: deadline)
