@@ -10,6 +10,8 @@ package final class PostgresConnection {
     private var isInTransaction = false
     /// Statements of this transaction that are sent with the next one whose answer is looked at.
     private var waiting: [PreparedStatement] = []
+    /// Whether some were sent ahead, whose answers are looked at before anything else is sent.
+    private var isAhead = false
     /// False once a deadline passed or the peer is gone: what is read next could be the answer to something else.
     package private(set) var isUsable = true
 
@@ -88,6 +90,7 @@ package final class PostgresConnection {
     package func execute(
         _ sql: String, _ parameters: [PostgresParameter] = [], until deadline: ContinuousClock.Instant
     ) throws(PostgresError) -> PostgresResult {
+        try finishAhead(until: deadline)
         let statement = try prepared(sql, parameters, until: deadline)
         guard !waiting.isEmpty else { return try answer(to: send(statement), until: deadline) }
         return try answerInTurn(to: takeWaiting() + [statement], until: deadline)
@@ -111,6 +114,7 @@ package final class PostgresConnection {
 
     /// A statement whose answer nobody looks at. Inside a transaction it waits for the next one that is looked at, and is
     /// sent with that: each answer that is waited for costs a way to the server and back. Its failure is then that one's.
+    /// Of many some are sent ahead, so that the server is at them while the next ones are put together here.
     package func run(
         _ sql: String, _ parameters: [PostgresParameter] = [], until deadline: ContinuousClock.Instant
     ) throws(PostgresError) {
@@ -119,7 +123,10 @@ package final class PostgresConnection {
             return
         }
         waiting.append(try prepared(sql, parameters, until: deadline))
-        if waiting.count >= Self.mostWaiting { try sendWaiting(until: deadline) }
+        guard waiting.count >= Self.mostWaiting else { return }
+        try finishAhead(until: deadline)
+        try sendInTurn(takeWaiting(), until: deadline)
+        isAhead = true
     }
 
     /// By then the way to the server and back costs next to nothing, and memory does.
@@ -174,6 +181,7 @@ package final class PostgresConnection {
     }
 
     private func commit(until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        try finishAhead(until: deadline)
         _ = try decisive { () throws(PostgresError) in try execute("COMMIT", until: deadline) }
     }
 
@@ -195,6 +203,8 @@ package final class PostgresConnection {
     /// Nothing that still waits is sent.
     private func undo(until deadline: ContinuousClock.Instant) throws(PostgresError) {
         waiting = []
+        // Whatever became of them is undone; only their answers must not be taken for that of the next statement.
+        do throws(PostgresError) { try finishAhead(until: deadline) } catch { guard isUsable else { throw error } }
         guard PQtransactionStatus(handle) != PQTRANS_IDLE else { return }
         try run(script: "ROLLBACK", until: deadline)
     }
@@ -205,8 +215,16 @@ package final class PostgresConnection {
     }
 
     private func sendWaiting(until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        try finishAhead(until: deadline)
         guard !waiting.isEmpty else { return }
         _ = try answerInTurn(to: takeWaiting(), until: deadline)
+    }
+
+    /// - Throws: the first failure among them.
+    private func finishAhead(until deadline: ContinuousClock.Instant) throws(PostgresError) {
+        guard isAhead else { return }
+        isAhead = false
+        _ = try answersInTurn(until: deadline)
     }
 
     // MARK: - Answers
@@ -227,15 +245,26 @@ package final class PostgresConnection {
         return last
     }
 
-    /// Sends all of them at once. After one that fails the server skips the others.
     /// - Returns: the answer to the last one.
     private func answerInTurn(to statements: [PreparedStatement], until deadline: ContinuousClock.Instant)
         throws(PostgresError) -> PostgresResult
+    {
+        try sendInTurn(statements, until: deadline)
+        return try answersInTurn(until: deadline)
+    }
+
+    /// Sends all of them at once. After one that fails the server skips the others.
+    private func sendInTurn(_ statements: [PreparedStatement], until deadline: ContinuousClock.Instant)
+        throws(PostgresError)
     {
         guard PQenterPipelineMode(handle) == 1 else { throw lost() }
         for statement in statements { guard send(statement) == 1 else { throw lost() } }
         guard PQpipelineSync(handle) == 1 else { throw lost() }
         try flush(until: deadline)
+    }
+
+    /// - Returns: the answer to the last one of those that were sent.
+    private func answersInTurn(until deadline: ContinuousClock.Instant) throws(PostgresError) -> PostgresResult {
         var last: PostgresResult?
         var failure: PostgresError?
         // A nil ends the answer to each, and the mark that we sent ends all of them.

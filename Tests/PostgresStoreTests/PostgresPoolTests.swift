@@ -285,11 +285,13 @@ struct PostgresPoolTests {
             try await withPool(server.configuration(), connections: 1) { pool async throws in
                 try await server.run("CREATE TABLE t (n INT8 PRIMARY KEY)")
                 let first = try await text("SELECT pg_backend_pid() AS v", pool)
-                for looks in [true, false] {
+                // The second list is so long that some are sent ahead, the one that fails among them.
+                let lists: [[Int64]] = [[1, 1, 2], Array(1...300) + [150] + Array(301...1000)]
+                for (list, looks) in lists.flatMap({ [($0, true), ($0, false)] }) {
                     let failure = await failure {
                         try await pool.run { connection, deadline in
                             try connection.transaction(until: deadline) {
-                                for n in [1, 1, 2] as [Int64] {
+                                for n in list {
                                     try connection.run("INSERT INTO t VALUES ($1)", [.integer(n)], until: deadline)
                                 }
                                 if looks { try connection.execute("SELECT count(*) FROM t", until: deadline) }
@@ -309,10 +311,10 @@ struct PostgresPoolTests {
         try await PostgresServer.with { server in
             try await withPool(server.configuration(), connections: 1) { pool async throws in
                 try await server.run("CREATE TABLE t (n INT8)")
-                for looks in [true, false] {
+                for (rows, looks) in [(1, true), (1, false), (700, true), (700, false)] {
                     try await pool.run { connection, deadline in
                         try connection.transaction(until: deadline) {
-                            try connection.run("INSERT INTO t VALUES (1)", until: deadline)
+                            for _ in 0..<rows { try connection.run("INSERT INTO t VALUES (1)", until: deadline) }
                             if looks { try connection.execute("SELECT count(*) FROM t", until: deadline) }
                             return (keep: false, value: ())
                         }

@@ -1,4 +1,5 @@
 import EventSourcing
+import Glibc
 import PostgresClient
 
 /// The port over a connection of PostgreSQL's, for one piece of work with a deadline.
@@ -62,9 +63,19 @@ private struct PostgresRow: SQLRow {
 enum PostgresText {
     /// Of the private use area, so that hardly anything has to be doubled.
     private static let mark: Unicode.Scalar = "\u{E000}"
+    /// Of its UTF-8. Few other characters begin so, and every text that is stored or read is searched for it.
+    private static let markStart: UInt8 = 0xEE
+
+    private static func holds(_ text: String, _ bytes: [UInt8]) -> Bool {
+        var text = text
+        return text.withUTF8 { utf8 in
+            guard let start = utf8.baseAddress else { return false }
+            return bytes.contains { memchr(start, Int32($0), utf8.count) != nil }
+        }
+    }
 
     static func stored(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0 == "\0" || $0 == mark }) else { return text }
+        guard holds(text, [0, markStart]) else { return text }
         var stored = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
             switch scalar {
@@ -77,7 +88,7 @@ enum PostgresText {
     }
 
     static func read(_ stored: String) -> String {
-        guard stored.unicodeScalars.contains(mark) else { return stored }
+        guard holds(stored, [markStart]) else { return stored }
         var text = String.UnicodeScalarView()
         var scalars = stored.unicodeScalars.makeIterator()
         while let scalar = scalars.next() {
