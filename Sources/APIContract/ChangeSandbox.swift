@@ -8,12 +8,14 @@ package struct ChangeSandbox: Hashable, Sendable {
     package var timeout: Duration?
     /// What it may reach from now on, in the place of all that was said of that before.
     package var network: NetworkPolicy?
+    /// Entries to set; `null` removes one.
+    package var ports: PortChanges?
 
     /// What a create takes and nobody can change afterwards, and what no version can do yet. To ignore it would be to say
     /// that it was done.
     static let fixedFields = [
         "name", "namespace", "envs", "directory", "image", "resources", "overlays", "servers", "secrets", "filesystems",
-        "lifecycle", "ports", "duration", "templateId", "templateRevision",
+        "lifecycle", "duration", "templateId", "templateRevision",
     ]
 
     package init(_ document: JSONValue) throws(Problem) {
@@ -22,7 +24,8 @@ package struct ChangeSandbox: Hashable, Sendable {
             guard let value = fields.value(field), !value.asksForNothing else { continue }
             throw Problem(
                 status: 400, code: .unsupportedField,
-                message: "\(field) of a sandbox cannot be changed; metadata, timeout and network can", field: field)
+                message: "\(field) of a sandbox cannot be changed; metadata, timeout, network and ports can",
+                field: field)
         }
         metadata = try fields.object("metadata")
         if let metadata { try CreateSandbox.check(metadata: metadata) }
@@ -30,5 +33,6 @@ package struct ChangeSandbox: Hashable, Sendable {
         network = try fields.object("network").map { (order) throws(Problem) in
             try NetworkPolicy(order, prefix: "network")
         }
+        ports = try fields.object("ports").map { (order) throws(Problem) in try PortChanges(order, prefix: "ports") }
     }
 }

@@ -21,6 +21,8 @@ package struct CreateSandbox: Hashable, Sendable {
     package var filesystems: [MountedFilesystem] = []
     /// What it may reach; nil: all that the server lets it reach.
     package var network: NetworkPolicy?
+    /// Who reaches its ports; nil: whoever knows their URLs.
+    package var ports: PortAccess?
     /// What it is to be made from, of which nothing is in the other fields yet.
     package var template: TemplateUse?
     /// What it was made from, of which everything is in the other fields.
@@ -87,6 +89,7 @@ package struct CreateSandbox: Hashable, Sendable {
         secrets = try GivenSecret.list(fields, besides: envs.keys)
         filesystems = try MountedFilesystem.list(fields)
         network = try Self.network(fields)
+        ports = try Self.ports(fields)
         try checkThatNoFilesystemKeepsASecret()
         template = try TemplateUse(fields)
     }
@@ -107,6 +110,18 @@ package struct CreateSandbox: Hashable, Sendable {
             try NetworkPolicy(order, prefix: "network")
         }
         return policy?.isOpen == true ? nil : policy
+    }
+
+    private static func ports(_ fields: FieldReader) throws(Problem) -> PortAccess? {
+        guard fields.value("ports")?.asksForNothing == false else { return nil }
+        let changes = try fields.object("ports").map { (order) throws(Problem) in
+            try PortChanges(order, prefix: "ports")
+        }
+        guard let access = changes?.applied(to: .open), access != .open else { return nil }
+        guard access.ports.count <= PortAccess.maxPorts else {
+            throw .invalid("ports", "ports holds more than \(PortAccess.maxPorts)")
+        }
+        return access
     }
 
     /// What the Sidekick does right after the claim.

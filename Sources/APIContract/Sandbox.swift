@@ -17,6 +17,8 @@ package struct Sandbox: Codable, Hashable, Sendable {
     package var filesystems: [Filesystem]?
     /// What it may reach; absent while that is all that the server lets it reach.
     package var network: NetworkPolicy?
+    /// Who reaches its ports; absent while that is whoever knows their URLs.
+    package var ports: PortAccess?
     /// What it was made from, also when that is gone or says something else by now; absent for none.
     package var templateId: String?
     package var templateRevision: Int64?
@@ -46,7 +48,8 @@ package struct Sandbox: Codable, Hashable, Sendable {
     package init(
         sandboxId: ComputeID, url: String, token: String?, status: SandboxStatus, metadata: [String: JSONValue]?,
         name: String?, namespace: String?, filesystems: [Filesystem]? = nil,
-        network: NetworkPolicy? = nil, template: UsedTemplate? = nil, createdAt: WallTime, expiresAt: WallTime,
+        network: NetworkPolicy? = nil, ports: PortAccess? = nil, template: UsedTemplate? = nil, createdAt: WallTime,
+        expiresAt: WallTime,
         endedAt: WallTime? = nil, endReason: String? = nil
     ) {
         self.sandboxId = sandboxId
@@ -59,6 +62,7 @@ package struct Sandbox: Codable, Hashable, Sendable {
         self.namespace = namespace
         self.filesystems = filesystems
         self.network = network
+        self.ports = ports
         templateId = template?.id.rawValue
         templateRevision = template?.revision
         self.createdAt = createdAt

@@ -44,7 +44,8 @@ extension CreateSandbox {
     /// What of a create a template can say.
     package enum Defaults {
         package static let fields = [
-            "directory", "envs", "filesystems", "image", "metadata", "network", "overlays", "resources", "secrets",
+            "directory", "envs", "filesystems", "image", "metadata", "network", "overlays", "ports", "resources",
+            "secrets",
             "servers", "timeout",
         ]
 
@@ -62,7 +63,7 @@ extension CreateSandbox {
             for field in fields {
                 given[field] = reader.value(field)
                 // As everywhere, a part that is null is absent. An entry of the metadata is not.
-                if field == "resources", case .object(let parts)? = given[field] {
+                if ["ports", "resources"].contains(field), case .object(let parts)? = given[field] {
                     given[field] = .object(parts.filter { $0.value != .null })
                 }
             }

@@ -14,8 +14,8 @@ import Logging
 // pauses, resumes and the sweep overtake each other, the last one to touch the place leaves it as the record says;
 // what a crash leaves between commit and place, the sweep settles.
 extension ComputeService {
-    /// Metadata, lifetime and network, in one commit.
-    /// - Throws: 404; 400 when the metadata would become too large; 409 while it is being created, and for a network where
+    /// Metadata, lifetime, network and ports, in one commit.
+    /// - Throws: 404; 400 when metadata or ports would become too many; 409 while it is being created, and for a network where
     ///   the runtime has one for all; 503 when the network could not be changed now.
     package func change(
         _ id: ComputeID, _ order: ChangeSandbox, for caller: Caller
@@ -28,7 +28,8 @@ extension ComputeService {
         }
         let change = ComputeChange(
             metadata: order.metadata, maximumMetadataBytes: CreateSandbox.maxMetadataBytes,
-            timeout: order.timeout.map { min($0, settings.maximumTimeout) }, network: order.network)
+            timeout: order.timeout.map { min($0, settings.maximumTimeout) }, network: order.network,
+            ports: order.ports)
         let changed = try await decided(.change(change, at: ports.clock.now()), on: summary, for: caller)
         // Also when it was so already: who repeats a change that was answered with a 503 wants to hear that it is in force.
         if order.network != nil { try await settle(id) }

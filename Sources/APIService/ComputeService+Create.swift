@@ -243,6 +243,7 @@ extension ComputeService {
         spec.secretNames = Set(request.secrets.map(\.name.rawValue)).sorted()
         spec.filesystems = filesystems
         spec.network = request.network ?? .open
+        spec.ports = request.ports ?? .open
         spec.granted = granted
         spec.template = request.usedTemplate
         return spec

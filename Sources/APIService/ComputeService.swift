@@ -9,7 +9,7 @@ package import Logging
 ///
 /// ```
 ///   ComputeService            look up, list, extend, end
-///    ├ +Changing              metadata, lifetime, network; pause and resume
+///    ├ +Changing              metadata, lifetime, network, ports; pause and resume
 ///    ├ +Create                who wins: unique rows, quota, idempotency
 ///    └ +Start                 a place for the winner: claim, cold start, undo
 /// ```
@@ -235,6 +235,8 @@ package final class ComputeService: Sendable {
             .invalid(
                 "metadata",
                 "metadata would be more than \(CreateSandbox.maxMetadataBytes) bytes of JSON with what is there")
+        case .tooManyPorts:
+            .invalid("ports", "ports would be more than \(PortAccess.maxPorts) with those that are there")
         case .absent, .ended: .noSuchSandbox(id.rawValue)
         case .alreadyRequested, .alreadyRunning: .internalError
         }

@@ -12,7 +12,8 @@ extension SandboxEvent {
         StreamID.computeCategory: [
             "name", "namespace", "timeoutMs", "metadata", "envNames", "secretNames", "filesystems", "directory",
             "image",
-            "resources", "granted", "network", "templateId", "templateRevision", "expiresAt", "generation", "reason",
+            "resources", "granted", "network", "ports", "templateId", "templateRevision", "expiresAt", "generation",
+            "reason",
         ],
         StreamID.sessionCategory: ["description", "expiresAt"],
         StreamID.magicLinkCategory: ["expiresAt", "sessionId"],
@@ -75,7 +76,7 @@ extension RouteRecord {
         self.init(
             computeId: summary.id, group: summary.group, state: RouteState(summary.state),
             generation: summary.generation ?? .first, sidekick: isReachable ? summary.sidekick : nil,
-            portHost: isReachable ? summary.portHost : nil, version: summary.version)
+            portHost: isReachable ? summary.portHost : nil, ports: summary.ports, version: summary.version)
     }
 
     /// nil for an event that changes no route.
@@ -85,10 +86,10 @@ extension RouteRecord {
             let change = try ComputeEvent(type: event.type, data: event.data)
         else { return nil }
         switch change {
-        case .requested:
+        case .requested(let spec, _):
             self.init(
                 computeId: id, group: event.group, state: .starting, generation: .first, sidekick: nil, portHost: nil,
-                version: event.version)
+                ports: spec.ports, version: event.version)
         case .started(let placement, _), .resumed(let placement):
             self.init(
                 computeId: id, group: event.group, state: .running, generation: placement.generation,
@@ -97,12 +98,22 @@ extension RouteRecord {
             self.init(
                 computeId: id, group: event.group, state: .paused, generation: generation, sidekick: nil,
                 portHost: nil, version: event.version)
-        case .extended, .metadataChanged, .expiryChanged, .networkChanged: return nil
+        case .extended, .metadataChanged, .expiryChanged, .networkChanged, .portsChanged: return nil
         case .ended:
             self.init(
                 computeId: id, group: event.group, state: .ended, generation: generation(id) ?? .first, sidekick: nil,
                 portHost: nil, version: event.version)
         }
+    }
+}
+
+extension PortsRecord {
+    /// nil for an event that changes nothing of it.
+    package init?(_ event: RecordedEvent) throws(EventStoreError) {
+        guard event.type == ComputeEvent.TypeName.portsChanged.rawValue, let id = ComputeID(event.stream.id),
+            case .portsChanged(let ports)? = try ComputeEvent(type: event.type, data: event.data)
+        else { return nil }
+        self.init(computeId: id, ports: ports, version: event.version)
     }
 }
 

@@ -136,6 +136,7 @@ struct InternalRoutes: Sendable {
             var line = FeedLine(cursor: cursor?.rawValue ?? "", type: event.type)
             do {
                 line.route = try RouteRecord(event) { generations[$0] }
+                line.ports = try PortsRecord(event)
                 line.session = try SessionRecord(event)
             } catch {
                 // One unreadable event must not stop the feed for all; routes are read through by id as well.

@@ -126,7 +126,8 @@ struct SandboxRoutes: Sendable {
             metadata: summary.metadata.isEmpty ? nil : summary.metadata, name: summary.name,
             namespace: summary.namespace,
             filesystems: summary.filesystems.isEmpty ? nil : summary.filesystems.map { Sandbox.Filesystem($0) },
-            network: summary.network.isOpen ? nil : summary.network, template: summary.template,
+            network: summary.network.isOpen ? nil : summary.network,
+            ports: summary.ports == .open ? nil : summary.ports, template: summary.template,
             createdAt: summary.createdAt,
             // Before the start only the request is known; the life begins with the start.
             expiresAt: summary.expiresAt ?? summary.createdAt + summary.timeout, endedAt: summary.endedAt,

@@ -54,6 +54,7 @@ package enum Compute: Aggregate {
         case notRunningYet
         case ended(EndReason)
         case metadataTooLarge
+        case tooManyPorts
     }
 
     package static let initial = State.absent
@@ -133,6 +134,10 @@ package enum Compute: Aggregate {
             .running(spec.having(network), placement, expiresAt: expiresAt)
         case (.networkChanged(let network), .paused(let spec, let placement, let expiresAt)):
             .paused(spec.having(network), placement, expiresAt: expiresAt)
+        case (.portsChanged(let ports), .running(let spec, let placement, let expiresAt)):
+            .running(spec.having(ports), placement, expiresAt: expiresAt)
+        case (.portsChanged(let ports), .paused(let spec, let placement, let expiresAt)):
+            .paused(spec.having(ports), placement, expiresAt: expiresAt)
         case (.paused, .running(let spec, let placement, let expiresAt)):
             .paused(spec, placement, expiresAt: expiresAt)
         case (.resumed(let placement), .paused(let spec, _, let expiresAt)):
@@ -144,6 +149,7 @@ package enum Compute: Aggregate {
             (.started, .absent), (.started, .ended), (.extended, .absent), (.extended, .requested),
             (.extended, .ended), (.expiryChanged, .absent), (.expiryChanged, .requested), (.expiryChanged, .ended),
             (.metadataChanged, .absent), (.metadataChanged, .requested), (.metadataChanged, .ended),
+            (.portsChanged, .absent), (.portsChanged, .requested), (.portsChanged, .ended),
             (.networkChanged, .absent), (.networkChanged, .requested), (.networkChanged, .ended),
             (.paused, .absent), (.paused, .requested), (.paused, .paused), (.paused, .ended), (.resumed, .absent),
             (.resumed, .requested), (.resumed, .running), (.resumed, .ended), (.ended, .absent), (.ended, .ended):

@@ -9,15 +9,18 @@ package struct ComputeChange: Hashable, Sendable {
     package var timeout: Duration?
     /// What it may reach from now on.
     package var network: NetworkPolicy?
+    /// Entries to set, or to remove.
+    package var ports: PortChanges?
 
     package init(
         metadata: [String: JSONValue]? = nil, maximumMetadataBytes: Int, timeout: Duration? = nil,
-        network: NetworkPolicy? = nil
+        network: NetworkPolicy? = nil, ports: PortChanges? = nil
     ) {
         self.metadata = metadata
         self.maximumMetadataBytes = maximumMetadataBytes
         self.timeout = timeout
         self.network = network
+        self.ports = ports
     }
 
     /// None for what is so already.
@@ -34,6 +37,10 @@ package struct ComputeChange: Hashable, Sendable {
             }
         }
         if let timeout, now + timeout != expiresAt { events.append(.expiryChanged(expiresAt: now + timeout)) }
+        if let ports = ports?.applied(to: spec.ports), ports != spec.ports {
+            guard ports.ports.count <= PortAccess.maxPorts else { throw .tooManyPorts }
+            events.append(.portsChanged(ports))
+        }
         if let network, network != spec.network { events.append(.networkChanged(network)) }
         return events
     }
@@ -43,6 +50,12 @@ extension ComputeSpec {
     func having(_ metadata: [String: JSONValue]) -> ComputeSpec {
         var spec = self
         spec.metadata = metadata
+        return spec
+    }
+
+    func having(_ ports: PortAccess) -> ComputeSpec {
+        var spec = self
+        spec.ports = ports
         return spec
     }
 

@@ -54,7 +54,9 @@ extension Commit {
                     commit.releases.append(UniqueRelease(key: key, owner: id.rawValue))
                 }
                 commit.counterMoves += state.spec?.quotaReleases(in: group) ?? []
-            case .started, .extended, .metadataChanged, .expiryChanged, .networkChanged, .paused, .resumed: break
+            case .started, .extended, .metadataChanged, .expiryChanged, .networkChanged, .portsChanged, .paused,
+                .resumed:
+                break
             }
             state = Compute.evolve(state, event)
         }

@@ -15,6 +15,8 @@ package enum ComputeEvent: Hashable, Sendable {
     case expiryChanged(expiresAt: WallTime)
     /// All that holds from now on.
     case networkChanged(NetworkPolicy)
+    /// All that holds from now on.
+    case portsChanged(PortAccess)
     /// Its place, of that generation, stands still.
     case paused(Generation)
     /// It runs where it ran; said once more, so that whoever follows the log need not remember it.
@@ -31,6 +33,7 @@ extension ComputeEvent: DomainEvent {
         case metadataChanged = "ComputeMetadataChanged"
         case expiryChanged = "ComputeExpiryChanged"
         case networkChanged = "ComputeNetworkChanged"
+        case portsChanged = "ComputePortsChanged"
         case paused = "ComputePaused"
         case resumed = "ComputeResumed"
         case ended = "ComputeEnded"
@@ -44,6 +47,7 @@ extension ComputeEvent: DomainEvent {
         case .metadataChanged: .metadataChanged
         case .expiryChanged: .expiryChanged
         case .networkChanged: .networkChanged
+        case .portsChanged: .portsChanged
         case .paused: .paused
         case .resumed: .resumed
         case .ended: .ended
@@ -66,6 +70,7 @@ extension ComputeEvent: DomainEvent {
                 "secretNames": spec.secretNames.isEmpty ? nil : .array(spec.secretNames.map(JSONValue.string)),
                 "filesystems": spec.filesystems.isEmpty ? nil : .array(spec.filesystems.map(\.document)),
                 "network": spec.network.isOpen ? nil : spec.network.document,
+                "ports": spec.ports == .open ? nil : spec.ports.document,
                 "directory": spec.directory.map(JSONValue.string),
                 "image": spec.image.map(JSONValue.string),
                 "resources": spec.resources?.document,
@@ -79,6 +84,7 @@ extension ComputeEvent: DomainEvent {
         case .extended(let expiresAt), .expiryChanged(let expiresAt): ["expiresAt": .string(expiresAt.rfc3339)]
         case .metadataChanged(let metadata): ["metadata": .object(metadata)]
         case .networkChanged(let network): ["network": network.document]
+        case .portsChanged(let ports): ["ports": ports.document]
         case .paused(let generation): ["generation": .int(Int64(generation.rawValue))]
         case .resumed(let placement): placement.fields
         case .ended(let reason): ["reason": .string(reason.rawValue)]
@@ -100,6 +106,7 @@ extension ComputeEvent: DomainEvent {
                 spec.secretNames = try reader.strings("secretNames")
                 spec.filesystems = try reader.filesystems("filesystems")
                 spec.network = try reader.network() ?? .open
+                spec.ports = try reader.ports() ?? .open
                 spec.granted = try reader.resources("granted")
                 spec.template = try reader.template()
                 self = .requested(spec, at: try reader.time("requestedAt"))
@@ -116,6 +123,9 @@ extension ComputeEvent: DomainEvent {
                     throw .invalid("network", "network is required")
                 }
                 self = .networkChanged(network)
+            case .portsChanged:
+                guard let ports = try reader.ports() else { throw .invalid("ports", "ports is required") }
+                self = .portsChanged(ports)
             case .expiryChanged: self = .expiryChanged(expiresAt: try reader.time("expiresAt"))
             case .paused: self = .paused(try reader.generation())
             case .resumed: self = .resumed(try reader.placement())
@@ -196,6 +206,10 @@ struct EventDataReader {
         try fields.object("network").map { (policy) throws(Problem) in
             try NetworkPolicy(recorded: FieldReader(policy, prefix: "network"))
         }
+    }
+
+    func ports() throws(Problem) -> PortAccess? {
+        try fields.object("ports").map { (entries) throws(Problem) in try PortAccess(recorded: entries) }
     }
 
     /// Absent in what was recorded before there were any.

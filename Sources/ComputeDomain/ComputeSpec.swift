@@ -17,6 +17,8 @@ package struct ComputeSpec: Hashable, Sendable {
     package var filesystems: [ComputeFilesystem] = []
     /// What it may reach.
     package var network = NetworkPolicy.open
+    /// Who reaches its ports.
+    package var ports = PortAccess.open
     /// The template that it was made from. What it took of that is in the other fields.
     package var template: UsedTemplate?
     /// The working directory; nil for the image's own.

@@ -19,6 +19,8 @@ package struct ComputeSummary: Hashable, Sendable {
     package var filesystems: [ComputeFilesystem] = []
     /// What it may reach.
     package var network = NetworkPolicy.open
+    /// Who reaches its ports.
+    package var ports = PortAccess.open
     /// What it was made from.
     package var template: UsedTemplate?
     /// What it is metered by.
@@ -105,6 +107,7 @@ extension ComputeSummary {
         case .extended(let expiresAt), .expiryChanged(let expiresAt): next.expiresAt = expiresAt
         case .metadataChanged(let metadata): next.metadata = metadata
         case .networkChanged(let network): next.network = network
+        case .portsChanged(let ports): next.ports = ports
         case .paused:
             next.state = .paused
             next.meter(from: event.occurredAt)
@@ -143,6 +146,7 @@ extension ComputeSummary {
             sidekickInternal: nil, portHost: nil, version: version)
         filesystems = spec.filesystems
         network = spec.network
+        ports = spec.ports
         template = spec.template
         size = MeteredSize(spec)
     }

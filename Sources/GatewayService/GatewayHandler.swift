@@ -107,8 +107,17 @@ struct GatewayHandler: HTTPHandler {
         if let path = request.resolution.withFinalSlash, request.upgrade == nil {
             return try await request.redirect(to: path)
         }
-        let target = OwnCredential.cut(from: request.resolution.target)
+        let (target, tokens) = OwnCredential.found(in: request.resolution.target)
         let route = try await directory.route(for: id)
+        let grant = try await grant(request, tokens, for: port, of: route)
+        defer { if let grant { leave(grant) } }
+        if let grant, route.ports?.isPrivate(port) == true, let token = tokens.first, token == grant.bearer,
+            PortCredential.becomesCookie(
+                method: request.exchange.head.method, headers: request.exchange.head.headers, queryTokens: tokens,
+                form: request.resolution.form)
+        {
+            return try await request.keep(grant, target: target)
+        }
         let own = [request.exchange.localEndpoint, settings.api].compactMap(\.self)
         let endpoint = try PortDial.endpoint(for: route, port: port, own: own)
         var headers = request.headersForUserCode(child: child)
@@ -116,11 +125,41 @@ struct GatewayHandler: HTTPHandler {
         try await proxy.forward(
             request.exchange,
             to: Upstream(
-                owner: .compute(id, route.generation), endpoint: endpoint,
-                head: request.head(target: target, headers: headers),
+                owner: grant == nil
+                    ? .visitors(id, route.generation, port: port) : .compute(id, route.generation),
+                endpoint: endpoint, head: request.head(target: target, headers: headers),
                 unreachable: Problem(
                     status: 502, code: .badGateway, message: "nothing listens on port \(port) of this sandbox"),
-                isOurServer: false, isCurrent: { directory.isCurrent(route) }, polish: request.polish))
+                isOurServer: false,
+                isCurrent: {
+                    grant == nil ? directory.isPublic(port, of: route) : directory.isCurrent(route)
+                }, session: grant?.session, polish: request.polish))
+    }
+
+    /// What a request to a port was let in with.
+    /// - Returns: nil for a visitor of a public one. Who shows a good token there as well stays when it becomes private.
+    /// - Throws: 401, 403 and what else speaks against it, for a private one.
+    private func grant(
+        _ request: GatewayRequest, _ tokens: [String], for port: Int, of route: RouteRecord
+    ) async throws -> Grant? {
+        let isPrivate = route.ports?.isPrivate(port) == true
+        let head = request.exchange.head
+        switch PortCredential.find(
+            method: head.method, headers: head.headers, queryTokens: tokens, isUpgrade: request.upgrade != nil,
+            form: request.resolution.form, authority: request.resolution.authority, scheme: request.scheme)
+        {
+        case .none where isPrivate:
+            throw Problem(
+                status: 401, code: .unauthenticated,
+                message: "port \(port) of this sandbox is private: it needs the sandbox's token")
+        case .refused(let problem) where isPrivate: throw problem
+        case .none, .refused: return nil
+        case .candidates(let candidates):
+            do { return try await authorize(candidates, for: route) } catch let problem as Problem {
+                if isPrivate { throw problem }
+                return nil
+            }
+        }
     }
 
     // MARK: - Tokens

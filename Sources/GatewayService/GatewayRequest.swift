@@ -1,3 +1,4 @@
+import Auth
 import ComputeCore
 import HTTPServing
 import NIOCore
@@ -85,6 +86,19 @@ struct GatewayRequest: Sendable {
         try await exchange.respond(
             status: .permanentRedirect,
             headers: ["Location": path, "Content-Length": "0", "X-Request-Id": requestID.rawValue])
+    }
+
+    /// To the same place without the token, which the browser keeps as a cookie from here on.
+    func keep(_ grant: GatewayHandler.Grant, target: String) async throws {
+        let life = grant.token.expiresAt - SystemWallClock().now()
+        try await exchange.respond(
+            status: .seeOther,
+            headers: [
+                // Of two slashes a browser would make a host.
+                "Location": "/" + target.drop { $0 == "/" }, "Content-Length": "0", "Cache-Control": "no-store",
+                "Set-Cookie": SessionCookie.header(token: grant.bearer, lifetime: life, scheme: scheme),
+                "X-Request-Id": requestID.rawValue,
+            ])
     }
 
     func answer(_ problem: Problem) async throws {

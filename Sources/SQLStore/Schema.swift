@@ -183,6 +183,9 @@ extension Migration {
                 number: 12, name: "networks of computes",
                 sql: "ALTER TABLE compute_summaries ADD COLUMN network TEXT;"),
             .pools(number: 13, in: dialect),
+            Migration(
+                number: 14, name: "ports of computes",
+                sql: "ALTER TABLE compute_summaries ADD COLUMN ports TEXT;"),
         ]
     }
 }

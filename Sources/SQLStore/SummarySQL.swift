@@ -62,7 +62,7 @@ struct SummarySQL {
         "compute_id", "group_id", "name", "namespace", "metadata", "directory", "timeout_ms", "state", "created_at",
         "started_at", "expires_at", "ended_at", "end_reason", "generation", "member", "sidekick", "sidekick_internal",
         "port_host", "filesystems", "cpu_thousandths", "memory_mib", "metered_since", "template_id",
-        "template_revision", "network", "version",
+        "template_revision", "network", "ports", "version",
     ]
     private static let upsert = """
         INSERT INTO compute_summaries (\(columns.joined(separator: ", ")))
@@ -88,7 +88,8 @@ extension ComputeSummary {
             "cpu_thousandths": size.cpuThousandths, "memory_mib": size.memoryMiB,
             "metered_since": meteredSince?.milliseconds, "template_id": template?.id.rawValue,
             "template_revision": template?.revision,
-            "network": network.isOpen ? nil : try jsonText(network.document), "version": version,
+            "network": network.isOpen ? nil : try jsonText(network.document),
+            "ports": ports == .open ? nil : try jsonText(ports.document), "version": version,
         ]
     }
 
@@ -114,6 +115,7 @@ extension ComputeSummary {
             template = UsedTemplate(id: id, revision: try row.required("template_revision"))
         }
         if try row.optional("network") as String? != nil { network = try Self.network(row) }
+        if try row.optional("ports") as String? != nil { ports = try Self.ports(row) }
         if try row.optional("filesystems") as String? != nil { filesystems = try Self.filesystems(row) }
     }
 
@@ -121,6 +123,13 @@ extension ComputeSummary {
         let fields = FieldReader(try row.object("network"))
         do throws(Problem) { return try NetworkPolicy(recorded: fields) } catch {
             throw EventStoreError(.corrupt, "the column network holds what it should not", cause: error)
+        }
+    }
+
+    private static func ports(_ row: any SQLRow) throws -> PortAccess {
+        let entries = try row.object("ports")
+        do throws(Problem) { return try PortAccess(recorded: entries) } catch {
+            throw EventStoreError(.corrupt, "the column ports holds what it should not", cause: error)
         }
     }
 

@@ -16,7 +16,7 @@ struct TemplatesTests {
             #"""
             {"name":"py","description":"d","image":"python:3.12","timeout":60000,"directory":"/w","envs":{"A":"1"},
             "metadata":{"team":null},"resources":{"cpus":2,"memoryMiB":null},"secrets":[{"name":"s","env":"S"}],
-            "filesystems":[{"name":"f","path":"/data"}],"overlays":[{"a":1}],"servers":[{"slug":"web"}],"network":{"internet":false},"whatever":1}
+            "filesystems":[{"name":"f","path":"/data"}],"overlays":[{"a":1}],"servers":[{"slug":"web"}],"network":{"internet":false},"ports":{"80":{"visibility":"private"}},"whatever":1}
             """#)
         #expect(order.name == "py" && order.description == "d" && order.revision == nil)
         #expect(order.defaults.keys.sorted() == CreateSandbox.Defaults.fields, "each of them, and nothing else")

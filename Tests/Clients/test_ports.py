@@ -52,6 +52,44 @@ def test_the_path_style_hands_out_paths_and_the_host_style_hosts(start_system):
 
 
 @asynchronously
+async def test_a_private_port_wants_the_token_and_a_change_is_felt_within_a_second(connect, system):
+    async with connect() as compute:
+        sandbox = await compute.sandbox.create()
+        try:
+            port = free_port()
+            await start_server(sandbox, port)
+            token = {"X-ComputeSDK-Token": sandbox.get_token()}
+            change = {"ports": {str(port): {"visibility": "private"}}}
+            with httpx.Client(base_url=system.url, trust_env=False, timeout=30) as client:
+                def get(**headers):
+                    host = f"{sandbox.sandbox_id}-{port}.localhost:{system.port}"
+                    return client.get("/index.html", headers={"Host": host, **headers})
+
+                def patch(body):
+                    headers = {"X-ComputeSDK-API-Key": system.key}
+                    answer = client.patch(f"/v1/sandboxes/{sandbox.sandbox_id}", json=body, headers=headers)
+                    assert answer.status_code == 200, answer.text
+                    return answer.json()["data"]
+
+                def felt(status):
+                    deadline = time.monotonic() + 1
+                    while (last := get()).status_code != status:
+                        assert time.monotonic() < deadline, (status, last.status_code)
+
+                assert get().text == "hello from inside"
+                assert patch(change)["ports"] == change["ports"]
+                felt(401)
+                assert get(**token).text == "hello from inside"
+                by_path = f"/s/{sandbox.sandbox_id}/p/{port}/index.html"
+                assert client.get(by_path).status_code == 401
+                assert client.get(f"{by_path}?token={sandbox.get_token()}").text == "hello from inside"
+                assert "ports" not in patch({"ports": {str(port): None}})
+                felt(200)
+        finally:
+            await sandbox.destroy()
+
+
+@asynchronously
 async def test_both_forms_of_a_host_and_the_path_lead_to_the_same_compute(connect, system):
     async with connect() as compute:
         sandbox = await compute.sandbox.create()

@@ -23,8 +23,10 @@ struct ComputeEventTests {
                 {
                     var spec = ComputeSpec(timeout: .seconds(1))
                     spec.network = narrow
+                    spec.ports = PortAccess(usual: .private, ports: [3000: .public])
                     return spec
                 }(), at: t0), .networkChanged(narrow), .networkChanged(.open),
+            .portsChanged(PortAccess(ports: [80: .private])), .portsChanged(.open),
             .started(place(7), expiresAt: t0), .extended(expiresAt: t0),
             .metadataChanged(["a": .array([.null]), "b": .null]), .expiryChanged(expiresAt: t0), .paused(Generation(7)),
             .resumed(place(7)),
@@ -47,7 +49,7 @@ struct ComputeEventTests {
         guard case .object(let fields) = event.recorded.data else { return #expect(Bool(false)) }
         let optional =
             ["name", "namespace", "metadata", "envNames", "directory", "image", "resources", "granted"]
-            + (event.typeName == .requested ? ["network"] : [])
+            + (event.typeName == .requested ? ["network", "ports"] : [])
         for name in fields.keys where !optional.contains(name) {
             var fields = fields
             fields[name] = nil
@@ -76,7 +78,8 @@ struct ComputeEventTests {
         #expect(
             ComputeEvent.TypeName.allCases.map(\.rawValue) == [
                 "ComputeRequested", "ComputeStarted", "ComputeExtended", "ComputeMetadataChanged",
-                "ComputeExpiryChanged", "ComputeNetworkChanged", "ComputePaused", "ComputeResumed", "ComputeEnded",
+                "ComputeExpiryChanged", "ComputeNetworkChanged", "ComputePortsChanged", "ComputePaused",
+                "ComputeResumed", "ComputeEnded",
             ])
     }
 

@@ -31,7 +31,8 @@ struct CondensedTests {
                 [
                     .requested(spec, at: t0), .started(place(1), expiresAt: t0 + .seconds(60)),
                     .metadataChanged(["b": .int(1)]), .paused(Generation(1)), .metadataChanged(["c": .null]),
-                    .expiryChanged(expiresAt: t0 + .seconds(5)), .networkChanged(narrow), .resumed(place(1)),
+                    .expiryChanged(expiresAt: t0 + .seconds(5)), .networkChanged(narrow),
+                    .portsChanged(PortAccess(usual: .private)), .resumed(place(1)),
                     .paused(Generation(1)),
                     .ended(.expired),
                 ]))

@@ -66,6 +66,17 @@ final class FakeInternalAPI: Sendable {
         for signal in signals { signal.yield() }
     }
 
+    /// Told by the feed, and known to lookups from now on.
+    func tell(_ record: PortsRecord) {
+        let signals = state.withLock { state in
+            state.routes[record.computeId]?.ports = record.ports
+            state.lines.append(
+                FeedLine(cursor: "c\(state.lines.count + 1)", type: "ComputePortsChanged", ports: record))
+            return state.signals
+        }
+        for signal in signals { signal.yield() }
+    }
+
     /// Known to a lookup; not in the feed.
     func know(_ record: SessionRecord) { state.withLock { $0.sessions[record.sessionId] = record } }
 

@@ -25,6 +25,54 @@ private func record(
         return table
     }
 
+    private func heard(_ state: RouteState, _ ports: PortAccess?, version: Int) -> RouteRecord {
+        var made = record(state, version: version)
+        made.ports = ports
+        return made
+    }
+
+    private let shut = PortAccess(usual: .private, ports: [3000: .public])
+
+    private func ports(_ access: PortAccess, _ version: Int) -> PortsRecord {
+        PortsRecord(computeId: id, ports: access, version: version)
+    }
+
+    @Test func portsStayWhatTheyWereUntilSomethingSaysOtherwise() {
+        var table = live()
+        _ = table.happened(heard(.starting, shut, version: 1))
+        _ = table.happened(heard(.running, nil, version: 2))
+        #expect(table.find(id, now: now) == .running(heard(.running, shut, version: 2)))
+        #expect(!table.isPublic(80, of: id) && table.isPublic(3000, of: id))
+        #expect(table.happened(ports(.open, 3)) == .confine(id, .open))
+        #expect(table.isPublic(80, of: id))
+        // Heard again, and late.
+        #expect(table.happened(ports(shut, 3)) == .doNothing)
+        #expect(table.happened(ports(shut, 2)) == .doNothing)
+        #expect(table.isPublic(80, of: id))
+        #expect(table.happened(ports(shut, 4)) == .confine(id, shut))
+        _ = table.happened(heard(.paused, nil, version: 5))
+        _ = table.happened(heard(.running, nil, version: 6))
+        #expect(!table.isPublic(80, of: id))
+    }
+
+    @Test func anAnswerThatWasOvertakenByAChangeOfPortsDoesNotOpenThem() {
+        var table = live()
+        _ = table.find(id, now: now)
+        #expect(table.happened(ports(shut, 5)) == .doNothing)
+        #expect(table.happened(ports(.open, 4)) == .doNothing)
+        #expect(table.lookedUp(id, found: heard(.running, .open, version: 3), now: now) == .confine(id, shut))
+        #expect(!table.isPublic(80, of: id))
+        // An old answer to a later question, as after a restart of the feed.
+        table.restarted()
+        _ = table.find(id, now: now)
+        _ = table.lookedUp(id, found: heard(.running, .open, version: 4), now: now)
+        #expect(!table.isPublic(80, of: id))
+        table.restarted()
+        _ = table.find(id, now: now)
+        #expect(table.lookedUp(id, found: heard(.running, .open, version: 6), now: now) == .confine(id, .open))
+        #expect(table.isPublic(80, of: id))
+    }
+
     @Test func missIsLookedUpOnce() {
         var table = live()
         #expect(table.find(id, now: now) == .lookUp)

@@ -15,7 +15,7 @@ func readModels(_ store: some SQLEventStore) async throws -> [String] {
     for (table, columns) in [
         (
             "compute_summaries",
-            "compute_id group_id name namespace metadata directory timeout_ms state created_at started_at expires_at ended_at end_reason generation member sidekick sidekick_internal port_host filesystems cpu_thousandths memory_mib metered_since template_id template_revision network version"
+            "compute_id group_id name namespace metadata directory timeout_ms state created_at started_at expires_at ended_at end_reason generation member sidekick sidekick_internal port_host filesystems cpu_thousandths memory_mib metered_since template_id template_revision network ports version"
         ),
         ("compute_labels", "compute_id key value created_at group_id"),
         (

@@ -140,7 +140,10 @@ struct SQLiteEventStoreTests {
                 tables.map { "DROP TABLE \($0);" }.joined()
                     + "ALTER TABLE events DROP COLUMN schema_version;"
                     + ["due", "living", "called", "namespaced"].map { "DROP INDEX compute_summaries_\($0);" }.joined()
-                    + ["cpu_thousandths", "memory_mib", "metered_since", "template_id", "template_revision", "network"]
+                    + [
+                        "cpu_thousandths", "memory_mib", "metered_since", "template_id", "template_revision", "network",
+                        "ports",
+                    ]
                     .map {
                         "ALTER TABLE compute_summaries DROP COLUMN \($0);"
                     }.joined()

@@ -26,6 +26,7 @@ package enum BusyLog {
                 directory: "/d\0")
             if n % 2 == 0 { spec.granted = ComputeResources(cpus: 0.5, memoryBytes: 256 << 20) }
             if n % 6 == 0 { spec.template = UsedTemplate(id: .random(), revision: Int64(n + 1)) }
+            if n % 4 == 3 { spec.ports = PortAccess(usual: .private, ports: [n + 1: .public]) }
             if n % 3 == 1 { spec.network = NetworkPolicy(internet: n % 2 == 0, denyOut: blocks) }
             if n % 4 == 1 {
                 spec.filesystems = [
@@ -62,10 +63,11 @@ package enum BusyLog {
                 let events: [ComputeEvent] = [
                     .metadataChanged(["team": .string("new"), "ok": .bool(true)]), .paused(placement.generation),
                     .expiryChanged(expiresAt: at + .seconds(600)), .networkChanged(NetworkPolicy(denyOut: blocks)),
+                    .portsChanged(PortAccess(ports: [80: .private])),
                 ]
                 try await commit(events, running, n % 2 == 0 ? 3 : 2, 5)
                 if n % 4 == 0 {
-                    try await commit([.resumed(placement)], events.reduce(running, Compute.evolve), 7, 6)
+                    try await commit([.resumed(placement)], events.reduce(running, Compute.evolve), 8, 6)
                 }
             }
             _ = try await store.commit(

@@ -55,7 +55,7 @@ extension Area {
                 answer: .data(.object), refusals: [409]),
             Operation(
                 method: "PATCH", path: base + "/{id}", id: "changeSandbox",
-                summary: "Change its metadata, its end or its network",
+                summary: "Change its metadata, its end, its network or who reaches its ports",
                 body: .order([
                     .may(
                         "metadata",
@@ -66,6 +66,7 @@ extension Area {
                     .may(
                         "network",
                         Schema.order(Components.network).described("In the place of what was said before; at once.")),
+                    .may("ports", Components.portChanges.described("Entries to set, null removes one.")),
                 ]),
                 answer: .data(.named("Sandbox")), refusals: [409]),
             Operation(

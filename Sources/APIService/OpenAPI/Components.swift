@@ -42,6 +42,7 @@ enum Components {
             .may(
                 "network",
                 Schema.object(network).described("Absent while it reaches all that the server lets it reach.")),
+            .may("ports", ports.described("Absent while whoever knows their URLs reaches them.")),
             .may("templateId", Schema.text.described("What it was made from.")), .may("templateRevision", .count),
             .must("createdAt", .time),
             .must("expiresAt", .time), .may("endedAt", .time), .may("endReason", .text),
@@ -157,9 +158,16 @@ enum Components {
         .may("servers", .list(of: .object, atMost: CreateSandbox.maxOfEach)),
         .may("secrets", .list(of: .named("GivenSecret"), atMost: GivenSecret.maxCount)),
         .may("filesystems", .list(of: .named("MountedFilesystem"), atMost: MountedFilesystem.maxCount)),
+        .may("ports", ports.described("Who reaches them; `default` is for all others, and public when absent.")),
         .may(
             "network", Schema.order(network).described("What it may reach: less than the server lets it, never more.")),
     ]
+
+    /// By number, and `default`.
+    static let ports = Schema.map(of: port, names: portName)
+    static let portChanges = Schema.map(of: port.orNull, names: portName)
+    private static let port = Schema.object([.must("visibility", .word(PortVisibility.allCases.map(\.rawValue)))])
+    private static let portName = Schema.text(1...7, pattern: "^(default|[1-9][0-9]{0,4})$")
 
     static let network: [Schema.Field] = [
         .may("internet", Schema.boolean.described("What neither list has; true when absent.")),

@@ -9,7 +9,12 @@ package enum OwnCredential {
     }
 
     /// - Returns: the target without the `token` pairs that hold a credential of ours.
-    package static func cut(from target: String) -> String { QueryToken.cut(from: target, where: isOne).target }
+    package static func cut(from target: String) -> String { found(in: target).target }
+
+    /// The same, and what those pairs held.
+    package static func found(in target: String) -> (target: String, tokens: [String]) {
+        QueryToken.cut(from: target, where: isOne)
+    }
 
     /// `Authorization` on a port host belongs to the app, unless a client put ours into it.
     package static func removeAuthorization(from headers: inout HTTPHeaders) {

@@ -58,7 +58,7 @@ package enum SidekickAccess {
     }
 
     /// Browsers attach cookies to whatever any page asks for; what they say about that page, no page can forge.
-    private static func sentByOwnPage(
+    static func sentByOwnPage(
         method: HTTPMethod, headers: HTTPHeaders, isUpgrade: Bool, authority: Authority?, scheme: String
     ) -> Bool {
         let origin = headers.first(name: "origin")

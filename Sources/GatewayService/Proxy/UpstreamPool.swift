@@ -7,6 +7,8 @@ import Synchronization
 enum UpstreamOwner: Hashable, Sendable {
     case api
     case compute(ComputeID, Generation)
+    /// A port of a compute, for those without a token of it: all that is open there ends when the port becomes private.
+    case visitors(ComputeID, Generation, port: Int)
 }
 
 /// Connections to the servers behind us, idle and in use.
@@ -88,9 +90,22 @@ final class UpstreamPool: Sendable {
     /// tunnels under way included: its address may be another's a moment later.
     func close(_ id: ComputeID, below generation: Generation?) {
         let isStale = { (owner: UpstreamOwner) -> Bool in
-            guard case .compute(id, let own) = owner else { return false }
-            return generation.map { own < $0 } ?? true
+            switch owner {
+            case .compute(id, let own), .visitors(id, let own, _): generation.map { own < $0 } ?? true
+            case .api, .compute, .visitors: false
+            }
         }
+        closeAll(where: isStale)
+    }
+
+    /// Closes what visitors have open at ports of a compute that are private.
+    func closeVisitors(of id: ComputeID, _ access: PortAccess) {
+        closeAll { owner in
+            if case .visitors(id, _, let port) = owner { access.isPrivate(port) } else { false }
+        }
+    }
+
+    private func closeAll(where isStale: (UpstreamOwner) -> Bool) {
         close(
             state.withLock { state in
                 var closing: [HTTPClientConnection] = []

@@ -78,6 +78,11 @@ final class RouteDirectory: Sendable {
     /// False once the compute has ended or runs as another generation.
     func isCurrent(_ route: RouteRecord) -> Bool { state.withLock { $0.table.isCurrent(route) } }
 
+    /// Whether who has no token reaches the port now, and the route is still the compute's.
+    func isPublic(_ port: Int, of route: RouteRecord) -> Bool {
+        state.withLock { $0.table.isCurrent(route) && $0.table.isPublic(port, of: route.computeId) }
+    }
+
     private static func firstSignal(of stream: AsyncStream<Void>, until deadline: ContinuousClock.Instant) async -> Bool
     {
         await withTaskGroup(of: Bool.self) { group in
@@ -111,6 +116,9 @@ final class RouteDirectory: Sendable {
         case .wake(let id): wake(id)
         case .disconnect(let id, let generation):
             pool.close(id, below: generation)
+            wake(id)
+        case .confine(let id, let ports):
+            pool.closeVisitors(of: id, ports)
             wake(id)
         }
     }
@@ -157,6 +165,7 @@ final class RouteDirectory: Sendable {
                         self.perform(self.state.withLock { $0.table.happened(record) })
                         if record.state == .ended { self.sessions.ended(record.computeId) }
                     }
+                    if let record = line.ports { self.perform(self.state.withLock { $0.table.happened(record) }) }
                     if let record = line.session { self.sessions.revoked(record) }
                     cursor = line.cursor
                 }

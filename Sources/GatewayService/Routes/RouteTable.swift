@@ -48,15 +48,21 @@ package struct RouteTable: Sendable {
         case wake(ComputeID)
         /// As `wake`; and connections to every generation below this one (all, when nil) close now.
         case disconnect(ComputeID, below: Generation?)
+        /// As `wake`; and what is open without a token at ports that are private closes now.
+        case confine(ComputeID, PortAccess)
     }
 
     private struct Entry {
+        /// Its ports are those of `portsVersion`, whatever the record's own version is.
         var record: RouteRecord
         var isConfirmed: Bool
+        var portsVersion: Int
     }
     private struct Lookup {
         /// An event ended the compute while the lookup was under way; its answer is older.
         var sawEnd = false
+        /// Ports that changed while the lookup was under way; its answer may be older.
+        var sawPorts: PortsRecord?
     }
     package typealias Instant = ContinuousClock.Instant
 
@@ -96,6 +102,23 @@ package struct RouteTable: Sendable {
         } ?? true
     }
 
+    /// False once the port is private; what has a token does not ask.
+    package func isPublic(_ port: Int, of id: ComputeID) -> Bool {
+        entries[id]?.record.ports?.isPrivate(port) != true
+    }
+
+    /// Whoever reaches its ports from now on.
+    package mutating func happened(_ ports: PortsRecord) -> Order {
+        let id = ports.computeId
+        if let seen = lookups[id], seen.sawPorts.map({ $0.version < ports.version }) ?? true {
+            lookups[id]?.sawPorts = ports
+        }
+        guard let entry = entries[id], entry.portsVersion < ports.version else { return .doNothing }
+        entries[id]?.record.ports = ports.ports
+        entries[id]?.portsVersion = ports.version
+        return .confine(id, ports.ports)
+    }
+
     /// A route event of the feed.
     package mutating func happened(_ record: RouteRecord) -> Order {
         if record.state == .ended { lookups[record.computeId]?.sawEnd = true }
@@ -113,6 +136,10 @@ package struct RouteTable: Sendable {
             return .wake(id)
         }
         let order = learn(record, isConfirmed: true)
+        if let ports = lookup.sawPorts, case .confine(let id, let ports) = happened(ports) {
+            if case .disconnect = order { return .disconnect(id, below: nil) }
+            return .confine(id, ports)
+        }
         return order == .doNothing ? .wake(id) : order
     }
 
@@ -140,14 +167,26 @@ package struct RouteTable: Sendable {
             return .disconnect(id, below: nil)
         }
         guard let old = entries[id] else {
-            entries[id] = Entry(record: record, isConfirmed: isConfirmed)
+            entries[id] = Entry(
+                record: record, isConfirmed: isConfirmed, portsVersion: record.ports == nil ? 0 : record.version ?? 0)
             return .wake(id)
         }
         guard record.rank >= old.record.rank else { return .doNothing }
-        entries[id] = Entry(record: record, isConfirmed: isConfirmed || (old.isConfirmed && old.record == record))
+        var record = record
+        var portsVersion = old.portsVersion
+        // Each knows of the ports up to its own version.
+        if record.ports == nil || (record.version ?? 0) < portsVersion {
+            record.ports = old.record.ports
+        } else {
+            portsVersion = record.version ?? 0
+        }
+        entries[id] = Entry(
+            record: record, isConfirmed: isConfirmed || (old.isConfirmed && old.record == record),
+            portsVersion: portsVersion)
         if record.generation > old.record.generation { return .disconnect(id, below: record.generation) }
         // What is open would hang until it is resumed; its clients shall know now.
         if record.state == .paused, old.record.state != .paused { return .disconnect(id, below: nil) }
+        if let ports = record.ports, ports != old.record.ports { return .confine(id, ports) }
         return .wake(id)
     }
 }
