@@ -85,6 +85,8 @@ extension Sandbox {
         fields["name"] = name.map(JSONValue.string)
         fields["namespace"] = namespace.map(JSONValue.string)
         fields["filesystems"] = filesystems.map { .array($0.map(\.document)) }
+        fields["network"] = network?.document
+        fields["ports"] = ports?.document
         fields["templateId"] = templateId.map(JSONValue.string)
         fields["templateRevision"] = templateRevision.map(JSONValue.int)
         fields["endedAt"] = endedAt.map { .string($0.rfc3339) }

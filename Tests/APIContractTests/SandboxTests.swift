@@ -17,6 +17,7 @@ struct SandboxTests {
             sandboxId: .random(), url: "http://a/b?\"é", token: "t.o.k", status: .ended,
             metadata: ["n": .int(1), "deep": .array([.null, .bool(true), .double(0.5)])], name: "n", namespace: "ns",
             filesystems: [Sandbox.Filesystem(id: .random(), name: "f", path: "/f", readOnly: true)],
+            network: NetworkPolicy(internet: false), ports: PortAccess(usual: .private),
             template: UsedTemplate(id: .random(), revision: 3), createdAt: now, expiresAt: now + .seconds(60),
             endedAt: now, endReason: "deleted")
     }
