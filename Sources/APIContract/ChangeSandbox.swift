@@ -10,12 +10,13 @@ package struct ChangeSandbox: Hashable, Sendable {
     package var network: NetworkPolicy?
     /// Entries to set; `null` removes one.
     package var ports: PortChanges?
+    package var lifecycle: LifecycleOrder?
 
     /// What a create takes and nobody can change afterwards, and what no version can do yet. To ignore it would be to say
     /// that it was done.
     static let fixedFields = [
         "name", "namespace", "envs", "directory", "image", "resources", "overlays", "servers", "secrets", "filesystems",
-        "lifecycle", "duration", "templateId", "templateRevision",
+        "duration", "templateId", "templateRevision",
     ]
 
     package init(_ document: JSONValue) throws(Problem) {
@@ -24,7 +25,8 @@ package struct ChangeSandbox: Hashable, Sendable {
             guard let value = fields.value(field), !value.asksForNothing else { continue }
             throw Problem(
                 status: 400, code: .unsupportedField,
-                message: "\(field) of a sandbox cannot be changed; metadata, timeout, network and ports can",
+                message:
+                    "\(field) of a sandbox cannot be changed; metadata, timeout, lifecycle, network and ports can",
                 field: field)
         }
         metadata = try fields.object("metadata")
@@ -34,5 +36,6 @@ package struct ChangeSandbox: Hashable, Sendable {
             try NetworkPolicy(order, prefix: "network")
         }
         ports = try fields.object("ports").map { (order) throws(Problem) in try PortChanges(order, prefix: "ports") }
+        lifecycle = try LifecycleOrder(fields)
     }
 }

@@ -46,7 +46,7 @@ extension CreateSandbox {
 
 extension CreateSandbox.Defaults {
     /// Of these the entries are taken one by one.
-    private static let maps: Set<String> = ["envs", "metadata", "ports", "resources"]
+    private static let maps: Set<String> = ["envs", "lifecycle", "metadata", "ports", "resources"]
 
     /// A create over a template, as documents. What comes of it is read like any body: so it holds to every limit, and a
     /// template that was written under other ones is refused by the field that is at fault.

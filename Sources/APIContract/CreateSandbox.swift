@@ -23,6 +23,8 @@ package struct CreateSandbox: Hashable, Sendable {
     package var network: NetworkPolicy?
     /// Who reaches its ports; nil: whoever knows their URLs.
     package var ports: PortAccess?
+    /// What becomes of it when its time is over.
+    package var lifecycle = ComputeLifecycle()
     /// What it is to be made from, of which nothing is in the other fields yet.
     package var template: TemplateUse?
     /// What it was made from, of which everything is in the other fields.
@@ -69,7 +71,6 @@ package struct CreateSandbox: Hashable, Sendable {
             guard let value = fields.value(field), !value.asksForNothing else { continue }
             throw .unsupported(field)
         }
-        try Self.check(lifecycle: fields)
         timeout = try fields.integer("timeout", in: Self.timeoutRange).map { .milliseconds($0) }
         metadata = try fields.object("metadata")
         if let metadata { try Self.check(metadata: metadata) }
@@ -91,6 +92,7 @@ package struct CreateSandbox: Hashable, Sendable {
         network = try Self.network(fields)
         ports = try Self.ports(fields)
         try checkThatNoFilesystemKeepsASecret()
+        lifecycle = try LifecycleOrder(fields)?.made ?? ComputeLifecycle()
         template = try TemplateUse(fields)
     }
 
@@ -128,17 +130,6 @@ package struct CreateSandbox: Hashable, Sendable {
     package var setup: JSONValue? {
         guard !overlays.isEmpty || !servers.isEmpty else { return nil }
         return .object(["overlays": .array(overlays), "servers": .array(servers)])
-    }
-
-    /// A compute whose time is over is deleted; there is nothing else to choose from yet.
-    private static func check(lifecycle fields: FieldReader) throws(Problem) {
-        guard let lifecycle = try fields.object("lifecycle") else { return }
-        let rules = FieldReader(lifecycle, prefix: "lifecycle")
-        for field in lifecycle.keys.sorted() where field != "onExpiry" && rules.value(field) != nil {
-            throw .unsupported("lifecycle.\(field.prefix(64))")
-        }
-        guard let end = try rules.string("onExpiry"), end != "delete" else { return }
-        throw .unsupported("lifecycle.onExpiry")
     }
 
     private static func objects(_ name: String, _ fields: FieldReader) throws(Problem) -> [JSONValue] {

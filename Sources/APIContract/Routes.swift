@@ -36,6 +36,8 @@ package enum RouteState: String, Codable, Hashable, Sendable {
     case running
     /// It stands still until somebody resumes it: 409.
     case paused
+    /// It has no place until somebody starts it: 503.
+    case stopped
     /// Gone for good: 404.
     case ended
 }

@@ -22,7 +22,10 @@ package struct Sandbox: Codable, Hashable, Sendable {
     /// What it was made from, also when that is gone or says something else by now; absent for none.
     package var templateId: String?
     package var templateRevision: Int64?
+    /// What becomes of it when its time is over; absent for `{"onExpiry":"delete"}` and nothing else.
+    package var lifecycle: JSONValue?
     package var createdAt: WallTime
+    /// When its time is over. While it is stopped: until when it is kept.
     package var expiresAt: WallTime
     package var endedAt: WallTime?
     /// Why it ended: `deleted`, `expired`, `startFailed`, `lost`, `shutdown`.
@@ -48,8 +51,8 @@ package struct Sandbox: Codable, Hashable, Sendable {
     package init(
         sandboxId: ComputeID, url: String, token: String?, status: SandboxStatus, metadata: [String: JSONValue]?,
         name: String?, namespace: String?, filesystems: [Filesystem]? = nil,
-        network: NetworkPolicy? = nil, ports: PortAccess? = nil, template: UsedTemplate? = nil, createdAt: WallTime,
-        expiresAt: WallTime,
+        network: NetworkPolicy? = nil, ports: PortAccess? = nil, template: UsedTemplate? = nil,
+        lifecycle: ComputeLifecycle = ComputeLifecycle(), createdAt: WallTime, expiresAt: WallTime,
         endedAt: WallTime? = nil, endReason: String? = nil
     ) {
         self.sandboxId = sandboxId
@@ -65,6 +68,7 @@ package struct Sandbox: Codable, Hashable, Sendable {
         self.ports = ports
         templateId = template?.id.rawValue
         templateRevision = template?.revision
+        self.lifecycle = lifecycle == ComputeLifecycle() ? nil : lifecycle.document
         self.createdAt = createdAt
         self.expiresAt = expiresAt
         self.endedAt = endedAt
@@ -89,6 +93,7 @@ extension Sandbox {
         fields["ports"] = ports?.document
         fields["templateId"] = templateId.map(JSONValue.string)
         fields["templateRevision"] = templateRevision.map(JSONValue.int)
+        fields["lifecycle"] = lifecycle
         fields["endedAt"] = endedAt.map { .string($0.rfc3339) }
         fields["endReason"] = endReason.map(JSONValue.string)
         return .object(fields)
@@ -110,6 +115,8 @@ package enum SandboxStatus: String, Codable, Hashable, Sendable, CaseIterable {
     case running
     /// It stands still until it is resumed.
     case paused
+    /// It has its disk and nothing else until it is started.
+    case stopped
     case ended
 }
 

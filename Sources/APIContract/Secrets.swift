@@ -89,6 +89,20 @@ package struct GivenSecret: Hashable, Sendable {
         self.form = form
     }
 
+    /// As a create has it: what `init` reads.
+    package var document: JSONValue {
+        var fields: [String: JSONValue] = ["name": .string(name.rawValue)]
+        fields["version"] = version.map(JSONValue.int)
+        switch form {
+        case .env(let variable): fields["env"] = .string(variable)
+        case .file(let path, let mode):
+            fields["path"] = .string(path)
+            let digits = String(mode, radix: 8)
+            fields["mode"] = .string(String(repeating: "0", count: max(0, 4 - digits.count)) + digits)
+        }
+        return .object(fields)
+    }
+
     /// - Parameter envs: the names that the create sets itself.
     static func list(_ fields: FieldReader, besides envs: some Sequence<String>) throws(Problem) -> [GivenSecret] {
         var (list, variables, paths) = ([GivenSecret](), Set(envs), Set<String>())
@@ -109,7 +123,7 @@ package struct GivenSecret: Hashable, Sendable {
         return list
     }
 
-    private init(_ fields: FieldReader) throws(Problem) {
+    package init(_ fields: FieldReader) throws(Problem) {
         name = try WriteSecret.name(try fields.requiredString("name"), field: fields.path("name"))
         version = try fields.integer("version", in: 1...Int64.max)
         switch (try fields.string("env"), try fields.string("path")) {

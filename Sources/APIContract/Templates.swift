@@ -14,7 +14,7 @@ package struct WriteTemplate: Hashable, Sendable {
     package var revision: Int64?
 
     /// Of a create, what belongs to each compute alone, and what is made of templates itself.
-    private static let fieldsOfNoTemplate = ["namespace", "lifecycle", "templateRevision"]
+    private static let fieldsOfNoTemplate = ["namespace", "templateRevision"]
 
     /// - Parameter id: of the template that it is about; nil for a new one. So what was read can be changed and written.
     package init(_ document: JSONValue, of id: TemplateID? = nil) throws(Problem) {
@@ -44,9 +44,8 @@ extension CreateSandbox {
     /// What of a create a template can say.
     package enum Defaults {
         package static let fields = [
-            "directory", "envs", "filesystems", "image", "metadata", "network", "overlays", "ports", "resources",
-            "secrets",
-            "servers", "timeout",
+            "directory", "envs", "filesystems", "image", "lifecycle", "metadata", "network", "overlays", "ports",
+            "resources", "secrets", "servers", "timeout",
         ]
 
         /// Those that the body of a template has, checked as in a create. What asks for nothing is no default.
@@ -63,7 +62,7 @@ extension CreateSandbox {
             for field in fields {
                 given[field] = reader.value(field)
                 // As everywhere, a part that is null is absent. An entry of the metadata is not.
-                if ["ports", "resources"].contains(field), case .object(let parts)? = given[field] {
+                if ["lifecycle", "ports", "resources"].contains(field), case .object(let parts)? = given[field] {
                     given[field] = .object(parts.filter { $0.value != .null })
                 }
             }

@@ -16,6 +16,9 @@ package struct APISettings: Sendable {
     package var defaultTimeout: Duration = .milliseconds(900_000)
     /// No compute ever ends later than this from now, however often it is extended.
     package var maximumTimeout: Duration = .milliseconds(CreateSandbox.timeoutRange.upperBound)
+    /// How long what is stopped is kept. A week is what people expect who stop in the evening and come back after a holiday;
+    /// nothing is kept for ever that nobody asks for.
+    package var keepLimits = KeepLimits(usual: .seconds(7 * 24 * 3600), most: .seconds(30 * 24 * 3600))
     /// How often one may ask.
     package var rateLimits = RateLimitSettings()
     /// What a group may have that has no quotas of its own. As many creates a minute as 50 a second, which is more than any

@@ -14,7 +14,7 @@ import Logging
 // pauses, resumes and the sweep overtake each other, the last one to touch the place leaves it as the record says;
 // what a crash leaves between commit and place, the sweep settles.
 extension ComputeService {
-    /// Metadata, lifetime, network and ports, in one commit.
+    /// Metadata, lifetime and what follows it, network and ports, in one commit.
     /// - Throws: 404; 400 when metadata or ports would become too many; 409 while it is being created, and for a network where
     ///   the runtime has one for all; 503 when the network could not be changed now.
     package func change(
@@ -29,7 +29,9 @@ extension ComputeService {
         let change = ComputeChange(
             metadata: order.metadata, maximumMetadataBytes: CreateSandbox.maxMetadataBytes,
             timeout: order.timeout.map { min($0, settings.maximumTimeout) }, network: order.network,
-            ports: order.ports)
+            ports: order.ports, onExpiry: order.lifecycle?.onExpiry,
+            deleteAfterStopped: order.lifecycle?.deleteAfterStopped, keepLimits: settings.keepLimits)
+        if let lifecycle = order.lifecycle { try check(lifecycle.onExpiry, lifecycle.deleteAfterStopped) }
         let changed = try await decided(.change(change, at: ports.clock.now()), on: summary, for: caller)
         // Also when it was so already: who repeats a change that was answered with a 503 wants to hear that it is in force.
         if order.network != nil { try await settle(id) }
@@ -53,7 +55,7 @@ extension ComputeService {
             do { try await ports.runtime.thaw(member) } catch { throw unsettled(error, id) }
         }
         do throws(Problem) {
-            let running = try await decided(.resume, on: summary, for: caller)
+            let running = try await decided(.resume(at: ports.clock.now()), on: summary, for: caller)
             try await settle(id)
             return running
         } catch {
@@ -69,7 +71,7 @@ extension ComputeService {
         var record = try await summary(id, in: nil)
         // Rounds are lost only to others who change the same compute.
         for _ in 0..<8 {
-            guard let now = record, let member = now.member, now.state == .running || now.state == .paused else {
+            guard let now = record, let member = now.member, now.state != .requested, now.state != .ended else {
                 return
             }
             do throws(RuntimeError) { try await make(member, as: now) } catch { throw unsettled(error, id) }
@@ -84,9 +86,31 @@ extension ComputeService {
     /// The network first, so that nothing runs beside it.
     private func make(_ member: MemberName, as record: ComputeSummary) async throws(RuntimeError) {
         let runtime = ports.runtime
+        if record.state == .stopped { return try await runtime.stop(member) }
         if runtime.abilities.contains(.network) { try await runtime.setNetwork(record.network, of: member) }
         guard runtime.abilities.contains(.freeze) else { return }
         if record.state == .paused { try await runtime.freeze(member) } else { try await runtime.thaw(member) }
+    }
+
+    /// What is asked for and can never be had is refused.
+    func check(_ onExpiry: ComputeLifecycle.Expiry?, _ deleteAfterStopped: Duration?) throws(Problem) {
+        let needed: RuntimeAbilities =
+            switch onExpiry {
+            case .stop: .keepDisk
+            case .pause: .freeze
+            case .delete, nil: []
+            }
+        guard ports.runtime.abilities.isSuperset(of: needed) else {
+            let word = onExpiry?.rawValue ?? ""
+            throw Problem(
+                status: 400, code: .unsupportedField,
+                message: "lifecycle.onExpiry \(word) is not supported by this server's runtime",
+                field: "lifecycle.onExpiry")
+        }
+        guard let deleteAfterStopped, deleteAfterStopped > settings.keepLimits.most else { return }
+        throw .invalid(
+            "lifecycle.deleteAfterStopped",
+            "lifecycle.deleteAfterStopped must be at most \(settings.keepLimits.most.wholeMilliseconds) on this server")
     }
 
     private func freezable(_ id: ComputeID, for caller: Caller) async throws(Problem) -> ComputeSummary {
@@ -98,7 +122,7 @@ extension ComputeService {
         return summary
     }
 
-    private func decided(
+    func decided(
         _ command: Compute.Command, on summary: ComputeSummary, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
         switch try await decide(command, on: summary.id, in: summary.group, metadata: caller.metadata) {

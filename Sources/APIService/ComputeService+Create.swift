@@ -38,6 +38,7 @@ extension ComputeService {
     /// What a request says itself, and once more what comes of it and a template.
     private func check(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
         try Self.checkOrder(request, ports, settings)
+        try check(request.lifecycle.onExpiry, request.lifecycle.deleteAfterStopped)
         try checkTemplate(request, of: caller)
         try caller.authority.check(usesSecrets: !request.secrets.isEmpty, usesFilesystems: !request.filesystems.isEmpty)
     }
@@ -166,7 +167,7 @@ extension ComputeService {
             guard let summary = try await summary(id, in: caller.group) else { return .gone(nil) }
             switch summary.state {
             case .ended: return .gone(summary)
-            case .running, .paused:
+            case .running, .paused, .stopped:
                 guard let reason = await endReason(of: summary) else { return .alive(summary) }
                 _ = try await end(id, in: summary.group, reason, metadata: .system)
                 return .gone(try await self.summary(id, in: caller.group))
@@ -209,11 +210,11 @@ extension ComputeService {
 
     /// The commit is what enforces quotas; this look before it keeps a caller who is over one from burning through the
     /// pool, one destroyed member per refused request.
-    func checkQuotas(_ request: CreateSandbox, of group: GroupID) async throws(Problem) {
+    func checkQuotas(_ moves: [CounterMove], of group: GroupID) async throws(Problem) {
         let counters: [String: CounterState]
         do { counters = try await ports.store.counters(in: group) } catch { throw problem(error) }
         let now = ports.clock.now()
-        for move in spec(request, granted: granted(request)).quotaMoves(in: group, usual: settings.quotas) {
+        for move in moves {
             let state = counters[move.counter.name] ?? CounterState()
             guard move.applied(to: state, at: now) == nil else { continue }
             throw .quotaExceeded(move.counter, move.limit(of: state) ?? .max)
@@ -241,6 +242,8 @@ extension ComputeService {
             envNames: request.envs.keys.sorted(), directory: request.directory, image: request.image,
             resources: request.resources)
         spec.secretNames = Set(request.secrets.map(\.name.rawValue)).sorted()
+        spec.secrets = request.secrets.map(\.document)
+        spec.lifecycle = request.lifecycle
         spec.filesystems = filesystems
         spec.network = request.network ?? .open
         spec.ports = request.ports ?? .open

@@ -15,7 +15,8 @@ extension ComputeService {
     ) async throws(Problem) -> ComputeSummary? {
         let order = try await claimOrder(id, request, for: caller)
         return try await claimTurns.run(of: caller.group, until: deadline) { () async throws(Problem) in
-            try await checkQuotas(request, of: caller.group)
+            let moves = spec(request, granted: granted(request)).quotaMoves(in: caller.group, usual: settings.quotas)
+            try await checkQuotas(moves, of: caller.group)
             for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
                 let idle = await ServerTiming.measure(.take) { self.takeIdleMember(request, in: caller.group) }
                 guard let member = idle else { return nil }
@@ -168,8 +169,11 @@ extension ComputeService {
             return member
         }
         pools.missed(request, in: group)
+        return try await freshMember(request.order(mounting: mounted), deadline: deadline)
+    }
+
+    func freshMember(_ order: MemberOrder, deadline: ContinuousClock.Instant) async throws(Problem) -> Member {
         do {
-            let order = request.order(mounting: mounted)
             let member = try await ServerTiming.measure(.start) { () async throws(RuntimeError) in
                 try await ports.runtime.startMember(order, deadline: deadline)
             }
@@ -213,7 +217,7 @@ extension ComputeService {
 
     /// Before the claim, so that nothing of its user ever runs without it.
     /// - Returns: false when that cannot be done; the member is removed then.
-    private func confine(_ member: Member, to policy: NetworkPolicy?) async -> Bool {
+    func confine(_ member: Member, to policy: NetworkPolicy?) async -> Bool {
         guard let policy else { return true }
         do throws(RuntimeError) {
             try await ports.runtime.setNetwork(policy, of: member.name)
@@ -227,7 +231,7 @@ extension ComputeService {
 
     /// - Returns: false when the member is not ours; it is removed then, unless it is somebody else's.
     /// - Throws: what the caller asked for is nothing that a Sidekick can do, in the next member no more than in this.
-    private func claim(
+    func claim(
         _ member: Member, _ order: ClaimOrder, until deadline: ContinuousClock.Instant
     ) async throws(Problem) -> Bool {
         for isLast in [false, true] {
@@ -295,7 +299,7 @@ extension ComputeService {
         _ id: ComputeID, _ request: CreateSandbox, for caller: Caller
     ) async throws(Problem) -> ClaimOrder {
         let given = try await secrets.given(request, in: caller.group)
-        return ClaimOrder(
+        var order = ClaimOrder(
             computeId: id, generation: .first,
             secret: SidekickSecret.derive(from: ports.sidekickKey, computeID: id, generation: .first),
             env: request.envs.merging(given.env) { _, secret in secret }, directory: request.directory,
@@ -303,6 +307,8 @@ extension ComputeService {
             portURLTemplate: settings.urls.portURLTemplate(of: id), setup: request.setup,
             timeoutMs: (request.timeout ?? settings.defaultTimeout).wholeMilliseconds,
             secretFiles: given.files.isEmpty ? nil : given.files)
+        order.secretEnv = given.env.isEmpty ? nil : given.env.keys.sorted()
+        return order
     }
 
     // MARK: - Parts

@@ -10,6 +10,7 @@ package import Logging
 /// ```
 ///   ComputeService            look up, list, extend, end
 ///    ├ +Changing              metadata, lifetime, network, ports; pause and resume
+///    ├ +Stopping              without its place, with its disk, and a place again
 ///    ├ +Create                who wins: unique rows, quota, idempotency
 ///    └ +Start                 a place for the winner: claim, cold start, undo
 /// ```
@@ -95,8 +96,8 @@ package final class ComputeService: Sendable {
         switch try await decide(command, on: id, in: summary.group, metadata: caller.metadata) {
         case .committed(let state), .unchanged(let state):
             switch state {
-            case .running(_, _, let expiresAt), .paused(_, _, let expiresAt): return expiresAt
-            case .absent, .requested, .ended: throw .internalError
+            case .running(_, _, let expiresAt), .paused(_, _, let expiresAt, _): return expiresAt
+            case .absent, .requested, .stopped, .ended: throw .internalError
             }
         case .rejected(let rejection): throw problem(rejection, of: id)
         }
@@ -113,8 +114,8 @@ package final class ComputeService: Sendable {
         }
     }
 
-    /// Ends everything that lives, for a shutdown that leaves nothing. A page at a time, all of a page at once: one
-    /// place whose processes do not want to end must not hold up the others.
+    /// Ends everything that has a place, for a shutdown that leaves nothing. What is stopped stays so. A page at a time, all
+    /// of a page at once: one place whose processes do not want to end must not hold up the others.
     package func endAll(_ reason: EndReason) async {
         var last: ComputeID?
         do {
@@ -133,6 +134,7 @@ package final class ComputeService: Sendable {
 
     private func endOne(of summary: ComputeSummary, _ reason: EndReason) async {
         do throws(Problem) {
+            guard summary.state != .stopped else { return try await settle(summary.id) }
             _ = try await end(summary.id, in: summary.group, reason, metadata: .system)
         } catch {
             logger.failure("a sandbox could not be ended", error, ["compute.id": "\(summary.id)"])
@@ -148,11 +150,17 @@ package final class ComputeService: Sendable {
         case .unchanged, .rejected: return false
         case .committed: break
         }
+        try await clearUp(id, in: group, reason)
+        return true
+    }
+
+    /// What is left of it after its end.
+    func clearUp(_ id: ComputeID, in group: GroupID, _ reason: EndReason) async throws(Problem) {
         APIMetrics.ended(reason: reason.rawValue)
         logger.info("sandbox ended", metadata: ["compute.id": "\(id)", "reason": "\(reason.rawValue)"])
         // Read after the end: a place that was recorded between look-up and end is found too.
         if let member = try await summary(id, in: group)?.member { await remove(member) }
-        return true
+        await removeDisk(of: id)
     }
 
     /// Removing is repeated by the sweep when it fails.
@@ -167,8 +175,11 @@ package final class ComputeService: Sendable {
     /// Why a compute that is recorded as alive is not any more: its time is up and the reaper has not come yet, or
     /// its place died and the sweep has not. nil: it lives.
     func endReason(of summary: ComputeSummary) async -> EndReason? {
+        let isOver = summary.expiresAt.map { $0 <= ports.clock.now() } ?? false
+        if summary.state == .stopped { return isOver ? .expired : nil }
         guard summary.state == .running || summary.state == .paused else { return nil }
-        if let expiresAt = summary.expiresAt, expiresAt <= ports.clock.now() { return .expired }
+        // What its time's end does not delete lives on.
+        if isOver, summary.lifecycle.onExpiry == .delete { return .expired }
         // A runtime that cannot say now is no proof of a death.
         guard let places = try? await ports.runtime.places() else { return nil }
         return places.contains { $0.member.name == summary.member && $0.isAlive } ? nil : .lost
@@ -208,7 +219,9 @@ package final class ComputeService: Sendable {
                 metadata: metadata, at: ports.clock.now())
             commit.releases += releases
             // In the same commit, so that nothing is attached to what is over.
-            if case .end = command { commit.appends += try await filesystems.detaching(id, mounted, in: group) }
+            if events.contains(where: { if case .ended = $0 { true } else { false } }) {
+                commit.appends += try await filesystems.detaching(id, mounted, in: group)
+            }
             if case .committed = try await self.commit(commit) {
                 return .committed(events.reduce(state, Compute.evolve))
             }
@@ -237,6 +250,9 @@ package final class ComputeService: Sendable {
                 "metadata would be more than \(CreateSandbox.maxMetadataBytes) bytes of JSON with what is there")
         case .tooManyPorts:
             .invalid("ports", "ports would be more than \(PortAccess.maxPorts) with those that are there")
+        case .stopped: Problem(status: 409, code: .conflict, message: "the sandbox is stopped; start it first")
+        // Somebody else started it meanwhile.
+        case .generationIsPast: .unavailable("too many changes at once")
         case .absent, .ended: .noSuchSandbox(id.rawValue)
         case .alreadyRequested, .alreadyRunning: .internalError
         }

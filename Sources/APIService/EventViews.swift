@@ -11,7 +11,7 @@ extension SandboxEvent {
     private static let shownFields: [String: Set<String>] = [
         StreamID.computeCategory: [
             "name", "namespace", "timeoutMs", "metadata", "envNames", "secretNames", "filesystems", "directory",
-            "image",
+            "image", "lifecycle", "deleteAt",
             "resources", "granted", "network", "ports", "templateId", "templateRevision", "expiresAt", "generation",
             "reason",
         ],
@@ -94,11 +94,15 @@ extension RouteRecord {
             self.init(
                 computeId: id, group: event.group, state: .running, generation: placement.generation,
                 sidekick: placement.sidekick, portHost: placement.portHost, version: event.version)
-        case .paused(let generation):
+        case .paused(let generation, _):
             self.init(
                 computeId: id, group: event.group, state: .paused, generation: generation, sidekick: nil,
                 portHost: nil, version: event.version)
-        case .extended, .metadataChanged, .expiryChanged, .networkChanged, .portsChanged: return nil
+        case .stopped(let generation, _):
+            self.init(
+                computeId: id, group: event.group, state: .stopped, generation: generation, sidekick: nil,
+                portHost: nil, version: event.version)
+        case .extended, .metadataChanged, .lifecycleChanged, .expiryChanged, .networkChanged, .portsChanged: return nil
         case .ended:
             self.init(
                 computeId: id, group: event.group, state: .ended, generation: generation(id) ?? .first, sidekick: nil,
@@ -171,6 +175,7 @@ extension RouteState {
             case .requested: .starting
             case .running: .running
             case .paused: .paused
+            case .stopped: .stopped
             case .ended: .ended
             }
     }
@@ -183,6 +188,7 @@ extension SandboxStatus {
             case .requested: .creating
             case .running: .running
             case .paused: .paused
+            case .stopped: .stopped
             case .ended: .ended
             }
     }

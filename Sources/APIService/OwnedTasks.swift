@@ -3,7 +3,7 @@ import ComputeDomain
 import EventSourcing
 import Synchronization
 
-/// The creates in flight.
+/// The creates in flight, and the starts of what was stopped.
 ///
 /// Each runs in a task of the service, not of the request: a client that hangs up cancels its request at whatever
 /// point it has reached, and a create that stops between claim and commit leaves a place without a record. Here it
@@ -38,7 +38,30 @@ final class OwnedTasks: Sendable {
         return await task.value
     }
 
-    /// The outcome of the create of that compute, if this process is at it and it ends in time.
+    /// The same, but of all who ask for the same compute meanwhile one does the work.
+    func once(
+        _ id: ComputeID, until deadline: ContinuousClock.Instant, _ work: @escaping @Sendable () async -> Outcome
+    ) async -> Outcome {
+        while ContinuousClock.now < deadline {
+            if let outcome = await outcome(of: id, until: deadline) { return outcome }
+            let task: Task<Outcome, Never>?? = state.withLock { state in
+                guard state.creates[id] == nil else { return nil }
+                guard !state.isClosed else { return .some(nil) }
+                let task = Task {
+                    let outcome = await work()
+                    self.state.withLock { $0.creates[id] = nil }
+                    return outcome
+                }
+                state.creates[id] = task
+                return task
+            }
+            guard let task else { continue }
+            return await task?.value ?? .failure(.unavailable("the server is shutting down"))
+        }
+        return .failure(.unavailable("the sandbox could not be started in time", retryAfterSeconds: 2))
+    }
+
+    /// The outcome of what is in flight for that compute, if this process is at it and it ends in time.
     func outcome(of id: ComputeID, until deadline: ContinuousClock.Instant) async -> Outcome? {
         guard let task = state.withLock({ $0.creates[id] }) else { return nil }
         // Whoever waits for the value of a task cannot leave before it is there; who reads a stream can.

@@ -1,10 +1,11 @@
 import ComputeCore
 import ComputeDomain
+import ComputeRuntime
 import EventSourcing
 import Logging
 import ServiceLifecycle
 
-/// Ends computes whose lifetime is over.
+/// Does with computes whose time is over what is to be done: most are ended, some stopped or paused.
 ///
 /// Sleeps until the next one ends, at most a second: no lifetime is shorter than that, so none that begins during a
 /// sleep can end during it, and nobody has to wake the reaper. One indexed query a second is what that costs.
@@ -62,11 +63,31 @@ package struct Reaper: Service {
 }
 
 extension ComputeService {
-    /// Ends it unless it was extended since `summary` was read.
+    /// What its lifecycle says, unless it was extended since `summary` was read.
     func expire(_ summary: ComputeSummary) async throws(Problem) {
         guard let current = try await self.summary(summary.id, in: nil), current.state != .ended,
             let expiresAt = current.expiresAt, expiresAt <= ports.clock.now()
         else { return }
-        _ = try await end(summary.id, in: summary.group, .expired, metadata: .system)
+        guard canRest(current) else {
+            _ = try await end(current.id, in: current.group, .expired, metadata: .system)
+            return
+        }
+        if current.lifecycle.onExpiry == .stop { try await keepDisk(of: current) }
+        let command = Compute.Command.expire(settings.keepLimits, at: ports.clock.now())
+        guard
+            case .committed(let state) = try await decide(command, on: current.id, in: current.group, metadata: .system)
+        else { return }
+        if case .ended(_, let reason) = state { return try await clearUp(current.id, in: current.group, reason) }
+        logger.info("a sandbox's time is over", metadata: ["compute.id": "\(current.id)"])
+        try await settle(current.id)
+    }
+
+    /// The runtime may be another one than it was made on.
+    private func canRest(_ summary: ComputeSummary) -> Bool {
+        switch summary.lifecycle.onExpiry {
+        case .delete: true
+        case .stop: ports.runtime.abilities.contains(.keepDisk)
+        case .pause: ports.runtime.abilities.contains(.freeze)
+        }
     }
 }

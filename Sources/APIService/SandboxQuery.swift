@@ -33,9 +33,10 @@ struct SandboxQuery: Sendable {
         case "creating": return [.requested]
         case "running": return [.running]
         case "paused": return [.paused]
+        case "stopped": return [.stopped]
         case "ended": return [.ended]
         case "all": return nil
-        default: throw .invalid("state", "state must be creating, running, paused, ended or all")
+        default: throw .invalid("state", "state must be creating, running, paused, stopped, ended or all")
         }
     }
 

@@ -24,6 +24,8 @@ struct SandboxRoutes: Sendable {
             RouteHandlers([.post: extend]).add("\(base)/:id/extend", to: router)
             RouteHandlers([.post: pause]).add("\(base)/:id/pause", to: router)
             RouteHandlers([.post: resume]).add("\(base)/:id/resume", to: router)
+            RouteHandlers([.post: stop]).add("\(base)/:id/stop", to: router)
+            RouteHandlers([.post: start]).add("\(base)/:id/start", to: router)
         }
     }
 
@@ -102,6 +104,16 @@ struct SandboxRoutes: Sendable {
         return try await answer(try await service.resume(try id(context), for: caller), caller)
     }
 
+    @Sendable func stop(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        return try await answer(try await service.stop(try id(context), for: caller), caller)
+    }
+
+    @Sendable func start(_ request: Request, _ context: APIRequestContext) async throws -> Response {
+        let caller = try context.authenticated()
+        return try await answer(try await service.start(try id(context), for: caller), caller)
+    }
+
     // MARK: - Decoding
 
     private func id(_ context: APIRequestContext) throws(Problem) -> ComputeID {
@@ -128,7 +140,7 @@ struct SandboxRoutes: Sendable {
             filesystems: summary.filesystems.isEmpty ? nil : summary.filesystems.map { Sandbox.Filesystem($0) },
             network: summary.network.isOpen ? nil : summary.network,
             ports: summary.ports == .open ? nil : summary.ports, template: summary.template,
-            createdAt: summary.createdAt,
+            lifecycle: summary.lifecycle, createdAt: summary.createdAt,
             // Before the start only the request is known; the life begins with the start.
             expiresAt: summary.expiresAt ?? summary.createdAt + summary.timeout, endedAt: summary.endedAt,
             endReason: summary.endReason?.rawValue)

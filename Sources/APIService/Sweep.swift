@@ -12,6 +12,7 @@ package final class Sweep: Service {
     let service: ComputeService
     let startedAt: WallTime
     private let firstSeen = Mutex<[MemberName: WallTime]>([:])
+    private let diskFirstSeen = Mutex<[ComputeID: WallTime]>([:])
 
     /// - Parameter startedAt: when this process began; requests from before it are nobody's any more.
     package init(service: ComputeService, startedAt: WallTime) {
@@ -42,10 +43,15 @@ package final class Sweep: Service {
                 now: ports.clock.now())
             sight.unclaimed = await unclaimed(places.filter { !recorded.contains($0.member.name) })
             sight.firstSeen = firstSeen.withLock { $0 }
+            if ports.runtime.abilities.contains(.keepDisk) { sight.disks = try await ports.runtime.keptDisks() }
+            sight.diskFirstSeen = diskFirstSeen.withLock { $0 }
             let plan = SweepPlan(sight, startedAt: startedAt, grace: service.settings.sweepGrace)
             let now = sight.now
             firstSeen.withLock { seen in
                 seen = Dictionary(uniqueKeysWithValues: plan.suspects.map { ($0, seen[$0] ?? now) })
+            }
+            diskFirstSeen.withLock { seen in
+                seen = Dictionary(uniqueKeysWithValues: plan.suspectDisks.map { ($0, seen[$0] ?? now) })
             }
             for action in plan.actions { await perform(action) }
             try await service.filesystems.removeDeleted()
@@ -101,6 +107,9 @@ package final class Sweep: Service {
                 service.logger.failure(
                     "the sweep could not make a place as its record says", error, ["compute.id": "\(id)"])
             }
+        case .removeDisk(let id):
+            service.logger.warning("removing a disk that is nobody's", metadata: ["compute.id": "\(id)"])
+            await service.removeDisk(of: id)
         case .end(let id, let group, let reason):
             do throws(Problem) {
                 _ = try await service.end(id, in: group, reason, metadata: .system)

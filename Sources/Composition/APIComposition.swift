@@ -70,6 +70,7 @@ struct APIComposition {
             apiSettings.rateLimits = settings.rateLimits
             apiSettings.quotas = settings.quotas
             apiSettings.poolsPerGroup = Int64(settings.maxPools)
+            apiSettings.keepLimits = settings.keepLimits
             apiSettings.filesystemsPerGroup = FilesystemLimits(
                 count: Int64(settings.maxFilesystems), totalMiB: Int64(settings.maxFilesystemsMiB))
             apiSettings.templatesPerGroup = Int64(settings.maxTemplates)

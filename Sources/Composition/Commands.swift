@@ -78,6 +78,8 @@ package struct SettingFlags: ParsableArguments {
     @Option(help: help(Settings.dns)) var dns: String?
     @Option(help: help(Settings.subnet)) var subnet: String?
     @Option(help: help(Settings.logLevel)) var logLevel: String?
+    @Option(help: help(Settings.stoppedDays)) var stoppedDays: String?
+    @Option(help: help(Settings.maxStoppedDays)) var maxStoppedDays: String?
     @Option(help: help(Settings.maxComputes)) var maxComputes: String?
     @Option(help: help(Settings.rateLimit)) var rateLimit: String?
     @Option(help: help(Settings.rateLimitAddress)) var rateLimitAddress: String?
@@ -126,6 +128,7 @@ package struct SettingFlags: ParsableArguments {
             (Settings.maxCPUs, maxCpus), (Settings.maxDiskMiB, maxDiskMib), (Settings.internet, internet),
             (Settings.dns, dns), (Settings.subnet, subnet), (Settings.logLevel, logLevel),
             (Settings.rateLimit, rateLimit), (Settings.rateLimitAddress, rateLimitAddress),
+            (Settings.stoppedDays, stoppedDays), (Settings.maxStoppedDays, maxStoppedDays),
             (Settings.maxComputes, maxComputes), (Settings.maxGroupCPUs, maxGroupCpus),
             (Settings.maxGroupMemoryMiB, maxGroupMemoryMib), (Settings.maxGroupStorageMiB, maxGroupStorageMib),
             (Settings.maxCreatesPerMinute, maxCreatesPerMinute), (Settings.maxPoolMembers, maxPoolMembers),

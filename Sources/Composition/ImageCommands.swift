@@ -19,7 +19,7 @@ struct ListImagesCommand: AsyncParsableCommand {
     @OptionGroup var flags: SettingFlags
 
     func run() async throws {
-        try await withStore(flags) { store in
+        try await withStore(flags) { store, _ in
             for image in store.list() {
                 print("\(image.digest)  \(String(image.sizeBytes >> 20).leftPadded(to: 6)) MiB  \(image.reference)")
             }
@@ -36,7 +36,7 @@ struct PullImageCommand: AsyncParsableCommand {
     @OptionGroup var flags: SettingFlags
 
     func run() async throws {
-        try await withStore(flags) { store in
+        try await withStore(flags) { store, _ in
             print(try await store.pull(ImageReference(reference), progress: progressLine()).digest)
         }
     }
@@ -48,7 +48,7 @@ struct BuildImageCommand: AsyncParsableCommand {
     @OptionGroup var flags: SettingFlags
 
     func run() async throws {
-        try await withStore(flags) { store in
+        try await withStore(flags) { store, _ in
             print(try await store.resolve(.base, progress: progressLine()).digest)
         }
     }
@@ -61,12 +61,15 @@ struct RemoveImageCommand: AsyncParsableCommand {
     @OptionGroup var flags: SettingFlags
 
     func run() async throws {
-        try await withStore(flags) { store in
+        try await withStore(flags) { store, settings in
             var digest: String? = image
             if !image.hasPrefix("sha256:") { digest = store.stored(try ImageReference(image))?.digest }
-            guard let digest, try await store.remove(digest: digest) else {
-                throw ImageError(.notFound, "there is no image \(image)")
+            let missing = ImageError(.notFound, "there is no image \(image)")
+            guard let digest else { throw missing }
+            guard !MachineRuntime.imagesOfKeptDisks(below: settings.dataDirectory).contains(digest) else {
+                throw ImageError(.inUse, "the image is in use: the disk of a stopped compute stands on it")
             }
+            guard try await store.remove(digest: digest) else { throw missing }
             print(digest)
         }
     }
@@ -74,14 +77,14 @@ struct RemoveImageCommand: AsyncParsableCommand {
 
 /// With the store of the settings. A signal gives the work up in order, so that nothing half made is left.
 private func withStore(
-    _ flags: SettingFlags, _ body: @escaping @Sendable (ImageStore) async throws -> Void
+    _ flags: SettingFlags, _ body: @escaping @Sendable (ImageStore, ServiceSettings) async throws -> Void
 ) async throws {
     try await start(flags) { settings, signals in
         let store = ImageStore(folder: settings.gvisor.imageDirectory, tools: .ofThisProcess)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 await store.removeLeftovers()
-                try await body(store)
+                try await body(store, settings)
             }
             group.addTask {
                 for await _ in signals { throw ImageError(.cancelled, "stopped by a signal") }

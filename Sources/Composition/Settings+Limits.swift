@@ -28,10 +28,16 @@ extension Settings {
     package static let maxPoolMembers = Setting(
         "max-pool-members", fallback: "20", "How many idle computes the pools of a group may keep together.")
     package static let maxPools = Setting("max-pools", fallback: "20", "How many pools a group may have.")
+    package static let stoppedDays = Setting(
+        "stopped-days", fallback: "7",
+        "How many days a compute is kept that is stopped, or was paused by the end of its lifetime, and says nothing else."
+    )
+    package static let maxStoppedDays = Setting(
+        "max-stopped-days", fallback: "30", "How many days it may say at most.")
 
     static let limits = [
-        rateLimit, rateLimitAddress, maxComputes, maxGroupCPUs, maxGroupMemoryMiB, maxGroupStorageMiB,
-        maxCreatesPerMinute, maxPoolMembers, maxPools,
+        stoppedDays, maxStoppedDays, rateLimit, rateLimitAddress, maxComputes, maxGroupCPUs, maxGroupMemoryMiB,
+        maxGroupStorageMiB, maxCreatesPerMinute, maxPoolMembers, maxPools,
     ]
 }
 
@@ -41,6 +47,15 @@ extension RateLimitSettings {
         let range = 0...1_000_000
         if let limit = try reader.integer(Settings.rateLimit, in: range) { perCredential = Int64(limit) }
         if let limit = try reader.integer(Settings.rateLimitAddress, in: range) { perAddress = Int64(limit) }
+    }
+}
+
+extension KeepLimits {
+    init(_ reader: SettingsReader) throws(SettingError) {
+        func days(_ setting: Setting, _ usual: Int) throws(SettingError) -> Duration {
+            .seconds(Int64(try reader.integer(setting, in: 1...3650) ?? usual) * 24 * 3600)
+        }
+        self.init(usual: try days(Settings.stoppedDays, 7), most: try days(Settings.maxStoppedDays, 30))
     }
 }
 

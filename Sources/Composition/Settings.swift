@@ -119,6 +119,8 @@ package struct ServiceSettings: Sendable {
     package var quotas: GroupQuotas
     package var rateLimits: RateLimitSettings
     package var maxPools: Int
+    /// How long what is stopped is kept.
+    package var keepLimits: KeepLimits
     package var maxFilesystems: Int
     package var maxFilesystemsMiB: Int
     package var maxTemplates: Int
@@ -179,6 +181,7 @@ package struct ServiceSettings: Sendable {
         logLevel = try reader.choice(Settings.logLevel, Logger.Level.self) ?? .info
         rateLimits = try RateLimitSettings(reader)
         maxPools = try reader.integer(Settings.maxPools, in: 0...1_000_000) ?? 20
+        keepLimits = try KeepLimits(reader)
         maxFilesystems = try reader.integer(Settings.maxFilesystems, in: 0...1_000_000) ?? 100
         maxFilesystemsMiB = try reader.integer(Settings.maxFilesystemsMiB, in: 0...(1 << 30)) ?? 102_400
         maxTemplates = try reader.integer(Settings.maxTemplates, in: 0...1_000_000) ?? 100

@@ -11,21 +11,31 @@ package struct ComputeChange: Hashable, Sendable {
     package var network: NetworkPolicy?
     /// Entries to set, or to remove.
     package var ports: PortChanges?
+    /// What becomes of it when its time is over; what is absent stays.
+    package var onExpiry: ComputeLifecycle.Expiry?
+    package var deleteAfterStopped: Duration?
+    package var keepLimits: KeepLimits
 
     package init(
         metadata: [String: JSONValue]? = nil, maximumMetadataBytes: Int, timeout: Duration? = nil,
-        network: NetworkPolicy? = nil, ports: PortChanges? = nil
+        network: NetworkPolicy? = nil, ports: PortChanges? = nil,
+        onExpiry: ComputeLifecycle.Expiry? = nil, deleteAfterStopped: Duration? = nil,
+        keepLimits: KeepLimits = KeepLimits(usual: .zero, most: .zero)
     ) {
         self.metadata = metadata
         self.maximumMetadataBytes = maximumMetadataBytes
         self.timeout = timeout
         self.network = network
         self.ports = ports
+        self.onExpiry = onExpiry
+        self.deleteAfterStopped = deleteAfterStopped
+        self.keepLimits = keepLimits
     }
 
     /// None for what is so already.
+    /// - Parameter expiresAt: nil when no lifetime goes on, so that how long it is kept counts from now.
     func events(
-        _ spec: ComputeSpec, expiresAt: WallTime, at now: WallTime
+        _ spec: ComputeSpec, expiresAt: WallTime?, at now: WallTime
     ) throws(Compute.Rejection) -> [ComputeEvent] {
         var events: [ComputeEvent] = []
         if let metadata {
@@ -35,6 +45,14 @@ package struct ComputeChange: Hashable, Sendable {
                 guard JSONValue.object(merged).roughSize <= maximumMetadataBytes else { throw .metadataTooLarge }
                 events.append(.metadataChanged(merged))
             }
+        }
+        var lifecycle = spec.lifecycle
+        if let onExpiry { lifecycle.onExpiry = onExpiry }
+        if let deleteAfterStopped { lifecycle.deleteAfterStopped = deleteAfterStopped }
+        if lifecycle != spec.lifecycle {
+            let countsAnew = expiresAt == nil && lifecycle.deleteAfterStopped != spec.lifecycle.deleteAfterStopped
+            events.append(
+                .lifecycleChanged(lifecycle, deleteAt: countsAnew ? keepLimits.end(of: lifecycle, from: now) : nil))
         }
         if let timeout, now + timeout != expiresAt { events.append(.expiryChanged(expiresAt: now + timeout)) }
         if let ports = ports?.applied(to: spec.ports), ports != spec.ports {
@@ -47,21 +65,16 @@ package struct ComputeChange: Hashable, Sendable {
 }
 
 extension ComputeSpec {
-    func having(_ metadata: [String: JSONValue]) -> ComputeSpec {
+    /// What is said of it after that.
+    func after(_ event: ComputeEvent) -> ComputeSpec {
         var spec = self
-        spec.metadata = metadata
-        return spec
-    }
-
-    func having(_ ports: PortAccess) -> ComputeSpec {
-        var spec = self
-        spec.ports = ports
-        return spec
-    }
-
-    func having(_ network: NetworkPolicy) -> ComputeSpec {
-        var spec = self
-        spec.network = network
+        switch event {
+        case .metadataChanged(let metadata): spec.metadata = metadata
+        case .lifecycleChanged(let lifecycle, _): spec.lifecycle = lifecycle
+        case .networkChanged(let network): spec.network = network
+        case .portsChanged(let ports): spec.ports = ports
+        case .requested, .started, .extended, .expiryChanged, .paused, .resumed, .stopped, .ended: break
+        }
         return spec
     }
 }

@@ -19,17 +19,22 @@ extension UniqueKey {
 }
 
 extension CounterName {
-    /// How many computes of the group are alive: requested, running or paused.
+    /// How many computes of the group have a place, or are about to: requested, running or paused.
     package static func computes(in group: GroupID) -> CounterName { Quota.computes.counter(in: group) }
+    /// How many have none and may have one again.
+    package static func stoppedComputes(in group: GroupID) -> CounterName {
+        CounterName(group: group, name: "stopped-computes")
+    }
 }
 
 extension Commit {
     /// The commit of what was decided for one compute, with what has to move in the same transaction: the name is
-    /// taken when it is requested and given back when it ends, and so is its share of the group's quotas.
+    /// taken when it is requested and given back when it ends, and so is its share of the group's quotas. While it is
+    /// stopped it has only its share of the storage.
     ///
     /// - Parameters:
     ///   - before: the state that `events` were decided on.
-    ///   - quotas: what a group may have that has none of its own; checked only when a compute is requested.
+    ///   - quotas: what a group may have that has none of its own; checked when a compute is requested, and when it is started again.
     ///   - idempotency: the hold of an `Idempotency-Key`; it outlives the compute, so that a late retry is told apart
     ///     from a new request.
     package static func compute(
@@ -53,14 +58,28 @@ extension Commit {
                 if let spec = state.spec, let key = nameKey(spec, in: group) {
                     commit.releases.append(UniqueRelease(key: key, owner: id.rawValue))
                 }
-                commit.counterMoves += state.spec?.quotaReleases(in: group) ?? []
-            case .started, .extended, .metadataChanged, .expiryChanged, .networkChanged, .portsChanged, .paused,
-                .resumed:
+                let isStopped = if case .stopped = state { true } else { false }
+                commit.counterMoves += state.spec?.quotaReleases(in: group, isStopped ? .rest : .all) ?? []
+                if isStopped { commit.counterMoves.append(stopped(-1, in: group)) }
+            case .stopped:
+                commit.counterMoves += state.spec?.quotaReleases(in: group, .place) ?? []
+                commit.counterMoves.append(stopped(1, in: group))
+            case .started:
+                guard case .stopped(let spec, _, _) = state else { break }
+                commit.counterMoves += spec.quotaMoves(in: group, usual: quotas, .place)
+                commit.counterMoves.append(stopped(-1, in: group))
+            case .extended, .metadataChanged, .lifecycleChanged, .expiryChanged, .networkChanged, .portsChanged,
+                .paused, .resumed:
                 break
             }
             state = Compute.evolve(state, event)
         }
         return commit
+    }
+
+    /// Behind all others, as everywhere: whoever waits for a row of another commit has none that this one waits for.
+    private static func stopped(_ delta: Int64, in group: GroupID) -> CounterMove {
+        CounterMove(counter: .stoppedComputes(in: group), delta: delta)
     }
 
     private static func nameKey(_ spec: ComputeSpec, in group: GroupID) -> UniqueKey? {

@@ -17,10 +17,14 @@ package enum ComputeEvent: Hashable, Sendable {
     case networkChanged(NetworkPolicy)
     /// All that holds from now on.
     case portsChanged(PortAccess)
-    /// Its place, of that generation, stands still.
-    case paused(Generation)
+    /// What becomes of it when its time is over, from now on; and where that changes how long it is kept, until when.
+    case lifecycleChanged(ComputeLifecycle, deleteAt: WallTime? = nil)
+    /// Its place, of that generation, stands still. With `deleteAt` because its lifetime was over: so long it is kept.
+    case paused(Generation, deleteAt: WallTime? = nil)
     /// It runs where it ran; said once more, so that whoever follows the log need not remember it.
     case resumed(Placement)
+    /// Its place, of that generation, is gone but for the disk, which is kept until then.
+    case stopped(Generation, deleteAt: WallTime)
     case ended(EndReason)
 }
 
@@ -34,8 +38,10 @@ extension ComputeEvent: DomainEvent {
         case expiryChanged = "ComputeExpiryChanged"
         case networkChanged = "ComputeNetworkChanged"
         case portsChanged = "ComputePortsChanged"
+        case lifecycleChanged = "ComputeLifecycleChanged"
         case paused = "ComputePaused"
         case resumed = "ComputeResumed"
+        case stopped = "ComputeStopped"
         case ended = "ComputeEnded"
     }
 
@@ -48,8 +54,10 @@ extension ComputeEvent: DomainEvent {
         case .expiryChanged: .expiryChanged
         case .networkChanged: .networkChanged
         case .portsChanged: .portsChanged
+        case .lifecycleChanged: .lifecycleChanged
         case .paused: .paused
         case .resumed: .resumed
+        case .stopped: .stopped
         case .ended: .ended
         }
     }
@@ -68,10 +76,12 @@ extension ComputeEvent: DomainEvent {
                 "metadata": .object(spec.metadata),
                 "envNames": .array(spec.envNames.map(JSONValue.string)),
                 "secretNames": spec.secretNames.isEmpty ? nil : .array(spec.secretNames.map(JSONValue.string)),
+                "secrets": spec.secrets.isEmpty ? nil : .array(spec.secrets),
                 "filesystems": spec.filesystems.isEmpty ? nil : .array(spec.filesystems.map(\.document)),
                 "network": spec.network.isOpen ? nil : spec.network.document,
                 "ports": spec.ports == .open ? nil : spec.ports.document,
                 "directory": spec.directory.map(JSONValue.string),
+                "lifecycle": spec.lifecycle == ComputeLifecycle() ? nil : spec.lifecycle.document,
                 "image": spec.image.map(JSONValue.string),
                 "resources": spec.resources?.document,
                 "granted": spec.granted?.document,
@@ -85,8 +95,13 @@ extension ComputeEvent: DomainEvent {
         case .metadataChanged(let metadata): ["metadata": .object(metadata)]
         case .networkChanged(let network): ["network": network.document]
         case .portsChanged(let ports): ["ports": ports.document]
-        case .paused(let generation): ["generation": .int(Int64(generation.rawValue))]
+        case .lifecycleChanged(let lifecycle, let deleteAt):
+            ["lifecycle": lifecycle.document, "deleteAt": deleteAt.map { .string($0.rfc3339) }]
+        case .paused(let generation, let deleteAt):
+            ["generation": .int(Int64(generation.rawValue)), "deleteAt": deleteAt.map { .string($0.rfc3339) }]
         case .resumed(let placement): placement.fields
+        case .stopped(let generation, let deleteAt):
+            ["generation": .int(Int64(generation.rawValue)), "deleteAt": .string(deleteAt.rfc3339)]
         case .ended(let reason): ["reason": .string(reason.rawValue)]
         }
     }
@@ -104,9 +119,11 @@ extension ComputeEvent: DomainEvent {
                     envNames: try reader.strings("envNames"), directory: try reader.fields.string("directory"),
                     image: try reader.fields.string("image"), resources: try reader.resources("resources"))
                 spec.secretNames = try reader.strings("secretNames")
+                spec.secrets = try reader.fields.array("secrets") ?? []
                 spec.filesystems = try reader.filesystems("filesystems")
                 spec.network = try reader.network() ?? .open
                 spec.ports = try reader.ports() ?? .open
+                spec.lifecycle = try reader.lifecycle() ?? ComputeLifecycle()
                 spec.granted = try reader.resources("granted")
                 spec.template = try reader.template()
                 self = .requested(spec, at: try reader.time("requestedAt"))
@@ -127,8 +144,14 @@ extension ComputeEvent: DomainEvent {
                 guard let ports = try reader.ports() else { throw .invalid("ports", "ports is required") }
                 self = .portsChanged(ports)
             case .expiryChanged: self = .expiryChanged(expiresAt: try reader.time("expiresAt"))
-            case .paused: self = .paused(try reader.generation())
+            case .lifecycleChanged:
+                guard let lifecycle = try reader.lifecycle() else {
+                    throw Problem.invalid("lifecycle", "lifecycle is required")
+                }
+                self = .lifecycleChanged(lifecycle, deleteAt: try reader.optionalTime("deleteAt"))
+            case .paused: self = .paused(try reader.generation(), deleteAt: try reader.optionalTime("deleteAt"))
             case .resumed: self = .resumed(try reader.placement())
+            case .stopped: self = .stopped(try reader.generation(), deleteAt: try reader.time("deleteAt"))
             case .ended:
                 let text = try reader.fields.requiredString("reason")
                 guard let reason = EndReason(rawValue: text) else {
@@ -171,6 +194,17 @@ struct EventDataReader {
             throw .invalid(name, "\(name) must be an RFC 3339 time")
         }
         return time
+    }
+
+    func optionalTime(_ name: String) throws(Problem) -> WallTime? {
+        fields.value(name) == nil ? nil : try time(name)
+    }
+
+    /// Absent in what was recorded before there was a choice.
+    func lifecycle() throws(Problem) -> ComputeLifecycle? {
+        try fields.object("lifecycle").map { (lifecycle) throws(Problem) in
+            try ComputeLifecycle(FieldReader(lifecycle, prefix: "lifecycle"))
+        }
     }
 
     func generation() throws(Problem) -> Generation {

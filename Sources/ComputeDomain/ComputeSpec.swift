@@ -13,6 +13,10 @@ package struct ComputeSpec: Hashable, Sendable {
     package var envNames: [String]
     /// The secrets that it is given, by name.
     package var secretNames: [String] = []
+    /// How it is given them, as the create said it, for the next start. Absent in what was recorded before there was one.
+    package var secrets: [JSONValue] = []
+    /// What becomes of it when its time is over.
+    package var lifecycle = ComputeLifecycle()
     /// The filesystems that it has for as long as it lives.
     package var filesystems: [ComputeFilesystem] = []
     /// What it may reach.

@@ -4,9 +4,9 @@ package import EventSourcing
 /// One compute as lists and look-ups show it: the read model's row, folded from its events.
 package struct ComputeSummary: Hashable, Sendable {
     package enum State: String, Codable, Hashable, Sendable, CaseIterable {
-        case requested, running, paused, ended
+        case requested, running, paused, stopped, ended
 
-        package static let living: Set<State> = [.requested, .running, .paused]
+        package static let living: Set<State> = [.requested, .running, .paused, .stopped]
     }
 
     package var id: ComputeID
@@ -25,7 +25,10 @@ package struct ComputeSummary: Hashable, Sendable {
     package var template: UsedTemplate?
     /// What it is metered by.
     package var size = MeteredSize()
-    /// Since when it takes what it takes now: its last start, pause or resume. nil without a place.
+    /// What becomes of it when its time is over.
+    package var lifecycle = ComputeLifecycle()
+    /// Since when it takes what it takes now: its last start, pause, resume or stop. nil before the first start, and after
+    /// the end.
     package var meteredSince: WallTime?
     /// The lifetime that was asked for.
     package var timeout: Duration
@@ -108,23 +111,37 @@ extension ComputeSummary {
         case .metadataChanged(let metadata): next.metadata = metadata
         case .networkChanged(let network): next.network = network
         case .portsChanged(let ports): next.ports = ports
-        case .paused:
+        case .lifecycleChanged(let lifecycle, let deleteAt):
+            next.lifecycle = lifecycle
+            next.expiresAt = deleteAt ?? next.expiresAt
+        case .paused(_, let deleteAt):
             next.state = .paused
+            next.expiresAt = deleteAt ?? next.expiresAt
             next.meter(from: event.occurredAt)
         case .resumed(let placement):
             next.state = .running
             next.place(placement)
             next.meter(from: event.occurredAt)
+        case .stopped(_, let deleteAt):
+            next.state = .stopped
+            next.expiresAt = deleteAt
+            next.meter(from: event.occurredAt)
+            next.unplace()
         case .ended(let reason):
             next.state = .ended
             next.endedAt = event.occurredAt
             next.endReason = reason
             next.meteredSince = nil
-            next.sidekick = nil
-            next.sidekickInternal = nil
-            next.portHost = nil
+            next.unplace()
         }
         return next
+    }
+
+    /// Which member it was stays.
+    private mutating func unplace() {
+        sidekick = nil
+        sidekickInternal = nil
+        portHost = nil
     }
 
     /// A clock that was set back makes no time count twice.
@@ -148,6 +165,7 @@ extension ComputeSummary {
         network = spec.network
         ports = spec.ports
         template = spec.template
+        lifecycle = spec.lifecycle
         size = MeteredSize(spec)
     }
 

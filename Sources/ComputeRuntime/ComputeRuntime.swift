@@ -61,6 +61,19 @@ package protocol ComputeRuntime: Sendable {
     /// further. It narrows what members reach by themselves and never widens that; a member that is not a compute's yet is
     /// `.open`. It stays as it is across restarts of this process. Needs `.network`, else throws `.unsupported`.
     func setNetwork(_ policy: NetworkPolicy, of name: MemberName) async throws(RuntimeError)
+    /// From now on the member's own disk is no part of it: it outlives it, under that name, whatever becomes of it. One
+    /// that is kept already stays so. The member goes on as before. Needs `.keepDisk`, like the next three; else throws
+    /// `.unsupported`.
+    /// - Throws: `.unavailable` when there is no such member, or its disk cannot be kept.
+    func keepDisk(of name: MemberName, as id: ComputeID) async throws(RuntimeError)
+    /// As `remove`, but its programs are asked to end first, and what they wrote is on the disk, if that is kept.
+    /// Removing what is not there succeeds.
+    func stop(_ name: MemberName) async throws(RuntimeError)
+    /// With all that is on it. Removing what is not there succeeds.
+    /// - Throws: `.unavailable` while a member has it.
+    func removeDisk(_ id: ComputeID) async throws(RuntimeError)
+    /// Every one that is kept, also those that members have.
+    func keptDisks() async throws(RuntimeError) -> [ComputeID]
 
     /// Makes the disk of a filesystem, which no member has yet: empty, and on disk when this returns. One that is there
     /// stays as it is. Needs `.filesystems`, like the next two; else throws `.unsupported`.
@@ -85,6 +98,7 @@ package struct RuntimeAbilities: OptionSet, Hashable, Sendable {
     package init(rawValue: Int) { self.rawValue = rawValue }
 
     package static let freeze = RuntimeAbilities(rawValue: 1 << 0)
+    /// Members whose own disks outlive them, and members on such disks.
     package static let keepDisk = RuntimeAbilities(rawValue: 1 << 1)
     package static let checkpoint = RuntimeAbilities(rawValue: 1 << 2)
     /// Members with disks that outlive them.
@@ -150,15 +164,21 @@ package struct Place: Hashable, Sendable {
     package var isFrozen: Bool
     /// What holds for it; nil when a change was cut off.
     package var network: NetworkPolicy? = .open
+    /// Which kept disk it was started on.
+    package var disk: ComputeID?
 
     package var isIdle: Bool { standing == .idle }
 
-    package init(member: Member, isAlive: Bool, standing: Standing, startedAt: WallTime, isFrozen: Bool = false) {
+    package init(
+        member: Member, isAlive: Bool, standing: Standing, startedAt: WallTime, isFrozen: Bool = false,
+        disk: ComputeID? = nil
+    ) {
         self.member = member
         self.isAlive = isAlive
         self.standing = standing
         self.startedAt = startedAt
         self.isFrozen = isFrozen
+        self.disk = disk
     }
 }
 

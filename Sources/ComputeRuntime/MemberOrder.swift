@@ -9,13 +9,19 @@ package struct MemberOrder: Hashable, Sendable {
     /// Volumes that are there. A member cannot get any later. Where another member still has one in a way that excludes
     /// this one, the start waits for it, until its deadline.
     package var mounts: [VolumeMount]
+    /// A kept disk that it stands on, with the image that this was made on. No two members have it at once: while another
+    /// one still has it, the start waits, until its deadline.
+    package var disk: ComputeID?
 
-    package init(image: String? = nil, resources: ComputeResources? = nil, mounts: [VolumeMount] = []) {
+    package init(
+        image: String? = nil, resources: ComputeResources? = nil, mounts: [VolumeMount] = [], disk: ComputeID? = nil
+    ) {
         self.image = image
         self.resources = resources
         self.mounts = mounts
+        self.disk = disk
     }
 
     package static let fromPool = MemberOrder()
-    package var isEmpty: Bool { image == nil && resources == nil && mounts.isEmpty }
+    package var isEmpty: Bool { image == nil && resources == nil && mounts.isEmpty && disk == nil }
 }

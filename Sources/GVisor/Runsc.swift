@@ -100,6 +100,15 @@ package struct Runsc: Sendable {
         return pid
     }
 
+    /// Sends a signal to the container's first process.
+    package func signal(_ id: String, _ name: String, deadline: Duration = .seconds(10)) async throws(RunscError) {
+        do {
+            try await tools.run(executable, options + ["kill", id, name], deadline: deadline)
+        } catch {
+            throw RunscError("the container \(id) gets no signal", error)
+        }
+    }
+
     /// Removes what runsc keeps of a container whose processes are gone. Calls no program, so it cannot hang.
     package func forget(_ id: String) {
         for name in ["\(id)_sandbox:\(id).state", "\(id)_sandbox:\(id).lock", "runsc-\(id).sock"] {

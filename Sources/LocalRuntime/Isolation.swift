@@ -63,6 +63,16 @@ protocol Isolation: Sendable {
     /// Blocks.
     func volumes() throws(RuntimeError) -> [FilesystemID]
 
+    /// As of `ComputeRuntime`. Unless it has the ability: `.unsupported`.
+    func keepDisk(of name: MemberName, as id: ComputeID) async throws(RuntimeError)
+    func removeDisk(_ id: ComputeID) async throws(RuntimeError)
+    /// Blocks.
+    func keptDisks() throws(RuntimeError) -> [ComputeID]
+
+    /// Asks the member's programs to end, and waits for them a while; it is removed next. What they wrote is on its disk
+    /// then, unless they took too long.
+    func quiesce(_ name: MemberName) async
+
     /// Undoes `prepare`, when no member is left.
     func tearDown() async
 }
@@ -95,4 +105,6 @@ struct Survey: Sendable, Hashable {
     var isFrozen = false
     /// nil when a change was cut off.
     var network: NetworkPolicy? = .open
+    /// Which kept disk it was started on.
+    var disk: ComputeID?
 }

@@ -186,6 +186,7 @@ extension Migration {
             Migration(
                 number: 14, name: "ports of computes",
                 sql: "ALTER TABLE compute_summaries ADD COLUMN ports TEXT;"),
+            .lifecycles(number: 15, in: dialect),
         ]
     }
 }

@@ -62,7 +62,7 @@ struct SummarySQL {
         "compute_id", "group_id", "name", "namespace", "metadata", "directory", "timeout_ms", "state", "created_at",
         "started_at", "expires_at", "ended_at", "end_reason", "generation", "member", "sidekick", "sidekick_internal",
         "port_host", "filesystems", "cpu_thousandths", "memory_mib", "metered_since", "template_id",
-        "template_revision", "network", "ports", "version",
+        "template_revision", "network", "ports", "lifecycle", "version",
     ]
     private static let upsert = """
         INSERT INTO compute_summaries (\(columns.joined(separator: ", ")))
@@ -89,7 +89,8 @@ extension ComputeSummary {
             "metered_since": meteredSince?.milliseconds, "template_id": template?.id.rawValue,
             "template_revision": template?.revision,
             "network": network.isOpen ? nil : try jsonText(network.document),
-            "ports": ports == .open ? nil : try jsonText(ports.document), "version": version,
+            "ports": ports == .open ? nil : try jsonText(ports.document),
+            "lifecycle": lifecycle == ComputeLifecycle() ? nil : try jsonText(lifecycle.document), "version": version,
         ]
     }
 
@@ -117,6 +118,14 @@ extension ComputeSummary {
         if try row.optional("network") as String? != nil { network = try Self.network(row) }
         if try row.optional("ports") as String? != nil { ports = try Self.ports(row) }
         if try row.optional("filesystems") as String? != nil { filesystems = try Self.filesystems(row) }
+        if try row.optional("lifecycle") as String? != nil {
+            let fields = try row.object("lifecycle")
+            do throws(Problem) {
+                lifecycle = try ComputeLifecycle(FieldReader(fields))
+            } catch {
+                throw EventStoreError(.corrupt, "the column lifecycle holds what it should not", cause: error)
+            }
+        }
     }
 
     private static func network(_ row: any SQLRow) throws -> NetworkPolicy {

@@ -65,7 +65,7 @@ struct UsageSQL {
         WHERE group_id = :group AND day >= :first AND day <= :last
         UNION ALL
         SELECT state, metered_since, 0, cpu_thousandths, memory_mib FROM compute_summaries
-        WHERE group_id = :group AND state <> 'ended' AND metered_since IS NOT NULL
+        WHERE group_id = :group AND state <> 'ended' AND state <> 'stopped' AND metered_since IS NOT NULL
         """
 
     func usage(

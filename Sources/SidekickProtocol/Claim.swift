@@ -23,6 +23,11 @@ package struct ClaimOrder: Codable, Hashable, Sendable {
     package var timeoutMs: Int64?
     /// Written before the claim is answered, and not recorded with it.
     package var secretFiles: [SecretFile]?
+    /// Which of `env` are secrets: given anew at each start, and not kept on the disk.
+    package var secretEnv: [String]?
+    /// The compute had a place before, on this disk: what was kept there of its first order holds beneath this one, and
+    /// what it supervised goes on.
+    package var goesOn: Bool?
 
     package init(
         computeId: ComputeID, generation: Generation, secret: String, env: [String: String], directory: String?,

@@ -58,12 +58,12 @@ package struct Sidekick: Sendable {
             broker: broker, messages: terminalHandler.messages + commandHandler.messages,
             replay: terminals.announceAll(to:))
         let threads = UserThreads()
-        let overlays = OverlayService(stateDirectory: settings.stateDirectory, threads: threads)
+        let overlays = OverlayService(stateDirectory: settings.keepDirectory, threads: threads)
         supervision = Supervision(
             settings: settings, user: user, launcher: launcher, broker: broker, threads: threads, overlays: overlays,
             shares: shares)
         workspace = try Workspace(
-            stateDirectory: settings.stateDirectory, threads: threads, broker: broker, overlays: overlays,
+            stateDirectory: settings.keepDirectory, threads: threads, broker: broker, overlays: overlays,
             servers: supervision.servers, claims: claims)
         fileHandlers = FileHandlers(threads: threads, stateDirectory: settings.stateDirectory)
         let routes = [
@@ -91,7 +91,12 @@ package struct Sidekick: Sendable {
                 claims: claims,
                 warmUp: WarmUp(
                     claims: claims, commands: commands, handler: publicHandler, stateDirectory: settings.stateDirectory),
-                setup: workspace.setup, clock: SystemWallClock(),
+                setup: workspace.setup,
+                goingOn: GoingOn { [workspace, supervision] compute in
+                    // Overlays first: servers may wait for them.
+                    await workspace.resume(in: compute)
+                    await supervision.resume(in: compute)
+                }, clock: SystemWallClock(),
                 metrics: supervision.metrics(commands, registry, terminals)))
     }
 
@@ -148,6 +153,8 @@ package struct Sidekick: Sendable {
         if !Descendants.killAll(within: .milliseconds(500)) {
             SidekickLog.write(.warning, "some processes could not be ended")
         }
+        // gVisor keeps what is written in its own memory for a while, and ends with us.
+        if MemoryGauge.here == .sandbox { sync() }
     }
 
     /// The one line on stdout.
@@ -165,14 +172,16 @@ package struct Sidekick: Sendable {
 
     /// The state directory is ours alone, also when it was there before with a wider mode.
     private static func prepare(_ settings: SidekickSettings, _ user: UserIdentity) throws(SidekickStartError) {
-        do throws(LinuxSystemError) {
-            try FileTree.makeDirectories(settings.stateDirectory)
-            let directory = try FileDescriptor.open(settings.stateDirectory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            guard fchown(directory.raw, geteuid(), gid_t.max) == 0, fchmod(directory.raw, 0o700) == 0 else {
-                throw .last("protect", settings.stateDirectory)
+        for (path, option) in [(settings.stateDirectory, "--state-dir"), (settings.keepDirectory, "--keep-dir")] {
+            do throws(LinuxSystemError) {
+                try FileTree.makeDirectories(path)
+                let directory = try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+                guard fchown(directory.raw, geteuid(), gid_t.max) == 0, fchmod(directory.raw, 0o700) == 0 else {
+                    throw .last("protect", path)
+                }
+            } catch {
+                throw SidekickStartError("the directory \(path) cannot be used (\(option))", cause: error)
             }
-        } catch {
-            throw SidekickStartError("the state directory cannot be used (--state-dir)", cause: error)
         }
         do throws(LinuxSystemError) {
             try user.makeHome()

@@ -14,6 +14,8 @@ package struct SidekickSettings: Sendable {
     package var member: MemberName
     package var claimKey: Curve25519.Signing.PublicKey
     package var stateDirectory: String
+    /// What outlives this Sidekick on the compute's disk; the state directory where nobody names another one.
+    package var keepDirectory: String
     package var user: String?
     package var home: String?
     /// RLIMIT_NPROC of user code.
@@ -34,6 +36,8 @@ package struct SidekickSettings: Sendable {
           --member NAME               the member's random name, never reused
           --claim-key BASE64URL       the API's Ed25519 public key, 32 bytes
           --state-dir DIR             where the claim is recorded; made with mode 0700
+          --keep-dir DIR              what the next Sidekick on the same disk goes on with: servers, overlays, children, and
+                                      what the claim gave but for secrets (default: the state directory)
           --user NAME|UID[:GID]       who user code runs as; absent: the Sidekick's own account. A UID need not be in the
                                       image's /etc/passwd (GID then defaults to the same number, the home to /home/user),
                                       and "user" is 1000:1000 where the image does not know that name
@@ -70,7 +74,7 @@ package struct SidekickSettings: Sendable {
     }
 
     private static let options = [
-        "listen", "internal-listen", "member", "claim-key", "state-dir", "user", "home", "max-processes",
+        "listen", "internal-listen", "member", "claim-key", "state-dir", "keep-dir", "user", "home", "max-processes",
         "memory-limit", "sudo-socket", "image-env",
     ]
 
@@ -120,13 +124,15 @@ package struct SidekickSettings: Sendable {
         guard let keyBytes = [UInt8](base64URL: keyText), keyBytes.count == 32,
             let key = try? Curve25519.Signing.PublicKey(rawRepresentation: keyBytes)
         else { throw Refusal("--claim-key must be the 32 bytes of an Ed25519 public key in base64url") }
+        let stateDirectory = try absolute("state-dir", try required("state-dir"))
         return .run(
             SidekickSettings(
                 listen: try endpoint(
                     "listen", values["listen"] ?? "127.0.0.1:\(SidekickPorts.requests)"),
                 internalListen: try endpoint("internal-listen", try required("internal-listen")),
                 member: MemberName(try required("member")), claimKey: key,
-                stateDirectory: try absolute("state-dir", try required("state-dir")), user: values["user"],
+                stateDirectory: stateDirectory,
+                keepDirectory: try absolute("keep-dir", values["keep-dir"] ?? stateDirectory), user: values["user"],
                 home: try values["home"].map { (home) throws(Refusal) in try absolute("home", home) },
                 maxProcesses: try number("max-processes", from: 1),
                 // Less would be below what the Sidekick itself needs.

@@ -23,7 +23,7 @@ struct Supervision: Sendable {
         signals = SignalService(broker: broker, monitor: monitor)
         servers = ServerService(
             launcher: launcher, threads: threads, broker: broker, signals: signals, monitor: monitor,
-            overlays: overlays, stateDirectory: settings.stateDirectory,
+            overlays: overlays, stateDirectory: settings.keepDirectory,
             keptLogBytes: shares.serverStream)
         overlays.observe { [weak servers] in servers?.dependenciesChanged() }
         processes = ProcessService(monitor: monitor, threads: threads, reaper: reaper)

@@ -18,8 +18,8 @@ struct SandboxTests {
             metadata: ["n": .int(1), "deep": .array([.null, .bool(true), .double(0.5)])], name: "n", namespace: "ns",
             filesystems: [Sandbox.Filesystem(id: .random(), name: "f", path: "/f", readOnly: true)],
             network: NetworkPolicy(internet: false), ports: PortAccess(usual: .private),
-            template: UsedTemplate(id: .random(), revision: 3), createdAt: now, expiresAt: now + .seconds(60),
-            endedAt: now, endReason: "deleted")
+            template: UsedTemplate(id: .random(), revision: 3), lifecycle: ComputeLifecycle(onExpiry: .stop),
+            createdAt: now, expiresAt: now + .seconds(60), endedAt: now, endReason: "deleted")
     }
 
     /// Every property: one that is new and was forgotten is missing in the document.

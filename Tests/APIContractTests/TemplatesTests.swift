@@ -16,11 +16,13 @@ struct TemplatesTests {
             #"""
             {"name":"py","description":"d","image":"python:3.12","timeout":60000,"directory":"/w","envs":{"A":"1"},
             "metadata":{"team":null},"resources":{"cpus":2,"memoryMiB":null},"secrets":[{"name":"s","env":"S"}],
-            "filesystems":[{"name":"f","path":"/data"}],"overlays":[{"a":1}],"servers":[{"slug":"web"}],"network":{"internet":false},"ports":{"80":{"visibility":"private"}},"whatever":1}
+            "filesystems":[{"name":"f","path":"/data"}],"overlays":[{"a":1}],"servers":[{"slug":"web"}],"network":{"internet":false},"ports":{"80":{"visibility":"private"}},
+            "lifecycle":{"onExpiry":"stop","deleteAfterStopped":null},"whatever":1}
             """#)
         #expect(order.name == "py" && order.description == "d" && order.revision == nil)
         #expect(order.defaults.keys.sorted() == CreateSandbox.Defaults.fields, "each of them, and nothing else")
         #expect(order.defaults["resources"] == .object(["cpus": .int(2)]))
+        #expect(order.defaults["lifecycle"] == .object(["onExpiry": .string("stop")]))
         #expect(order.defaults["metadata"] == .object(["team": .null]), "its entries are the caller's own")
     }
 
@@ -34,7 +36,8 @@ struct TemplatesTests {
         ("name", #"{}"#), ("name", #"{"name":"-a"}"#), ("name", #"{"name":5}"#),
         ("description", #"{"name":"a","description":5}"#), ("description", #"{"name":"a","description":"\u0000"}"#),
         ("description", #"{"name":"a","description":"\#(String(repeating: "x", count: 1025))"}"#),
-        ("namespace", #"{"name":"a","namespace":"b"}"#), ("lifecycle", #"{"name":"a","lifecycle":{}}"#),
+        ("namespace", #"{"name":"a","namespace":"b"}"#),
+        ("lifecycle.onExpiry", #"{"name":"a","lifecycle":{"onExpiry":"x"}}"#),
         ("templateId", #"{"name":"a","templateId":"other"}"#),
         ("templateRevision", #"{"name":"a","templateRevision":1}"#),
         ("snapshotId", #"{"name":"a","snapshotId":"x"}"#), ("timeout", #"{"name":"a","timeout":1}"#),

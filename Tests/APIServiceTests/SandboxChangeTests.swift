@@ -58,7 +58,7 @@ struct SandboxChangeTests {
             (#"{"name":"x"}"#, "name"), (#"{"network":{"internet":0}}"#, "network.internet"),
             (#"{"ports":[1]}"#, "ports"),
             (#"{"resources":{"cpus":1}}"#, "resources"), (#"{"templateId":"t"}"#, "templateId"),
-            (#"{"lifecycle":{"onExpiry":"stop"}}"#, "lifecycle"), (#"{"duration":1000}"#, "duration"),
+            (#"{"duration":1000}"#, "duration"),
             ("{\"metadata\":{\"a\":\"" + String(repeating: "x", count: 16_384) + "\"}}", "metadata"),
         ])
     func whatCannotBeChangedIsNamed(_ body: String, _ field: String) async throws {

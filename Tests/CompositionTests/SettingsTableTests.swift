@@ -37,6 +37,7 @@ import Testing
                     .computes: 100, .cpus: 100_000, .memoryMiB: 51_200, .storageMiB: 307_200, .createsPerMinute: 3000,
                     .poolMembers: 20,
                 ]))
+        #expect(settings.keepLimits == KeepLimits(usual: .seconds(7 * 86_400), most: .seconds(30 * 86_400)))
         #expect(settings.rateLimits == RateLimitSettings(perCredential: 500, perAddress: 50))
         #expect(settings.sidekick == "/opt/bin/sidekick")
         #expect(settings.apiEndpoint.description == "unix:/home/somebody/.local/share/computesdk/api.sock")
@@ -62,7 +63,8 @@ import Testing
         ("COMPUTESDK_TRUST_TRACEPARENT", "maybe"), ("COMPUTESDK_RATE_LIMIT", "-1"),
         ("COMPUTESDK_MAX_GROUP_CPUS", "0"), ("COMPUTESDK_MAX_GROUP_MEMORY_MIB", "1g"),
         ("COMPUTESDK_MAX_GROUP_STORAGE_MIB", "63"), ("COMPUTESDK_MAX_CREATES_PER_MINUTE", "0"),
-        ("COMPUTESDK_RATE_LIMIT_ADDRESS", "many"),
+        ("COMPUTESDK_RATE_LIMIT_ADDRESS", "many"), ("COMPUTESDK_STOPPED_DAYS", "0"),
+        ("COMPUTESDK_MAX_STOPPED_DAYS", "week"),
         ("COMPUTESDK_SECRETS_KEY_FILE", "relative"), ("COMPUTESDK_SECRETS_KEYS", "a:short"),
     ])
     func aBadValueNamesItsSetting(_ variable: String, _ value: String) {

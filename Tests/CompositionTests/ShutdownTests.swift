@@ -37,7 +37,7 @@ import Testing
             }
             defer { command.cancel() }
             while !system.members.contains(where: {
-                FileManager.default.fileExists(atPath: "\(system.dataDirectory)/members/\($0)/home/started")
+                FileManager.default.fileExists(atPath: "\(system.dataDirectory)/homes/\($0)/home/started")
             }) { try await Task.sleep(for: .milliseconds(5)) }
             let asked = clock.now
             running.signal(SIGTERM)

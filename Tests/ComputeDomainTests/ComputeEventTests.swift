@@ -29,7 +29,16 @@ struct ComputeEventTests {
             .portsChanged(PortAccess(ports: [80: .private])), .portsChanged(.open),
             .started(place(7), expiresAt: t0), .extended(expiresAt: t0),
             .metadataChanged(["a": .array([.null]), "b": .null]), .expiryChanged(expiresAt: t0), .paused(Generation(7)),
-            .resumed(place(7)),
+            .resumed(place(7)), .paused(Generation(7), deleteAt: t0), .stopped(Generation(7), deleteAt: t0),
+            .lifecycleChanged(ComputeLifecycle()),
+            .lifecycleChanged(ComputeLifecycle(onExpiry: .stop, deleteAfterStopped: .seconds(5)), deleteAt: t0),
+            .requested(
+                {
+                    var spec = ComputeSpec(timeout: .seconds(1))
+                    spec.lifecycle = ComputeLifecycle(onExpiry: .pause)
+                    spec.secrets = [.object(["name": .string("db"), "env": .string("DB")])]
+                    return spec
+                }(), at: t0),
         ] + EndReason.allCases.map { .ended($0) }
 
     @Test(arguments: events) func eventsRoundTripThroughJSON(event: ComputeEvent) throws {
@@ -47,9 +56,12 @@ struct ComputeEventTests {
 
     @Test(arguments: events) func everyRequiredFieldIsMissedWithACorruptError(event: ComputeEvent) throws {
         guard case .object(let fields) = event.recorded.data else { return #expect(Bool(false)) }
-        let optional =
-            ["name", "namespace", "metadata", "envNames", "directory", "image", "resources", "granted"]
-            + (event.typeName == .requested ? ["network", "ports"] : [])
+        var optional: Set = [
+            "name", "namespace", "metadata", "envNames", "directory", "image", "resources", "granted", "secrets",
+        ]
+        if event.typeName == .requested { optional.formUnion(["network", "ports"]) }
+        if event.typeName != .lifecycleChanged { optional.insert("lifecycle") }
+        if event.typeName != .stopped { optional.insert("deleteAt") }
         for name in fields.keys where !optional.contains(name) {
             var fields = fields
             fields[name] = nil
@@ -78,8 +90,8 @@ struct ComputeEventTests {
         #expect(
             ComputeEvent.TypeName.allCases.map(\.rawValue) == [
                 "ComputeRequested", "ComputeStarted", "ComputeExtended", "ComputeMetadataChanged",
-                "ComputeExpiryChanged", "ComputeNetworkChanged", "ComputePortsChanged", "ComputePaused",
-                "ComputeResumed", "ComputeEnded",
+                "ComputeExpiryChanged", "ComputeNetworkChanged", "ComputePortsChanged", "ComputeLifecycleChanged",
+                "ComputePaused", "ComputeResumed", "ComputeStopped", "ComputeEnded",
             ])
     }
 

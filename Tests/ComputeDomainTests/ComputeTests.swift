@@ -117,11 +117,11 @@ struct ComputeTests {
         Row(name: "pause", given: running, when: .pause, then: .success([.paused(Generation(1))])),
         Row(name: "pause twice", given: paused, when: .pause, then: .success([])),
         Row(name: "pause the ended", given: ended, when: .pause, then: .failure(.ended(.deleted))),
-        Row(name: "resume nothing", given: [], when: .resume, then: .failure(.absent)),
-        Row(name: "resume before the start", given: requested, when: .resume, then: .failure(.notRunningYet)),
-        Row(name: "resume", given: paused, when: .resume, then: .success([.resumed(place(1))])),
-        Row(name: "resume what runs", given: running, when: .resume, then: .success([])),
-        Row(name: "resume the ended", given: ended, when: .resume, then: .failure(.ended(.deleted))),
+        Row(name: "resume nothing", given: [], when: .resume(at: t0), then: .failure(.absent)),
+        Row(name: "resume before the start", given: requested, when: .resume(at: t0), then: .failure(.notRunningYet)),
+        Row(name: "resume", given: paused, when: .resume(at: t0), then: .success([.resumed(place(1))])),
+        Row(name: "resume what runs", given: running, when: .resume(at: t0), then: .success([])),
+        Row(name: "resume the ended", given: ended, when: .resume(at: t0), then: .failure(.ended(.deleted))),
         Row(name: "request the paused", given: paused, when: .request(spec, at: t0), then: .failure(.alreadyRequested)),
         Row(
             name: "extend the paused", given: paused, when: extend(10),
@@ -134,6 +134,124 @@ struct ComputeTests {
             then: .failure(.alreadyRunning(place(1)))),
         Row(name: "end the paused", given: paused, when: .end(.expired), then: .success([.ended(.expired)])),
     ]
+
+    static let kept = KeepLimits(usual: .seconds(100), most: .seconds(1000))
+    static func stop(at seconds: Int64 = 0) -> Compute.Command { .stop(kept, at: t0 + .seconds(seconds)) }
+    static func expire(at seconds: Int64) -> Compute.Command { .expire(kept, at: t0 + .seconds(seconds)) }
+
+    static let stopped = running + [.stopped(Generation(1), deleteAt: t0 + .seconds(100))]
+
+    static let stopsAndStarts: [Row] = [
+        Row(name: "stop nothing", given: [], when: stop(), then: .failure(.absent)),
+        Row(name: "stop before the start", given: requested, when: stop(), then: .failure(.notRunningYet)),
+        Row(name: "stop the ended", given: ended, when: stop(), then: .failure(.ended(.deleted))),
+        Row(
+            name: "stop what runs", given: running, when: stop(at: 5),
+            then: .success([.stopped(Generation(1), deleteAt: t0 + .seconds(105))])),
+        Row(
+            name: "stop what is paused", given: paused, when: stop(),
+            then: .success([.stopped(Generation(1), deleteAt: t0 + .seconds(100))])),
+        Row(name: "stop twice", given: stopped, when: stop(at: 9), then: .success([])),
+        Row(
+            name: "its own time to be kept", given: lived(ComputeLifecycle(deleteAfterStopped: .seconds(7))),
+            when: stop(), then: .success([.stopped(Generation(1), deleteAt: t0 + .seconds(7))])),
+        Row(
+            name: "no longer than the server keeps", given: lived(ComputeLifecycle(deleteAfterStopped: .seconds(7000))),
+            when: stop(), then: .success([.stopped(Generation(1), deleteAt: t0 + .seconds(1000))])),
+        Row(
+            name: "a start is a new life", given: stopped, when: .start(place(2, "m2"), at: t0 + .seconds(90)),
+            then: .success([.started(place(2, "m2"), expiresAt: t0 + .seconds(150))])),
+        Row(
+            name: "no start of the same generation", given: stopped, when: .start(place(1), at: t0),
+            then: .failure(.generationIsPast)),
+        Row(
+            name: "request the stopped", given: stopped, when: .request(spec, at: t0), then: .failure(.alreadyRequested)
+        ),
+        Row(name: "pause the stopped", given: stopped, when: .pause, then: .failure(.stopped)),
+        Row(name: "resume the stopped", given: stopped, when: .resume(at: t0), then: .failure(.stopped)),
+        Row(name: "extend the stopped", given: stopped, when: extend(10), then: .failure(.stopped)),
+        Row(
+            name: "the stopped has no lifetime to change", given: stopped, when: change([:], timeout: 10),
+            then: .failure(.stopped)),
+        Row(
+            name: "change the stopped's metadata", given: stopped, when: change(["a": .null]),
+            then: .success([.metadataChanged([:])])),
+        Row(
+            name: "how long the stopped is kept counts from its change", given: stopped,
+            when: lifecycle(nil, 20, at: 50),
+            then: .success([
+                .lifecycleChanged(ComputeLifecycle(deleteAfterStopped: .seconds(20)), deleteAt: t0 + .seconds(70))
+            ])),
+        Row(
+            name: "what becomes of it changes nothing else", given: running, when: lifecycle(.stop, 20, at: 50),
+            then: .success([.lifecycleChanged(ComputeLifecycle(onExpiry: .stop, deleteAfterStopped: .seconds(20)))])),
+        Row(
+            name: "the part that is not said stays", given: lived(ComputeLifecycle(deleteAfterStopped: .seconds(7))),
+            when: lifecycle(.pause, nil),
+            then: .success([.lifecycleChanged(ComputeLifecycle(onExpiry: .pause, deleteAfterStopped: .seconds(7)))])),
+        Row(
+            name: "the same lifecycle is no change", given: lived(ComputeLifecycle(onExpiry: .stop)),
+            when: lifecycle(.stop, nil), then: .success([])),
+        Row(name: "end the stopped", given: stopped, when: .end(.deleted), then: .success([.ended(.deleted)])),
+    ]
+
+    static let expiries: [Row] = [
+        Row(name: "nothing is over yet", given: running, when: expire(at: 59), then: .success([])),
+        Row(name: "over, and deleted", given: running, when: expire(at: 60), then: .success([.ended(.expired)])),
+        Row(name: "paused, over and deleted", given: paused, when: expire(at: 60), then: .success([.ended(.expired)])),
+        Row(
+            name: "over, and stopped", given: lived(stops), when: expire(at: 60),
+            then: .success([.stopped(Generation(1), deleteAt: t0 + .seconds(160))])),
+        Row(
+            name: "paused, over and stopped", given: lived(stops) + [.paused(Generation(1))], when: expire(at: 60),
+            then: .success([.stopped(Generation(1), deleteAt: t0 + .seconds(160))])),
+        Row(
+            name: "over, and paused", given: lived(pauses), when: expire(at: 60),
+            then: .success([.paused(Generation(1), deleteAt: t0 + .seconds(160))])),
+        Row(
+            name: "paused before, and now over", given: lived(pauses) + [.paused(Generation(1))], when: expire(at: 60),
+            then: .success([.paused(Generation(1), deleteAt: t0 + .seconds(160))])),
+        Row(name: "paused for being over is kept", given: over, when: expire(at: 159), then: .success([])),
+        Row(name: "but not for ever", given: over, when: expire(at: 160), then: .success([.ended(.expired)])),
+        Row(name: "the stopped is kept", given: stopped, when: expire(at: 99), then: .success([])),
+        Row(name: "not for ever", given: stopped, when: expire(at: 100), then: .success([.ended(.expired)])),
+        Row(
+            name: "whose life was over resumes into a new one", given: over, when: .resume(at: t0 + .seconds(100)),
+            then: .success([.resumed(place(1)), .expiryChanged(expiresAt: t0 + .seconds(160))])),
+        Row(
+            name: "whose life was over is extended from now on", given: over, when: extend(10, at: 100),
+            then: .success([.extended(expiresAt: t0 + .seconds(110))])),
+        Row(
+            name: "and then it is over again", given: over + [.extended(expiresAt: t0 + .seconds(110))],
+            when: expire(at: 110), then: .success([.paused(Generation(1), deleteAt: t0 + .seconds(210))])),
+        Row(
+            name: "how long it is kept counts from its change", given: over, when: lifecycle(nil, 20, at: 100),
+            then: .success([
+                .lifecycleChanged(
+                    ComputeLifecycle(onExpiry: .pause, deleteAfterStopped: .seconds(20)), deleteAt: t0 + .seconds(120))
+            ])),
+        Row(name: "nothing becomes of the ended", given: ended, when: expire(at: 1000), then: .success([])),
+        Row(name: "nor of the requested", given: requested, when: expire(at: 1000), then: .success([])),
+    ]
+
+    private static let stops = ComputeLifecycle(onExpiry: .stop)
+    private static let pauses = ComputeLifecycle(onExpiry: .pause)
+    private static let over = lived(pauses) + [.paused(Generation(1), deleteAt: t0 + .seconds(160))]
+
+    static func lived(_ lifecycle: ComputeLifecycle) -> [ComputeEvent] {
+        var spec = spec
+        spec.lifecycle = lifecycle
+        return [.requested(spec, at: t0), .started(place(1), expiresAt: t0 + .seconds(60))]
+    }
+
+    static func lifecycle(
+        _ onExpiry: ComputeLifecycle.Expiry?, _ seconds: Int64?, at: Int64 = 0
+    ) -> Compute.Command {
+        .change(
+            ComputeChange(
+                maximumMetadataBytes: 100, onExpiry: onExpiry, deleteAfterStopped: seconds.map { .seconds($0) },
+                keepLimits: kept), at: t0 + .seconds(at))
+    }
 
     static func change(
         _ metadata: [String: JSONValue], timeout: Int64? = nil, network: NetworkPolicy? = nil, at: Int64 = 0
@@ -148,7 +266,7 @@ struct ComputeTests {
         .extend(by: .seconds(seconds), maximum: .seconds(maximum), at: t0 + .seconds(at))
     }
 
-    @Test(arguments: table + changesAndPauses) func givenEventsACommandLeadsTo(row: Row) {
+    @Test(arguments: table + changesAndPauses + stopsAndStarts + expiries) func givenEventsACommandLeadsTo(row: Row) {
         let decided = Result { () throws(Compute.Rejection) in
             try Compute.decide(row.when, Compute.replay(row.given))
         }
@@ -162,22 +280,28 @@ struct ComputeTests {
     private func walk(_ seed: UInt64) throws {
         var random = SplitMix(state: seed)
         let stream = StreamID.compute(.random())
+        var spec = spec
+        spec.granted = ComputeResources(diskBytes: 64 << 20)
         var state = Compute.initial
         var row: ComputeSummary?
         var log: [RecordedEvent] = []
         var now = t0
         var expiry: WallTime?
-        var living = 0
+        var (living, storage) = (0, Int64(0))
         for step in 0..<60 {
             now = now + .seconds(Int64.random(in: 0...20, using: &random))
             let command: Compute.Command =
-                switch Int.random(in: 0...13, using: &random) {
+                switch Int.random(in: 0...17, using: &random) {
                 case 0, 1: .request(spec, at: now)
                 case 2, 3, 4: .start(place(Int.random(in: 1...4, using: &random)), at: now)
                 case 5, 6, 7:
                     .extend(by: .seconds(Int64.random(in: -5...50, using: &random)), maximum: .seconds(100), at: now)
                 case 10, 11: .pause
-                case 12: .resume
+                case 14, 15: .stop(Self.kept, at: now)
+                case 16: .expire(Self.kept, at: now)
+                case 17:
+                    Self.lifecycle(.allCases.randomElement(using: &random), Int64.random(in: 1...50, using: &random))
+                case 12: .resume(at: now)
                 case 13:
                     Self.change(["n": [.int(Int64(step)), .null].randomElement(using: &random)!])
                 case 8: .end(EndReason.allCases.randomElement(using: &random)!)
@@ -189,6 +313,8 @@ struct ComputeTests {
                 metadata: .system, at: now)
             let moves = commit.counterMoves.filter { $0.counter == .computes(in: .default) }
             living += moves.reduce(0) { $0 + Int($1.delta) }
+            storage += commit.counterMoves.filter { $0.counter == Quota.storageMiB.counter(in: .default) }
+                .reduce(0) { $0 + $1.delta }
             for event in events {
                 if case .ended = state { Issue.record("an event after the end, seed \(seed), step \(step)") }
                 state = Compute.evolve(state, event)
@@ -200,7 +326,17 @@ struct ComputeTests {
             }
             switch state {
             case .absent, .requested, .ended: break
-            case .running(let spec, let placement, let expiresAt), .paused(let spec, let placement, let expiresAt):
+            case .stopped(let spec, let generation, let deleteAt):
+                #expect(
+                    row?.metadata == spec.metadata && row?.lifecycle == spec.lifecycle, "seed \(seed), step \(step)")
+                #expect(row?.generation == generation && row?.placement == nil, "seed \(seed), step \(step)")
+                #expect(row?.expiresAt == deleteAt && row?.openSpan(until: now) == nil, "seed \(seed), step \(step)")
+                expiry = nil
+            case .paused(_, let placement, let expiresAt, isOver: true):
+                #expect(row?.placement == placement && row?.expiresAt == expiresAt, "seed \(seed), step \(step)")
+                expiry = nil
+            case .running(let spec, let placement, let expiresAt),
+                .paused(let spec, let placement, let expiresAt, isOver: false):
                 #expect(row?.metadata == spec.metadata, "seed \(seed), step \(step)")
                 #expect(expiry.map { $0 <= expiresAt } ?? true, "seed \(seed), step \(step)")
                 #expect(row?.placement == placement && row?.expiresAt == expiresAt, "seed \(seed), step \(step)")
@@ -214,10 +350,13 @@ struct ComputeTests {
                 case .requested: .requested
                 case .running: .running
                 case .paused: .paused
+                case .stopped: .stopped
                 case .ended: .ended
                 }
             #expect(row?.state == expected, "seed \(seed), step \(step)")
-            #expect(living == (expected == nil || expected == .ended ? 0 : 1), "seed \(seed), step \(step)")
+            let hasPlace = expected.map { $0 != .ended && $0 != .stopped } ?? false
+            #expect(living == (hasPlace ? 1 : 0), "seed \(seed), step \(step)")
+            #expect(storage == (expected == nil || expected == .ended ? 0 : 64), "seed \(seed), step \(step)")
         }
     }
 }

@@ -36,6 +36,16 @@ struct CondensedTests {
                     .paused(Generation(1)),
                     .ended(.expired),
                 ]))
+        #expect(
+            try isExact(
+                Compute.self,
+                ComputeTests.lived(ComputeLifecycle(onExpiry: .pause)) + [
+                    .paused(Generation(1)), .paused(Generation(1), deleteAt: t0 + .seconds(9)),
+                    .lifecycleChanged(ComputeLifecycle(onExpiry: .stop), deleteAt: t0 + .seconds(8)),
+                    .resumed(place(1)), .stopped(Generation(1), deleteAt: t0 + .seconds(7)),
+                    .lifecycleChanged(ComputeLifecycle(deleteAfterStopped: .seconds(3)), deleteAt: t0 + .seconds(6)),
+                    .started(place(2), expiresAt: t0), .stopped(Generation(2), deleteAt: t0), .ended(.expired),
+                ]))
     }
 
     @Test func aGroupsStateSurvivesItWithWhatCountsDemotions() throws {

@@ -64,6 +64,24 @@ struct UsageTests {
         #expect(usage.values.reduce(0) { $0 + $1.compute } == 200_000)
     }
 
+    @Test func whatIsStoppedTakesNothing() throws {
+        let events: [(ComputeEvent, Int)] = [
+            (.requested(spec, at: t0), 0), (.started(place(1), expiresAt: t0), 0),
+            (.stopped(Generation(1), deleteAt: t0), 100), (.started(place(2), expiresAt: t0), 1100),
+            (.paused(Generation(2)), 1120), (.stopped(Generation(2), deleteAt: t0), 1150),
+            // A clock that was set back.
+            (.started(place(3), expiresAt: t0), 1140), (.ended(.deleted), 1160),
+        ]
+        let history = events.enumerated().map { index, event in
+            RecordedEvent(
+                position: Int64(index) + 1, stream: .compute(ComputeID("abcdefgh12345678")!), version: index + 1,
+                group: .default, type: event.0.recorded.type, data: event.0.recorded.data, metadata: .system,
+                occurredAt: t0 + .seconds(event.1))
+        }
+        let usage = try ComputeSummary.usage(of: history)
+        #expect(usage.values.reduce(0) { $0 + $1.compute } == 160_000)
+    }
+
     private func span(_ from: Int64, _ until: Int64) -> UsageSpan {
         UsageSpan(
             from: WallTime(milliseconds: from), until: WallTime(milliseconds: until), size: size, isPaused: false)

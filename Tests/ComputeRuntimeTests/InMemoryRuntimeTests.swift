@@ -5,7 +5,8 @@ import Testing
 
 /// The double keeps the same promises as the real runtimes; otherwise what is tested with it proves nothing.
 @Suite struct InMemoryRuntimeTests {
-    @Test(arguments: [[], [.filesystems], [.network], [.freeze, .network]] as [RuntimeAbilities])
+    @Test(
+        arguments: [[], [.filesystems], [.network], [.keepDisk], [.freeze, .network, .keepDisk]] as [RuntimeAbilities])
     func keepsTheContract(abilities: RuntimeAbilities) async throws {
         let runtime = InMemoryRuntime(poolSize: 10, abilities: abilities)
         let sidekicks = InMemorySidekicks(of: runtime)

@@ -155,6 +155,21 @@ private func record(
         #expect(table.find(id, now: now) == .ended)
     }
 
+    @Test func stoppedDisconnectsUntilItRunsAsTheNextGeneration() {
+        var table = live()
+        let running = record(.running, version: 2)
+        _ = table.happened(running)
+        #expect(table.happened(record(.stopped, version: 3)) == .disconnect(id, below: nil))
+        #expect(table.find(id, now: now) == .stopped)
+        #expect(!table.isCurrent(running))
+        #expect(table.happened(running) == .doNothing, "it is older")
+        let again = record(.running, 2, version: 4)
+        #expect(table.happened(again) == .disconnect(id, below: Generation(2)))
+        #expect(table.find(id, now: now) == .running(again))
+        #expect(!table.isCurrent(running) && table.isCurrent(again))
+        #expect(table.happened(record(.stopped, version: 3)) == .doNothing)
+    }
+
     @Test func ofPausesAndResumesInAnyOrderTheLastOneCounts() {
         let seed = UInt64.random(in: 0 ... .max)
         var random = SeededGenerator(state: seed)
@@ -175,7 +190,7 @@ private func record(
                 switch states[count - 1] {
                 case .starting: .starting
                 case .paused: .paused
-                case .running, .ended: .running(news[count - 1])
+                case .running, .stopped, .ended: .running(news[count - 1])
                 }
             #expect(table.find(id, now: now) == expected, "seed \(seed)")
         }

@@ -79,6 +79,76 @@ struct LocalWorld: Sendable {
         try #require(response.status.code == 200)
     }
 
+    /// What a shell in the member says, without the line's end; nil when it fails.
+    func said(_ command: String, in member: Member, secret: String) async throws -> String? {
+        let base =
+            switch member.sidekick {
+            case .unix(let path): "http+unix://\(HTTPSidekickAgent.percentEncoded(path))"
+            case .tcp: "http://\(member.sidekick)"
+            }
+        var request = HTTPClientRequest(url: "\(base)/run/command")
+        request.method = .POST
+        request.headers.add(name: "host", value: "sidekick")
+        request.headers.add(name: "authorization", value: "Bearer \(secret)")
+        request.body = .bytes(ByteBuffer(data: try JSONEncoder().encode(["command": command])))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+        let body = try await response.body.collect(upTo: 1 << 20)
+        let answer = try JSONDecoder().decode(JSONValue.self, from: Data(body.readableBytesView))
+        guard case .object(let fields) = answer, case .object(let data)? = fields["data"],
+            data["exit_code"] == .int(0), case .string(let text)? = data["stdout"]
+        else { return nil }
+        return String(text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+    }
+
+    /// Stops a member in which there is something, and looks for it in the next one. With nothing but a shell.
+    func checkThatADiskIsKept(_ runtime: MachineRuntime) async throws {
+        let id = ComputeID.random()
+        func order(_ generation: Int, _ env: [String: String]) -> ClaimOrder {
+            ClaimOrder(
+                computeId: id, generation: Generation(generation), secret: "a-secret-of-generation-\(generation)",
+                env: env, directory: nil, url: "http://localhost", portURLTemplate: nil)
+        }
+        let first = try await runtime.startMember(.fromPool, deadline: .now + .seconds(60))
+        var begin = order(1, ["GIVEN": "value", "SECRET": "old-canary"])
+        begin.secretEnv = ["SECRET"]
+        begin.setup = .object([
+            "servers": .array([
+                .object(["slug": .string("web"), "start": .string("echo started >> starts; kill -STOP $$")])
+            ])
+        ])
+        try await agent.claim(first.name, at: first.sidekickInternal, order: begin)
+        #expect(try await said("echo more > file; echo $GIVEN $SECRET", in: first, secret: begin.secret) != nil)
+        try await eventually { try await said(Self.starts, in: first, secret: begin.secret) == "started" }
+
+        try await runtime.keepDisk(of: first.name, as: id)
+        // Between keeping and stopping it goes on, also with new files.
+        #expect(try await said("echo last > last; read x < file; echo $x", in: first, secret: begin.secret) == "more")
+        try await runtime.stop(first.name)
+        #expect(try await runtime.keptDisks() == [id])
+        // Where that can be seen from outside.
+        let kept = "\(dataDirectory)/homes/\(first.name)/keep/kept.json"
+        if let record = FileManager.default.contents(atPath: kept) {
+            #expect(record.firstRange(of: Data("value".utf8)) != nil)
+            #expect(record.firstRange(of: Data("old-canary".utf8)) == nil)
+        }
+
+        let second = try await runtime.startMember(MemberOrder(disk: id), deadline: .now + .seconds(60))
+        var again = order(2, ["SECRET": "new"])
+        (again.secretEnv, again.goesOn) = (["SECRET"], true)
+        for _ in 0..<2 { try await agent.claim(second.name, at: second.sidekickInternal, order: again) }
+        let found = try await said(
+            "read a < file; read b < last; echo $a $b $GIVEN $SECRET", in: second, secret: again.secret)
+        #expect(found == "more last value new")
+        try await eventually { try await said(Self.starts, in: second, secret: again.secret) == "started started" }
+        let old = try? await said("echo", in: second, secret: begin.secret)
+        #expect((old ?? nil) == nil, "the secret of another generation opens nothing")
+        try await runtime.remove(second.name)
+        // The kernel may take a moment to see that nobody has it any more.
+        try await eventually(.seconds(30)) { (try? await runtime.removeDisk(id)) != nil }
+    }
+
+    private static let starts = "all=; while read x; do all=\"$all $x\"; done < starts; echo $all"
+
     func directory(of member: Member) -> String { "\(dataDirectory)/members/\(member.name)" }
 
     /// It lies beside the test bundle: both are products of this package.

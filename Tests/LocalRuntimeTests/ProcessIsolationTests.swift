@@ -78,6 +78,44 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(2))) func aStoppedMembersFilesAndServersAreThereInTheNext() async throws {
+        let world = LocalWorld()
+        defer { world.removeDataDirectory() }
+        let runtime = try world.runtime(poolSize: 1)
+        try await world.withRunning(runtime) {
+            try await world.checkThatADiskIsKept(runtime)
+            await runtime.shutdown(keep: false)
+        }
+        #expect(GVisorWorld.list("\(world.dataDirectory)/homes") == [])
+        #expect(GVisorWorld.list("\(world.dataDirectory)/kept") == [])
+    }
+
+    /// Killed at any point, a runtime leaves kept disks to the next one, and nothing else.
+    @Test(.timeLimit(.minutes(2))) func keptDisksAreFoundByTheNextRuntime() async throws {
+        let world = LocalWorld()
+        defer { world.removeDataDirectory() }
+        let id = ComputeID.random()
+        let first = try world.runtime(poolSize: 0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await first.run() }
+            let member = try await first.startMember(.fromPool, deadline: .now + .seconds(15))
+            try await first.keepDisk(of: member.name, as: id)
+            for pid in LocalWorld.processes(naming: member) { kill(pid, SIGKILL) }
+            try await eventually { LocalWorld.processes(naming: member).isEmpty }
+            group.cancelAll()
+        }
+        let second = try world.runtime(poolSize: 0)
+        try await world.withRunning(second) {
+            try await eventually { await second.unreadyReason() == nil }
+            #expect(try await second.places().isEmpty)
+            #expect(try await second.keptDisks() == [id])
+            let member = try await second.startMember(MemberOrder(disk: id), deadline: .now + .seconds(15))
+            #expect((try? await world.agent.state(at: member.sidekickInternal))?.member == member.name)
+            await second.shutdown(keep: false)
+        }
+        #expect(GVisorWorld.list("\(world.dataDirectory)/kept") == [id.rawValue], "also by an orderly stop")
+    }
+
     @Test(.timeLimit(.minutes(1))) func aPoolOfTenGivesTenDistinctMembersToAHundred() async throws {
         let world = LocalWorld()
         defer { world.removeDataDirectory() }
@@ -183,7 +221,7 @@ import Testing
         let runtime = try world.runtime(poolSize: 0)
         try await world.withRunning(runtime) {
             let member = try await runtime.startMember(.fromPool, deadline: .now + .seconds(15))
-            let home = "\(world.directory(of: member))/home"
+            let home = "\(world.dataDirectory)/homes/\(member.name)/home"
             // An orphan as a killed Sidekick leaves it: only its home tells whose it was.
             let marker = "98\(Int.random(in: 100_000...999_999))"
             #expect(LocalWorld.spawnOrphan(["/bin/sleep", marker], home: home))

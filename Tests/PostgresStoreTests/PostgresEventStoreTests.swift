@@ -223,7 +223,7 @@ struct PostgresEventStoreTests {
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
-            #expect(steps.sorted() == [0, 0, 0, 14])
+            #expect(steps.sorted() == [0, 0, 0, 15])
             try await withPostgresStore(database) { store async throws in
                 #expect(try await store.commit(note("a")).isCommitted)
             }

@@ -142,7 +142,7 @@ struct SQLiteEventStoreTests {
                     + ["due", "living", "called", "namespaced"].map { "DROP INDEX compute_summaries_\($0);" }.joined()
                     + [
                         "cpu_thousandths", "memory_mib", "metered_since", "template_id", "template_revision", "network",
-                        "ports",
+                        "ports", "lifecycle",
                     ]
                     .map {
                         "ALTER TABLE compute_summaries DROP COLUMN \($0);"

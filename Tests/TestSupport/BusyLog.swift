@@ -68,6 +68,12 @@ package enum BusyLog {
                 try await commit(events, running, n % 2 == 0 ? 3 : 2, 5)
                 if n % 4 == 0 {
                     try await commit([.resumed(placement)], events.reduce(running, Compute.evolve), 8, 6)
+                } else if n % 4 == 3 {
+                    let kept = ComputeLifecycle(onExpiry: .stop, deleteAfterStopped: .seconds(77))
+                    try await commit(
+                        [
+                            .lifecycleChanged(kept), .stopped(placement.generation, deleteAt: at + .seconds(700)),
+                        ], events.reduce(running, Compute.evolve), 7, 7)
                 }
             }
             _ = try await store.commit(

@@ -90,6 +90,8 @@ extension EventStoreContract {
             let place = Placement(
                 member: MemberName("m1"), generation: .first, sidekick: .tcp(host: "::1", port: 1),
                 sidekickInternal: .unix(path: "/s"), portHost: "::1")
+            var again = place
+            again.generation = Generation(2)
             var change = ComputeChange(
                 metadata: ["k": .null, "team": .string("new")], maximumMetadataBytes: 1000, timeout: .seconds(5))
             let change1 = change
@@ -97,7 +99,13 @@ extension EventStoreContract {
             let commands: [Compute.Command] = [
                 .request(ComputeSpec(timeout: .seconds(60), metadata: ["k": .string("v")]), at: start),
                 .start(place, at: start), .change(change1, at: start + .seconds(1)), .pause,
-                .change(change, at: start + .seconds(2)), .resume, .pause, .end(.expired),
+                .change(change, at: start + .seconds(2)), .resume(at: start), .pause,
+                .stop(KeepLimits(usual: .seconds(100), most: .seconds(1000)), at: start),
+                .change(
+                    ComputeChange(
+                        metadata: ["k": .string("w")], maximumMetadataBytes: 1000, onExpiry: .stop,
+                        deleteAfterStopped: .seconds(7)), at: start),
+                .start(again, at: start), .end(.expired),
             ]
             var (state, version, labels) = (Compute.initial, 0, [[String: String]]())
             for command in commands {
@@ -124,7 +132,7 @@ extension EventStoreContract {
                 let due = try await store.living(expiringBefore: start + .seconds(3600), limit: 10)
                 try require(due == (row.expiresAt != nil && row.state != .ended ? [row] : []), "due after \(command)")
             }
-            try require(labels.contains(["team": "new"]) && labels.last == ["team": "newer", "k": "v"], "labels")
+            try require(labels.contains(["team": "new"]) && labels.last == ["team": "newer", "k": "w"], "labels")
         },
     ]
 }

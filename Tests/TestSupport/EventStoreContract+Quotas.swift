@@ -81,6 +81,48 @@ extension EventStoreContract {
             try require(try await values() == [1, 1500, 512, 1024], "given back")
             try require(try await store.commit(.request(.random(), of: size, quotas)).isCommitted, "room again")
         },
+        EventStoreContract(description: "a stopped compute has its storage, and takes the rest again under the limits")
+        {
+            store in
+            let size = ComputeResources(cpus: 1.5, memoryBytes: 512 << 20, diskBytes: 1024 << 20)
+            let quotas = GroupQuotas([
+                .computes: 1, .cpus: 3000, .memoryMiB: 2048, .storageMiB: 4096, .createsPerMinute: 10,
+            ])
+            let (one, two) = (ComputeID.random(), ComputeID.random())
+            func values() async throws -> [Int64] {
+                let counters = try await store.counters(in: .default)
+                return [Quota.computes, .cpus, .memoryMiB, .storageMiB].map {
+                    counters[$0.counter(in: .default).name]?.value ?? 0
+                }
+            }
+            func decide(_ command: Compute.Command, on id: ComputeID) async throws -> CommitOutcome {
+                let loaded = try await store.load(Compute.self, .compute(id))
+                return try await store.commit(
+                    .compute(
+                        id, in: .default, expectedVersion: loaded.version, before: loaded.state,
+                        events: try Compute.decide(command, loaded.state), quotas: quotas, metadata: .system, at: start)
+                )
+            }
+            func place(_ generation: Int) -> Placement {
+                Placement(
+                    member: .random(), generation: Generation(generation), sidekick: .unix(path: "/s"),
+                    sidekickInternal: .unix(path: "/i"), portHost: "::1")
+            }
+            let limits = KeepLimits(usual: .seconds(100), most: .seconds(100))
+            try require(try await store.commit(.request(one, of: size, quotas)).isCommitted, "one")
+            try require(try await decide(.start(place(1), at: start), on: one).isCommitted, "started")
+            try require(try await decide(.stop(limits, at: start), on: one).isCommitted, "stopped")
+            try require(try await values() == [0, 0, 0, 1024], "its storage alone")
+            try require(try await store.commit(.request(two, of: size, quotas)).isCommitted, "room for another")
+            let refused = try await decide(.start(place(2), at: start), on: one)
+            try require(refused == .overLimit(Quota.computes.counter(in: .default), limit: 1), "\(refused)")
+            try require(try await decide(.end(.deleted), on: two).isCommitted, "the other one ends")
+            try require(try await decide(.start(place(2), at: start), on: one).isCommitted, "so there is room")
+            try require(try await values() == [1, 1500, 512, 1024], "all of it")
+            try require(try await decide(.stop(limits, at: start), on: one).isCommitted, "stopped again")
+            try require(try await decide(.end(.expired), on: one).isCommitted, "and over")
+            try require(try await values() == [0, 0, 0, 0], "nothing is left")
+        },
         EventStoreContract(description: "a filesystem takes of the storage what computes leave") { store in
             let quotas = GroupQuotas([.storageMiB: 200])
             let size = ComputeResources(diskBytes: 100 << 20)

@@ -36,6 +36,17 @@ extension EventStoreContract {
             expected += .seconds(10, cpu: 0, memory: 512)
             try require(try await store.took(at: 900) == [day: expected], "over")
         },
+        EventStoreContract(description: "one that is stopped takes nothing") { store in
+            let life = Life(store)
+            try await life.request(at: 0)
+            try await life.start(at: 0)
+            try await life.stop(at: 10)
+            try require(try await store.took(at: 900) == [day: .seconds(10, cpu: 1500, memory: 512)], "stopped")
+            try await life.startAgain(at: 900)
+            try require(try await store.took(at: 905) == [day: .seconds(15, cpu: 1500, memory: 512)], "again")
+            try await life.end(at: 910)
+            try require(try await store.took(at: 999) == [day: .seconds(20, cpu: 1500, memory: 512)], "over")
+        },
         EventStoreContract(description: "days are cut at the midnights of UTC, and only those asked for are told") {
             store in
             let life = Life(store)
@@ -100,7 +111,15 @@ private struct Life {
 
     func start(at seconds: Int) async throws { try await decide(.start(place, at: Self.time(seconds)), at: seconds) }
     func pause(at seconds: Int) async throws { try await decide(.pause, at: seconds) }
-    func resume(at seconds: Int) async throws { try await decide(.resume, at: seconds) }
+    func resume(at seconds: Int) async throws { try await decide(.resume(at: Self.time(seconds)), at: seconds) }
+    func stop(at seconds: Int) async throws {
+        try await decide(.stop(KeepLimits(usual: .seconds(1), most: .seconds(1)), at: Self.time(seconds)), at: seconds)
+    }
+    func startAgain(at seconds: Int) async throws {
+        var place = place
+        place.generation = Generation(2)
+        try await decide(.start(place, at: Self.time(seconds)), at: seconds)
+    }
     func end(at seconds: Int) async throws { try await decide(.end(.deleted), at: seconds) }
 
     private static func time(_ seconds: Int) -> WallTime { TestSupport.start + .seconds(seconds) }

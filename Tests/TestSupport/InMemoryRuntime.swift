@@ -18,6 +18,7 @@ package final class InMemoryRuntime: ComputeRuntime {
         package var volumeFailure: RuntimeError?
         package var freezeFailure: RuntimeError?
         package var networkFailure: RuntimeError?
+        package var keepFailure: RuntimeError?
         package var unreadyReason: String?
         /// What it says of itself beside what is true of every double.
         package var describe: @Sendable (inout RuntimeDescription) -> Void = { _ in }
@@ -28,11 +29,11 @@ package final class InMemoryRuntime: ComputeRuntime {
     package let abilities: RuntimeAbilities
     package let poolSize: Int
     private let clock: any WallClock
-    private let state: Mutex<State>
+    let state: Mutex<State>
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
-    fileprivate struct State {
+    struct State {
         var behaviour = Behaviour()
         var places: [MemberName: Place] = [:]
         var idle: [MemberName] = []
@@ -46,6 +47,9 @@ package final class InMemoryRuntime: ComputeRuntime {
         var pooled: [PoolID: [(name: MemberName, order: MemberOrder)]] = [:]
         var volumes: [FilesystemID: Int64] = [:]
         var mounts: [MemberName: [VolumeMount]] = [:]
+        var kept: Set<ComputeID> = []
+        /// Who has, or had, which kept disk.
+        var disks: [MemberName: ComputeID] = [:]
         var isShutDown = false
     }
 
@@ -159,7 +163,8 @@ package final class InMemoryRuntime: ComputeRuntime {
     private func refusal(of order: MemberOrder) -> RuntimeError? {
         guard order.resources == nil || abilities.contains(.resources),
             order.image == nil || abilities.contains(.images),
-            order.mounts.isEmpty || abilities.contains(.filesystems)
+            order.mounts.isEmpty || abilities.contains(.filesystems),
+            order.disk == nil || abilities.contains(.keepDisk)
         else { return RuntimeError(.unsupported, "this runtime makes nothing to order") }
         return nil
     }
@@ -191,16 +196,27 @@ package final class InMemoryRuntime: ComputeRuntime {
             throw RuntimeError(.deadlineExceeded, "no member was ready in time")
         }
         if let failure = behaviour.startFailure { throw failure }
-        let place = newPlace(.taken(at: clock.now()))
-        let isShutDown = state.withLock { state in
-            if !state.isShutDown {
-                state.places[place.member.name] = place
-                state.mounts[place.member.name] = order.mounts
+        var place = newPlace(.taken(at: clock.now()))
+        place.disk = order.disk
+        let new = place
+        while true {
+            let refusal = state.withLock { state -> RuntimeError? in
+                if state.isShutDown { return RuntimeError(.unavailable, "the runtime is shut down") }
+                if let disk = order.disk {
+                    guard state.kept.contains(disk) else { return RuntimeError(.unavailable, "there is no such disk") }
+                    guard !state.disks.values.contains(disk) else {
+                        return RuntimeError(.deadlineExceeded, "another member has the disk")
+                    }
+                    state.disks[new.member.name] = disk
+                }
+                state.places[new.member.name] = new
+                state.mounts[new.member.name] = order.mounts
+                return nil
             }
-            return state.isShutDown
+            guard let refusal else { return new.member }
+            guard refusal.code == .deadlineExceeded, ContinuousClock.now < deadline else { throw refusal }
+            do { try await Task.sleep(for: .milliseconds(1)) } catch { throw refusal }
         }
-        guard !isShutDown else { throw RuntimeError(.unavailable, "the runtime is shut down") }
-        return place.member
     }
 
     package func places() async throws(RuntimeError) -> [Place] {
@@ -236,30 +252,6 @@ package final class InMemoryRuntime: ComputeRuntime {
             guard state.places[name] != nil else { return RuntimeError(.unavailable, "there is no such place") }
             state.networks[name] = policy
             return nil
-        }
-        if let failure { throw failure }
-    }
-
-    package func makeVolume(_ id: FilesystemID, sizeMiB: Int64) async throws(RuntimeError) {
-        try changeVolumes { if $0[id] == nil { $0[id] = sizeMiB } }
-    }
-
-    package func removeVolume(_ id: FilesystemID) async throws(RuntimeError) {
-        let isMounted = state.withLock { state in state.mounts.values.joined().contains { $0.volume == id } }
-        guard !isMounted else { throw RuntimeError(.unavailable, "a member has the volume") }
-        try changeVolumes { $0[id] = nil }
-    }
-
-    package func volumes() async throws(RuntimeError) -> [FilesystemID] {
-        guard abilities.contains(.filesystems) else { throw RuntimeError(.unsupported, "this runtime has no volumes") }
-        return state.withLock { $0.volumes.keys.sorted() }
-    }
-
-    private func changeVolumes(_ change: (inout [FilesystemID: Int64]) -> Void) throws(RuntimeError) {
-        guard abilities.contains(.filesystems) else { throw RuntimeError(.unsupported, "this runtime has no volumes") }
-        let failure = state.withLock { state in
-            if state.behaviour.volumeFailure == nil { change(&state.volumes) }
-            return state.behaviour.volumeFailure
         }
         if let failure { throw failure }
     }
@@ -340,6 +332,7 @@ extension InMemoryRuntime.State {
         frozen.remove(name)
         networks[name] = nil
         mounts[name] = nil
+        disks[name] = nil
         removed.append(name)
     }
 }

@@ -45,6 +45,7 @@ package struct RuntimeContract: Sendable {
         try await ordersAreFollowedOrRefused()
         try await volumesOutliveMembersOrAreRefused()
         try await poolsAreKeptAsOrdered()
+        try await disksOutliveMembersOrAreRefused()
         try await itDescribesItself()
         try await shutdownKeepsOnlyTakenMembersAndStartsNothing()
         try await shutdownLeavesNothing()
@@ -348,16 +349,16 @@ package struct RuntimeContract: Sendable {
 
     // MARK: Inside
 
-    private func removeAll(_ members: [Member]) async throws {
+    func removeAll(_ members: [Member]) async throws {
         for member in members { try await runtime.remove(member.name) }
     }
 
-    private func expect(_ holds: Bool, _ promise: String) throws {
+    func expect(_ holds: Bool, _ promise: String) throws {
         if !holds { throw Violation(description: "broken: \(promise)") }
     }
 
     /// Looks until it holds or the patience ends: the world behind a runtime is real.
-    private func eventually(_ promise: String, _ holds: () async throws -> Bool) async throws {
+    func eventually(_ promise: String, _ holds: () async throws -> Bool) async throws {
         let deadline = ContinuousClock.now + patience
         while try await !holds() {
             guard ContinuousClock.now < deadline else { throw Violation(description: "broken: \(promise)") }

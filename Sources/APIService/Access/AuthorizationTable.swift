@@ -57,6 +57,8 @@ package enum AuthorizationTable {
                 row("POST", base + "/{id}/extend", .credential(.sandboxesWrite, atLeast: .developer)),
                 row("POST", base + "/{id}/pause", .credential(.sandboxesWrite, atLeast: .developer)),
                 row("POST", base + "/{id}/resume", .credential(.sandboxesWrite, atLeast: .developer)),
+                row("POST", base + "/{id}/stop", .credential(.sandboxesWrite, atLeast: .developer)),
+                row("POST", base + "/{id}/start", .credential(.sandboxesWrite, atLeast: .developer)),
             ]
         } + [
             row("POST", "/v1/snapshots", .credential(.sandboxesWrite, atLeast: .developer)),

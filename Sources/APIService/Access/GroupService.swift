@@ -80,6 +80,7 @@ package struct GroupService: Sendable {
                 CounterMove(counter: .filesystems(in: id), delta: Self.closed, limit: Self.closed),
                 CounterMove(counter: .templates(in: id), delta: Self.closed, limit: Self.closed),
                 CounterMove(counter: .pools(in: id), delta: Self.closed, limit: Self.closed),
+                CounterMove(counter: .stoppedComputes(in: id), delta: Self.closed, limit: Self.closed),
                 CounterMove(counter: .keys(in: id), delta: Self.closed),
                 CounterMove(counter: .groups, delta: -1),
             ]

@@ -3,7 +3,7 @@ import ComputeCore
 
 extension Area {
     static let sandboxes = Area(
-        name: "sandboxes", text: "Computes: make, find, change, pause and end them.",
+        name: "sandboxes", text: "Computes: make, find, change, pause, stop and end them.",
         operations: routes(below: "/v1/sandboxes")
             + routes(below: "/v1/sandbox").map { operation in
                 var old = operation
@@ -55,7 +55,8 @@ extension Area {
                 answer: .data(.object), refusals: [409]),
             Operation(
                 method: "PATCH", path: base + "/{id}", id: "changeSandbox",
-                summary: "Change its metadata, its end, its network or who reaches its ports",
+                summary:
+                    "Change its metadata, its end and what becomes of it then, its network or who reaches its ports",
                 body: .order([
                     .may(
                         "metadata",
@@ -67,6 +68,7 @@ extension Area {
                         "network",
                         Schema.order(Components.network).described("In the place of what was said before; at once.")),
                     .may("ports", Components.portChanges.described("Entries to set, null removes one.")),
+                    .may("lifecycle", Components.lifecycle),
                 ]),
                 answer: .data(.named("Sandbox")), refusals: [409]),
             Operation(
@@ -76,6 +78,14 @@ extension Area {
             Operation(
                 method: "POST", path: base + "/{id}/resume", id: "resumeSandbox", summary: "Let it go on",
                 answer: .data(.named("Sandbox")), refusals: [409]),
+            Operation(
+                method: "POST", path: base + "/{id}/stop", id: "stopSandbox",
+                summary: "End all that runs in it, and keep its disk", answer: .data(.named("Sandbox")),
+                refusals: [409]),
+            Operation(
+                method: "POST", path: base + "/{id}/start", id: "startSandbox",
+                summary: "Start it again on its disk; it runs when this answers", answer: .data(.named("Sandbox")),
+                refusals: [409, 429]),
             Operation(
                 method: "POST", path: base + "/{id}/extend", id: "extendSandbox", summary: "Move its end",
                 body: .order([

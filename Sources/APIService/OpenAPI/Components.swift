@@ -44,8 +44,15 @@ enum Components {
                 Schema.object(network).described("Absent while it reaches all that the server lets it reach.")),
             .may("ports", ports.described("Absent while whoever knows their URLs reaches them.")),
             .may("templateId", Schema.text.described("What it was made from.")), .may("templateRevision", .count),
+            .may(
+                "lifecycle",
+                Schema.object([.must("onExpiry", .text), .may("deleteAfterStopped", .count)]).described(
+                    "What becomes of it when its time is over, where that is not only to be deleted.")),
             .must("createdAt", .time),
-            .must("expiresAt", .time), .may("endedAt", .time), .may("endReason", .text),
+            .must(
+                "expiresAt", Schema.time.described("When its time is over; while it is stopped, until when it is kept.")
+            ),
+            .may("endedAt", .time), .may("endReason", .text),
         ]),
         "CreateSandbox": createSandbox,
         "GivenSecret": givenSecret,
@@ -134,13 +141,24 @@ enum Components {
     static let createSandbox = Schema.order(
         [
             .may("name", name), .may("namespace", name),
-            .may("lifecycle", .order([.may("onExpiry", .word(["delete"]))])),
             .may("templateId", Schema.text.described("Of a template, or its name: what is not said here it says.")),
             .may("templateRevision", Schema.integer(1...Int64.max).described("The newest when absent.")),
         ] + defaults)
 
+    static let lifecycle = Schema.order([
+        .may(
+            "onExpiry",
+            Schema.word(ComputeLifecycle.Expiry.allCases.map(\.rawValue)).described(
+                "What becomes of it when its time is over; `delete` when absent.")),
+        .may(
+            "deleteAfterStopped",
+            Schema.integer(ComputeLifecycle.keptRange).described(
+                "So many milliseconds it is kept once it is stopped, or paused by the end of its time.")),
+    ])
+
     /// What a template can say of a create.
     private static let defaults: [Schema.Field] = [
+        .may("lifecycle", lifecycle),
         .may(
             "timeout",
             Schema.integer(CreateSandbox.timeoutRange).described("Lifetime in milliseconds; 900 000 when absent.")),

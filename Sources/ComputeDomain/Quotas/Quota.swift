@@ -4,12 +4,12 @@ package import EventSourcing
 /// What a group may have only so much of. In the order in which commits move their counters: whoever waits for a row of
 /// another one in a database has none that the other one waits for.
 package enum Quota: String, Hashable, Sendable, CaseIterable {
-    /// Living ones: requested, running or paused.
+    /// Those that have a place, or are about to: requested, running or paused.
     case computes
-    /// Of its living computes together, also of those that stand still.
+    /// Of those together, also of the ones that stand still.
     case cpus
     case memoryMiB
-    /// The disks of its living computes, and its filesystems.
+    /// The disks of its living computes, also of those that are stopped, and its filesystems.
     case storageMiB
     /// Computes that are requested, whatever becomes of them.
     case createsPerMinute
@@ -61,19 +61,40 @@ extension ComputeSpec {
         }
     }
 
-    /// What has to move when it is requested.
-    package func quotaMoves(in group: GroupID, usual: GroupQuotas) -> [CounterMove] {
-        Quota.allCases.compactMap { quota in
-            let share = share(of: quota)
-            return share == 0 ? nil : quota.move(share, in: group, usual)
+    /// Which part of what a compute takes.
+    package enum QuotaPart: Hashable, Sendable {
+        /// With the place, which it has not while it is stopped.
+        case place
+        /// Also without one.
+        case rest
+        case all
+
+        fileprivate func holds(_ quota: Quota) -> Bool {
+            switch (self, quota) {
+            case (.all, _): true
+            case (.place, .computes), (.place, .cpus), (.place, .memoryMiB), (.rest, .storageMiB): true
+            case (.place, .storageMiB), (.place, .createsPerMinute), (.place, .poolMembers), (.rest, .computes),
+                (.rest, .cpus), (.rest, .memoryMiB), (.rest, .createsPerMinute), (.rest, .poolMembers):
+                false
+            }
         }
     }
 
-    /// What it gives back at its end.
-    func quotaReleases(in group: GroupID) -> [CounterMove] {
+    /// What has to move when it is requested, or of `.place` when it is started again.
+    package func quotaMoves(
+        in group: GroupID, usual: GroupQuotas, _ part: QuotaPart = .all
+    ) -> [CounterMove] {
         Quota.allCases.compactMap { quota in
             let share = share(of: quota)
-            guard share != 0, quota.period == nil else { return nil }
+            return share == 0 || !part.holds(quota) ? nil : quota.move(share, in: group, usual)
+        }
+    }
+
+    /// What it gives back.
+    func quotaReleases(in group: GroupID, _ part: QuotaPart) -> [CounterMove] {
+        Quota.allCases.compactMap { quota in
+            let share = share(of: quota)
+            guard share != 0, quota.period == nil, part.holds(quota) else { return nil }
             return CounterMove(counter: quota.counter(in: group), delta: -share)
         }
     }

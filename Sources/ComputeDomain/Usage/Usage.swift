@@ -81,7 +81,8 @@ package struct UsageSpan: Hashable, Sendable {
 extension ComputeSummary {
     /// What it takes since something about that changed last; nil when it takes nothing.
     package func openSpan(until time: WallTime) -> UsageSpan? {
-        meteredSince.map { UsageSpan(from: $0, until: time, size: size, isPaused: state == .paused) }
+        state == .stopped
+            ? nil : meteredSince.map { UsageSpan(from: $0, until: time, size: size, isPaused: state == .paused) }
     }
 
     /// What is over with `event`, which makes `next` of this. So each moment is in one span, and all of them follow from

@@ -39,6 +39,9 @@ final class RouteDirectory: Sendable {
         (lookups, lookupRequests) = AsyncStream.makeStream()
     }
 
+    /// Nobody starts it for a request, so it makes no sense to ask often: as long as somebody takes who was told.
+    private static let stoppedRetrySeconds = 10
+
     // MARK: - Asking
 
     /// The running route of a compute; waits for one that is starting, bounded.
@@ -48,7 +51,7 @@ final class RouteDirectory: Sendable {
             let (finding, waiter) = state.withLock { state -> (RouteTable.Finding, (Int, AsyncStream<Void>)?) in
                 let finding = state.table.find(id, now: .now)
                 switch finding {
-                case .running, .paused, .ended, .unknown, .overloaded: return (finding, nil)
+                case .running, .paused, .stopped, .ended, .unknown, .overloaded: return (finding, nil)
                 case .starting, .pending, .lookUp:
                     let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
                     state.nextWaiter += 1
@@ -60,6 +63,10 @@ final class RouteDirectory: Sendable {
             case .running(let record): return record
             case .paused:
                 throw Problem(status: 409, code: .conflict, message: "the sandbox is paused; resume it first")
+            case .stopped:
+                throw .unavailable(
+                    "the sandbox is stopped; start it with POST /v1/sandboxes/\(id)/start",
+                    retryAfterSeconds: Self.stoppedRetrySeconds)
             case .ended, .unknown: throw .notFound("no such sandbox")
             case .overloaded: throw .unavailable("too many sandboxes are being looked up")
             case .starting, .pending: break

@@ -32,6 +32,8 @@ package struct RouteTable: Sendable {
         case starting
         /// It stands still until somebody resumes it.
         case paused
+        /// It has no place until somebody starts it.
+        case stopped
         case ended
         case unknown
         /// A lookup is under way: wait for a change.
@@ -84,6 +86,7 @@ package struct RouteTable: Sendable {
             switch entry.record.state {
             case .running: return .running(entry.record)
             case .paused: return .paused
+            case .stopped: return .stopped
             case .starting, .ended: return .starting
             }
         }
@@ -98,7 +101,7 @@ package struct RouteTable: Sendable {
     package func isCurrent(_ record: RouteRecord) -> Bool {
         guard !ended.contains(record.computeId) else { return false }
         return entries[record.computeId].map {
-            $0.record.generation == record.generation && $0.record.state != .paused
+            $0.record.generation == record.generation && !$0.record.state.isAtRest
         } ?? true
     }
 
@@ -184,11 +187,16 @@ package struct RouteTable: Sendable {
             record: record, isConfirmed: isConfirmed || (old.isConfirmed && old.record == record),
             portsVersion: portsVersion)
         if record.generation > old.record.generation { return .disconnect(id, below: record.generation) }
-        // What is open would hang until it is resumed; its clients shall know now.
-        if record.state == .paused, old.record.state != .paused { return .disconnect(id, below: nil) }
+        // What is open would hang until it is resumed, or go on to nobody; its clients shall know now.
+        if record.state.isAtRest, !old.record.state.isAtRest { return .disconnect(id, below: nil) }
         if let ports = record.ports, ports != old.record.ports { return .confine(id, ports) }
         return .wake(id)
     }
+}
+
+extension RouteState {
+    /// Nobody answers there, and somebody may again later.
+    fileprivate var isAtRest: Bool { self == .paused || self == .stopped }
 }
 
 extension RouteRecord {

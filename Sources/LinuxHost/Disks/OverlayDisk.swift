@@ -11,19 +11,22 @@ import Glibc
 package struct OverlayDisk: Sendable {
     package let folder: String
     let templates: String
+    /// The file with what was written: in the folder, or somewhere else, where it outlives this.
+    package let image: String
     let tools: Tools
 
     /// - Parameters:
     ///   - folder: of this one disk. Absolute, without symbolic links, so that the kernel's tables can be searched for it.
     ///   - templates: where the empty file systems are kept that disks are copied from.
-    package init(folder: String, templates: String, tools: Tools) {
+    ///   - image: a disk that is there, which nobody else has mounted; nil: one of its own.
+    package init(folder: String, templates: String, image: String? = nil, tools: Tools) {
         self.folder = folder
         self.templates = templates
+        self.image = image ?? "\(folder)/disk.img"
         self.tools = tools
     }
 
     package var rootfs: String { "\(folder)/rootfs" }
-    private var image: String { "\(folder)/disk.img" }
     private var layer: String { "\(folder)/layer" }
 
     /// Makes the empty file system that disks of this size start from; `mount` does so itself when it has to.
@@ -33,16 +36,17 @@ package struct OverlayDisk: Sendable {
 
     /// - Parameters:
     ///   - lower: read-only folders, the topmost first.
-    ///   - sizeBytes: of a new disk; one that is there keeps its size and content.
+    ///   - sizeBytes: of a new disk; one that is there keeps its size and content. nil: there must be one.
     ///   - deadline: of each program that is run.
     /// - Returns: the folder that holds the root file system. Mounted already: as it is.
-    package func mount(lower: [String], sizeBytes: Int, deadline: Duration = .seconds(20)) async throws(HostError)
+    package func mount(lower: [String], sizeBytes: Int?, deadline: Duration = .seconds(20)) async throws(HostError)
         -> String
     {
         let points = Self.mounted(below: folder)
         if points.contains(rootfs) { return rootfs }
         for path in [folder, layer, rootfs] { try DirectoryListing.make(path) }
         if access(image, F_OK) != 0 {
+            guard let sizeBytes else { throw HostError("there is no disk \(image)", errno: ENOENT) }
             let template = try await DiskTemplate.make(sizeBytes: sizeBytes, in: templates, tools: tools)
             try DiskTemplate.copy(template, to: image)
         }

@@ -20,6 +20,8 @@ import OCIImages
 struct AgentLayer: Sendable, Hashable {
     static let sidekick = "/computesdk/bin/sidekick"
     static let state = "/computesdk/state"
+    /// On the disk, root's alone.
+    static let keep = "/computesdk/keep"
     static let sudoSocket = "/computesdk/run/sudo.sock"
     static let imageEnvironment = "/computesdk/image.env"
     static let hostname = "computesdk"
@@ -74,6 +76,9 @@ struct AgentLayer: Sendable, Hashable {
             for directory in ["", "/computesdk", "/computesdk/bin", "/computesdk/lib", Self.state, "/etc"] {
                 try files.createDirectory(atPath: new + directory, withIntermediateDirectories: false)
                 chmod(new + directory, 0o755)
+            }
+            guard mkdir(new + Self.keep, 0o700) == 0 else {
+                throw RuntimeError.system("cannot make \(new + Self.keep)")
             }
             guard link(executable, new + Self.sidekick) == 0 else {
                 throw RuntimeError.system("cannot link \(executable)")

@@ -22,7 +22,7 @@ extension GVisorIsolation {
                 member: record.member, process: record.process, startedAt: record.startedAt,
                 isAlive: record.process?.isAlive ?? false,
                 isFrozen: cgroups.group(directory.name.rawValue).isFrozen,
-                network: network.policy(of: directory.name.rawValue))
+                network: network.policy(of: directory.name.rawValue), disk: record.disk)
         }
     }
 

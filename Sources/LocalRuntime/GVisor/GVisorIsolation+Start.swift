@@ -19,11 +19,16 @@ extension GVisorIsolation {
         onEnd: @escaping @Sendable () -> Void
     ) async throws(RuntimeError) -> Member {
         let directory = try directory(name)
-        let blueprint = try await blueprint(order, deadline: deadline)
+        let blueprint: Blueprint =
+            if let disk = order.disk {
+                try await self.blueprint(on: disk, order)
+            } else {
+                try await self.blueprint(order, deadline: deadline)
+            }
         do throws(RuntimeError) {
             return try await within(deadline) { () async throws(RuntimeError) in
                 try await self.build(
-                    directory, blueprint, order.mounts, startedAt: startedAt, deadline: deadline, onEnd: onEnd)
+                    directory, blueprint, order, startedAt: startedAt, deadline: deadline, onEnd: onEnd)
             }
         } catch {
             _ = running.withLock { $0.remove(name) }
@@ -34,17 +39,21 @@ extension GVisorIsolation {
     }
 
     private func build(
-        _ directory: MemberDirectory, _ blueprint: Blueprint, _ mounts: [VolumeMount], startedAt: WallTime,
+        _ directory: MemberDirectory, _ blueprint: Blueprint, _ order: MemberOrder, startedAt: WallTime,
         deadline: ContinuousClock.Instant, onEnd: @escaping @Sendable () -> Void
     ) async throws(RuntimeError) -> Member {
         let name = directory.name
         let bundle = bundle(directory)
         let ground: Grounds.Ground
-        if let laid = grounds.claim(name) { ground = laid } else { ground = try await lay(directory, blueprint) }
+        if let laid = grounds.claim(name) {
+            ground = laid
+        } else {
+            ground = try await lay(directory, blueprint, on: order.disk, deadline: deadline)
+        }
         let attachment = ground.attachment
         let group = cgroups.group(name.rawValue)
         var container = container(name, blueprint, ground)
-        container.hostFolders = try await mountVolumes(mounts, for: name, deadline: deadline)
+        container.hostFolders = try await mountVolumes(order.mounts, for: name, deadline: deadline)
         let bundled = container
         let limits = limits(blueprint.resources)
         try await BlockingThreads.run { () throws(RuntimeError) in
@@ -67,7 +76,10 @@ extension GVisorIsolation {
             name: name, sidekick: .tcp(host: attachment.address, port: SidekickPorts.requests),
             sidekickInternal: .tcp(host: attachment.address, port: SidekickPorts.claims), portHost: attachment.address)
         try await BlockingThreads.run { () throws(RuntimeError) in
-            try directory.write(MemberRecord(member: member, process: process, startedAt: startedAt))
+            try directory.write(
+                MemberRecord(
+                    member: member, process: process, startedAt: startedAt, image: blueprint.image.digest,
+                    disk: order.disk))
         }
         _ = running.withLock { $0.insert(name) }
         try await pipe.waitUntilReady(deadline: deadline)
@@ -86,7 +98,7 @@ extension GVisorIsolation {
 
     func nextName(_ order: MemberOrder) -> MemberName {
         // Another image or another size of the disk needs another ground.
-        guard order.image == nil, order.resources?.diskBytes == nil else { return .random() }
+        guard order.image == nil, order.resources?.diskBytes == nil, order.disk == nil else { return .random() }
         return grounds.next() ?? .random()
     }
 
@@ -115,22 +127,35 @@ extension GVisorIsolation {
 
     /// Folder, then disk and network side by side: they have nothing to do with each other.
     private func lay(
-        _ directory: MemberDirectory, _ blueprint: Blueprint
+        _ directory: MemberDirectory, _ blueprint: Blueprint, on kept: ComputeID? = nil,
+        deadline: ContinuousClock.Instant = .now
     ) async throws(RuntimeError) -> Grounds.Ground {
         let bundle = bundle(directory)
         try await BlockingThreads.run { () throws(RuntimeError) in try directory.create(folders: [bundle]) }
         let network = network
-        let disk = disk(directory)
         async let attachment = network.attach(directory.name.rawValue)
-        async let rootfs = disk.mount(
-            lower: [blueprint.layer.folder, blueprint.image.rootfs],
-            sizeBytes: Int(blueprint.resources.diskBytes ?? settings.diskBytes))
+        async let rootfs = mountRootfs(directory, blueprint, on: kept, deadline: deadline)
         do {
             return Grounds.Ground(attachment: try await attachment, rootfs: try await rootfs)
         } catch let error as HostError {
             throw RuntimeError(error)
+        } catch let error as RuntimeError {
+            throw error
         } catch {
             throw RuntimeError(.unavailable, "a member's ground cannot be laid", cause: error)
+        }
+    }
+
+    private func mountRootfs(
+        _ directory: MemberDirectory, _ blueprint: Blueprint, on kept: ComputeID?, deadline: ContinuousClock.Instant
+    ) async throws(RuntimeError) -> String {
+        if let kept { return try await mount(directory, blueprint, on: kept, deadline: deadline) }
+        do throws(HostError) {
+            return try await disk(directory).mount(
+                lower: [blueprint.layer.folder, blueprint.image.rootfs],
+                sizeBytes: Int(blueprint.resources.diskBytes ?? settings.diskBytes))
+        } catch {
+            throw RuntimeError(error)
         }
     }
 
@@ -142,7 +167,8 @@ extension GVisorIsolation {
         var arguments = [
             AgentLayer.sidekick,
             "--listen", "0.0.0.0:\(SidekickPorts.requests)", "--internal-listen", "0.0.0.0:\(SidekickPorts.claims)",
-            "--member", name.rawValue, "--claim-key", claimKey, "--state-dir", AgentLayer.state,
+            "--member", name.rawValue, "--claim-key", claimKey, "--state-dir", AgentLayer.state, "--keep-dir",
+            AgentLayer.keep,
             "--user", user.name, "--home", user.home, "--max-processes", "\(processes)",
             "--sudo-socket", AgentLayer.sudoSocket, "--image-env", AgentLayer.imageEnvironment,
         ]

@@ -17,6 +17,7 @@ import Synchronization
 ///   /computesdk-<tag>/<name>   control group: limits, freezer, and the list of what to end
 ///   csdk-<tag>-<name>          network namespace, one address on the bridge csdk<tag>
 ///   filesystems/<id>/          what outlives members: `VolumeDisk`
+///   kept/<compute>/            and disks of theirs that do: `KeptDisk`
 /// ```
 /// `tag` stands for the data directory. Several instances on one machine therefore never touch each other's, and what
 /// a crash of ours left is found on the machine itself, by name.
@@ -37,6 +38,7 @@ final class GVisorIsolation: Isolation {
     let network: HostNetwork
     let shelf: ImageShelf
     let volumeTurns = Turns<FilesystemID>()
+    let diskTurns = Turns<ComputeID>()
     let networkTurns = Turns<MemberName>()
     let dataDirectory: String
     let watch = ProcessWatch()
@@ -86,7 +88,7 @@ final class GVisorIsolation: Isolation {
     }
 
     var abilities: RuntimeAbilities {
-        var abilities: RuntimeAbilities = [.isolated, .resources, .images, .filesystems, .network]
+        var abilities: RuntimeAbilities = [.isolated, .resources, .images, .filesystems, .keepDisk, .network]
         if cgroups.canFreeze { abilities.insert(.freeze) }
         return abilities
     }

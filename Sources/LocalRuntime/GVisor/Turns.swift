@@ -1,6 +1,6 @@
 import Synchronization
 
-/// One after the other for each key: who mounts a volume must not meet who unmounts it. What was begun ends, also when its
+/// One after the other for each key: who mounts a disk must not meet who unmounts it. What was begun ends, also when its
 /// caller is cancelled, so that no half of it stays.
 final class Turns<Key: Hashable & Sendable>: Sendable {
     private struct State {

@@ -89,6 +89,10 @@ struct MemberRecord: Codable, Sendable, Hashable {
     /// nil until the process is started.
     var process: ProcessIdentity?
     var startedAt: WallTime
+    /// The digest of what it stands on; absent in what was written before disks could be kept.
+    var image: String?
+    /// The kept disk that it was started on.
+    var disk: ComputeID?
 }
 
 extension RuntimeError {

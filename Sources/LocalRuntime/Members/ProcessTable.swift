@@ -56,7 +56,8 @@ enum ProcessTable {
     /// Sidekicks of the member, and processes whose home is the member's: what is left when a Sidekick was killed,
     /// or when its start was cut off before its pid was written down.
     static func processes(of directory: MemberDirectory) -> [ProcessIdentity] {
-        let home = Array("HOME=\(directory.home)".utf8)
+        // A kept one may be the next member's; that starts only when this one's directory is gone.
+        let home = directory.disk.map { Array("HOME=\($0.home)".utf8) }
         let option = Array("--member".utf8)
         let name = Array(directory.name.rawValue.utf8)
         let own = getpid()
@@ -66,6 +67,7 @@ enum ProcessTable {
             if zip(words, words.dropFirst()).contains(where: { $0.elementsEqual(option) && $1.elementsEqual(name) }) {
                 return true
             }
+            guard let home else { return false }
             let environment = readSmallFile("/proc/\(pid)/environ") ?? []
             return environment.split(separator: 0).contains { $0.elementsEqual(home) }
         }.compactMap(ProcessIdentity.init).filter(\.isAlive)

@@ -1,16 +1,24 @@
 import ComputeCore
 import ComputeRuntime
+import Glibc
 
 /// What a member without isolation has in its directory besides.
 ///
 /// ```
 ///     s.sock  i.sock             where its Sidekick listens: for the Gateway, for the API
 ///     state/                     the Sidekick's own (the claim)
-///     home/                      the user's files
+///     disk                       a link to its `ProcessDisk`
 /// ```
 extension MemberDirectory {
     var state: String { "\(path)/state" }
-    var home: String { "\(path)/home" }
+    var diskLink: String { "\(path)/disk" }
+
+    /// nil while there is none, or any more.
+    var disk: ProcessDisk? {
+        ProcessDisk.target(of: diskLink).map { ProcessDisk(dataDirectory: dataDirectory, name: $0) }
+    }
+
+    var dataDirectory: String { String(members.dropLast("/members".count)) }
 
     var processMember: Member {
         Member(

@@ -17,7 +17,8 @@ enum MemberProcess {
 
     /// Runs the Sidekick until it ends; the events come in the order of the cases, at most once each.
     static func run(
-        _ directory: MemberDirectory, executable: String, claimKey: String, onEvent: @Sendable (Event) -> Void
+        _ directory: MemberDirectory, on disk: ProcessDisk, executable: String, claimKey: String,
+        onEvent: @Sendable (Event) -> Void
     ) async throws -> TerminationStatus {
         let log = try FileDescriptor.open(
             FilePath(directory.log), .writeOnly, options: [.create, .append, .noFollow, .closeOnExec],
@@ -32,10 +33,11 @@ enum MemberProcess {
                 "--member", directory.name.rawValue,
                 "--claim-key", claimKey,
                 "--state-dir", directory.state,
-                "--home", directory.home,
+                "--keep-dir", disk.keep,
+                "--home", disk.home,
             ]),
             environment: .custom(environment),
-            workingDirectory: FilePath(directory.home),
+            workingDirectory: FilePath(disk.home),
             platformOptions: options,
             input: .none,
             output: .sequence,

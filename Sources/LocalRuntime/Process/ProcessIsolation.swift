@@ -1,5 +1,6 @@
 package import ComputeCore
 package import ComputeRuntime
+import Glibc
 package import Logging
 import Synchronization
 
@@ -8,7 +9,7 @@ import Synchronization
 final class ProcessIsolation: Isolation {
     /// No `freeze`: stopping every process of a tree is no freezer, since a stopped one is seen by its parent and
     /// can be continued by its siblings.
-    let abilities: RuntimeAbilities = []
+    let abilities: RuntimeAbilities = .keepDisk
     var description: RuntimeDescription { RuntimeDescription(isolation: "process", abilities: abilities) }
 
     let members: String
@@ -17,6 +18,9 @@ final class ProcessIsolation: Isolation {
     private let logger: Logger
     /// Members whose process was started here and has not ended.
     private let running = Mutex<Set<MemberName>>([])
+    /// Held by who gives a kept disk to a member, or takes it away: no two have it.
+    private let diskGate = Mutex(())
+    private var dataDirectory: String { String(members.dropLast("/members".count)) }
 
     /// - Throws: when the sidekick is none, or the path is too long for sockets.
     init(members: String, sidekick: String, claimKey: String, logger: Logger) throws(RuntimeError) {
@@ -40,14 +44,18 @@ final class ProcessIsolation: Isolation {
         _ name: MemberName, _ order: MemberOrder, startedAt: WallTime, deadline: ContinuousClock.Instant,
         onEnd: @escaping @Sendable () -> Void
     ) async throws(RuntimeError) -> Member {
-        guard order.isEmpty else { throw unsupported("choose an image or a size") }
+        guard order.image == nil, order.resources == nil, order.mounts.isEmpty else {
+            throw unsupported("choose an image or a size")
+        }
         let directory = try directory(name)
         do {
-            let record = MemberRecord(member: directory.processMember, process: nil, startedAt: startedAt)
+            let record = MemberRecord(
+                member: directory.processMember, process: nil, startedAt: startedAt, disk: order.disk)
             try await BlockingThreads.run { () throws(RuntimeError) in
-                try directory.create(record, folders: [directory.state, directory.home])
+                try directory.create(record, folders: [directory.state])
             }
-            try await launch(directory, startedAt: startedAt, deadline: deadline, onEnd: onEnd)
+            let disk = try await disk(for: directory, order.disk, deadline: deadline)
+            try await launch(directory, on: disk, record, deadline: deadline, onEnd: onEnd)
             return directory.processMember
         } catch {
             let log = String(decoding: (readSmallFile(directory.log) ?? []).suffix(500), as: UTF8.self)
@@ -68,7 +76,7 @@ final class ProcessIsolation: Isolation {
     }
 
     private func launch(
-        _ directory: MemberDirectory, startedAt: WallTime, deadline: ContinuousClock.Instant,
+        _ directory: MemberDirectory, on disk: ProcessDisk, _ record: MemberRecord, deadline: ContinuousClock.Instant,
         onEnd: @escaping @Sendable () -> Void
     ) async throws(RuntimeError) {
         // At most three: started, ready, ended.
@@ -79,7 +87,7 @@ final class ProcessIsolation: Isolation {
         Task { [sidekick, claimKey] in
             do {
                 let status = try await MemberProcess.run(
-                    directory, executable: sidekick, claimKey: claimKey
+                    directory, on: disk, executable: sidekick, claimKey: claimKey
                 ) { sink.yield(.success($0)) }
                 sink.yield(.failure(RuntimeError(.unavailable, "the Sidekick ended before it was ready: \(status)")))
             } catch {
@@ -97,8 +105,10 @@ final class ProcessIsolation: Isolation {
         for await event in events {
             switch try event.get() {
             case .started(let process):
-                let record = MemberRecord(member: directory.processMember, process: process, startedAt: startedAt)
-                try await BlockingThreads.run { () throws(RuntimeError) in try directory.write(record) }
+                var record = record
+                record.process = process
+                let written = record
+                try await BlockingThreads.run { () throws(RuntimeError) in try directory.write(written) }
             case .ready:
                 return
             }
@@ -119,23 +129,102 @@ final class ProcessIsolation: Isolation {
             return Survey(
                 member: directory.processMember, process: record?.process,
                 startedAt: record?.startedAt ?? WallTime(milliseconds: 0),
-                isAlive: record?.process?.isAlive ?? false)
+                isAlive: record?.process?.isAlive ?? false, disk: record?.disk)
         }
     }
 
-    func names() -> [MemberName] { MemberDirectory.all(under: members).map(\.name) }
+    func names() -> [MemberName] { Array(Set(MemberDirectory.all(under: members).map(\.name) + abandoned)) }
+
+    /// Files whose member is gone: its removal was cut off.
+    private var abandoned: [MemberName] {
+        ProcessDisk.unkept(in: dataDirectory).compactMap { name in
+            MemberDirectory(members: members, name: MemberName(name)).flatMap {
+                access($0.path, F_OK) == 0 ? nil : $0.name
+            }
+        }
+    }
 
     /// Leftovers whose process is gone, starts that were cut off, and what nobody had taken.
     func useless() -> [MemberName] {
         MemberDirectory.all(under: members).filter { directory in
             !directory.isTaken || !(directory.record()?.process?.isAlive ?? false)
-        }.map(\.name)
+        }.map(\.name) + abandoned
     }
 
     func remove(_ name: MemberName) async throws(RuntimeError) {
         let directory = try directory(name)
-        try await BlockingThreads.run { () throws(RuntimeError) in try MemberRemoval.remove(directory) }
+        try await BlockingThreads.run { [dataDirectory] () throws(RuntimeError) in
+            try MemberRemoval.remove(directory)
+            // Its own: of a kept one another name may be on it.
+            guard ProcessDisk.unkept(in: dataDirectory).contains(name.rawValue) else { return }
+            try DirectoryRemoval.remove(ProcessDisk(dataDirectory: dataDirectory, name: name.rawValue).path)
+        }
     }
+
+    // MARK: - Kept disks
+
+    /// A new one, or the kept one once no other member has it.
+    private func disk(
+        for directory: MemberDirectory, _ id: ComputeID?, deadline: ContinuousClock.Instant
+    ) async throws(RuntimeError) -> ProcessDisk {
+        guard let id else {
+            let disk = ProcessDisk(dataDirectory: dataDirectory, name: directory.name.rawValue)
+            try await BlockingThreads.run { () throws(RuntimeError) in
+                try disk.make()
+                try disk.give(to: directory)
+            }
+            return disk
+        }
+        while true {
+            let given = try await BlockingThreads.run { () throws(RuntimeError) in
+                try self.diskGate.withLock { _ throws(RuntimeError) -> ProcessDisk? in
+                    guard let disk = ProcessDisk.kept(id, in: self.dataDirectory) else {
+                        throw RuntimeError(.unavailable, "there is no disk \(id)")
+                    }
+                    guard self.isFree(disk) else { return nil }
+                    try disk.give(to: directory)
+                    return disk
+                }
+            }
+            if let given { return given }
+            guard ContinuousClock.now < deadline, !Task.isCancelled else {
+                throw RuntimeError(.deadlineExceeded, "the disk \(id) is still in use by another member")
+            }
+            await pause()
+        }
+    }
+
+    private func isFree(_ disk: ProcessDisk) -> Bool {
+        !MemberDirectory.all(under: members).contains { $0.disk == disk }
+    }
+
+    func keepDisk(of name: MemberName, as id: ComputeID) async throws(RuntimeError) {
+        let directory = try directory(name)
+        try await BlockingThreads.run { [dataDirectory] () throws(RuntimeError) in
+            guard let disk = directory.disk else {
+                guard ProcessDisk.kept(id, in: dataDirectory) != nil else {
+                    throw RuntimeError(.unavailable, "there is no member \(name)")
+                }
+                return
+            }
+            try disk.keep(as: id)
+        }
+    }
+
+    func removeDisk(_ id: ComputeID) async throws(RuntimeError) {
+        try await BlockingThreads.run { () throws(RuntimeError) in
+            try self.diskGate.withLock { _ throws(RuntimeError) in
+                guard let disk = ProcessDisk.kept(id, in: self.dataDirectory) else { return }
+                guard self.isFree(disk) else { throw RuntimeError(.unavailable, "a member has the disk \(id)") }
+                try ProcessDisk.remove(id, in: self.dataDirectory)
+            }
+        }
+    }
+
+    func keptDisks() -> [ComputeID] { ProcessDisk.keptIDs(in: dataDirectory) }
+
+    /// A removal asks first anyway, and the kernel has what was written.
+    func quiesce(_ name: MemberName) async {}
 
     func tearDown() async {}
 

@@ -17,7 +17,7 @@ extension MachineRuntime {
                 let isAlive = survey.isAlive || (survey.process == nil && state.running.contains(name))
                 var place = Place(
                     member: survey.member, isAlive: isAlive, standing: standing, startedAt: survey.startedAt,
-                    isFrozen: survey.isFrozen)
+                    isFrozen: survey.isFrozen, disk: survey.disk)
                 place.network = survey.network
                 return place
             }
@@ -37,21 +37,24 @@ extension MachineRuntime {
     }
 
     /// One removal per member at a time: who asks meanwhile waits for the same one.
-    package func remove(_ name: MemberName) async throws(RuntimeError) {
+    package func remove(_ name: MemberName) async throws(RuntimeError) { try await remove(name, inOrder: false) }
+
+    func remove(_ name: MemberName, inOrder: Bool) async throws(RuntimeError) {
         // A name comes from outside and becomes a path.
         guard MemberDirectory(members: settings.members, name: name) != nil else { return }
         step { $0.pool.forget(name) }
         let removal = state.withLock { state in
             if let removal = state.removals[name] { return removal }
             // Nobody's child: a removal that was begun ends, also when its caller goes away.
-            let removal = Task { await self.removeAlone(name) }
+            let removal = Task { await self.removeAlone(name, inOrder) }
             state.removals[name] = removal
             return removal
         }
         try await removal.value.get()
     }
 
-    private func removeAlone(_ name: MemberName) async -> Result<Void, RuntimeError> {
+    private func removeAlone(_ name: MemberName, _ inOrder: Bool) async -> Result<Void, RuntimeError> {
+        if inOrder { await isolation.quiesce(name) }
         let result: Result<Void, RuntimeError>
         do throws(RuntimeError) {
             try await isolation.remove(name)

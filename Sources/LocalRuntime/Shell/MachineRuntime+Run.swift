@@ -134,6 +134,9 @@ extension MachineRuntime {
         guard order.mounts.isEmpty || abilities.contains(.filesystems) else {
             throw RuntimeError(.unsupported, "\(name) isolation has no filesystems")
         }
+        guard order.disk == nil || abilities.contains(.keepDisk) else {
+            throw RuntimeError(.unsupported, "\(name) isolation keeps no disks")
+        }
     }
 
     /// Whoever waits warms it up himself, by using it.

@@ -30,10 +30,20 @@ extension ClaimOrder {
         let setup = fields.value("setup")
         // Refused now: later there would be nobody to tell.
         if let setup { try SetupOrder(setup, directory: "/").checkAlone() }
-        return ClaimOrder(
+        var order = ClaimOrder(
             computeId: id, generation: Generation(Int(generation)), secret: secret, env: env, directory: directory,
             url: try fields.requiredString("url"), portURLTemplate: try fields.string("portURLTemplate"),
             setup: setup, timeoutMs: try fields.integer("timeoutMs", in: 0...Int64.max),
             secretFiles: try SecretFile.list(fields))
+        order.goesOn = try fields.bool("goesOn")
+        order.secretEnv = try fields.array("secretEnv").map { (names) throws(Problem) in
+            try names.map { (name) throws(Problem) in
+                guard case .string(let text) = name else {
+                    throw .invalid("secretEnv", "secretEnv must be an array of strings")
+                }
+                return text
+            }
+        }
+        return order
     }
 }

@@ -29,6 +29,8 @@ final class ClaimService: Sendable {
         let generation: Generation
         let secretDigest: SHA256.Digest
         let setup: JSONValue?
+        /// It had a place before, on this disk.
+        let goesOn: Bool
     }
 
     /// Loads the claim of an earlier process over the same directory.
@@ -101,9 +103,13 @@ final class ClaimService: Sendable {
                 }
             throw Self.forbidden(reason)
         }
-        let order = try ClaimOrder.read(try RequestBody.parse(body))
+        var order = try ClaimOrder.read(try RequestBody.parse(body))
         guard order.computeId == claimed.computeID, order.generation == claimed.generation else {
             throw Self.forbidden("the claim credential is for another compute")
+        }
+        if order.goesOn == true, let kept = KeptOrder.load(from: settings.keepDirectory, of: order.computeId) {
+            order.env.merge(kept.env) { ordered, _ in ordered }
+            order.setup = order.setup ?? kept.setup
         }
         return ClaimRecord(order: order, bodySHA256: SHA256.hash(data: body).hex)
     }
@@ -125,12 +131,15 @@ final class ClaimService: Sendable {
             guard current == nil else { return }
             do {
                 if case .nobody = holder {
-                    try makeDirectory(Self.context(record.order, user, image).compute.directory)
+                    try prepare(record.order)
                     // Before the files: from the first of them on this member is nobody else's.
                     try save(record, &holder)
                 }
                 try settle(record, files)
             } catch {
+                if case .nobody = holder, record.order.goesOn != true {
+                    KeptOrder.remove(from: settings.keepDirectory)
+                }
                 SidekickLog.write(.error, "claim failed", ["reason": "\(error)"])
                 guard let error = error as? LinuxSystemError else { throw error }
                 guard error.code.isDiskFull else { throw Self.notRecorded }
@@ -139,9 +148,25 @@ final class ClaimService: Sendable {
         }
     }
 
+    /// Before the claim is taken: whoever claims a member that cannot take it shall find that out.
+    private func prepare(_ order: ClaimOrder) throws {
+        let directory = Self.context(order, user, image).compute.directory
+        guard order.goesOn == true else {
+            try makeDirectory(directory)
+            let kept = KeptOrder(order)
+            if !kept.isEmpty { try kept.save(in: settings.keepDirectory) }
+            return
+        }
+        do throws(LinuxSystemError) { try makeDirectory(directory) } catch {
+            // His files are his, however he left them: that is no reason not to give them back.
+            SidekickLog.write(.warning, "the working directory cannot be made", ["reason": "\(error)"])
+        }
+    }
+
     /// What is left to do of a claim that is recorded. Requests are served from here on.
     private func settle(_ record: ClaimRecord, _ files: [SecretFile]) throws {
-        try SecretFiles(user: user).write(files)
+        let places = SecretFiles(user: user)
+        if record.order.goesOn == true { places.renew(files) } else { try places.write(files) }
         if !files.isEmpty { try file.markWhole() }
         context.withLock { $0 = Self.context(record.order, user, image) }
     }
@@ -184,7 +209,8 @@ final class ClaimService: Sendable {
                 computeID: order.computeId, env: image.merging(order.env) { _, later in later }, directory: directory,
                 user: user, url: order.url,
                 portURLTemplate: order.portURLTemplate, timeoutMs: order.timeoutMs),
-            generation: order.generation, secretDigest: SHA256.hash(data: Array(order.secret.utf8)), setup: order.setup)
+            generation: order.generation, secretDigest: SHA256.hash(data: Array(order.secret.utf8)), setup: order.setup,
+            goesOn: order.goesOn == true)
     }
 }
 

@@ -1,5 +1,6 @@
 import ComputeCore
 import FoundationEssentials
+import Glibc
 import LinuxSystem
 import SidekickProtocol
 
@@ -21,6 +22,34 @@ struct SecretFiles: Sendable {
                 throw .invalid("secretFiles", "a secret cannot be written to \(file.path): \(error)")
             }
         }
+    }
+
+    /// On a disk that the compute used before. One that cannot be written must not keep its owner from his other files: the
+    /// disk may be full, or he may have laid a link of his in the way, through which nothing of ours goes as root.
+    func renew(_ files: [SecretFile]) {
+        for file in files {
+            do {
+                if let link = Self.strangeLink(on: file.path, besides: user.ids == nil ? geteuid() : 0) {
+                    throw LinuxSystemError(.init(errno: ELOOP), "write", link)
+                }
+                try write(file)
+            } catch {
+                SidekickLog.write(
+                    .error, "a secret was not written again", ["path": file.path, "reason": "\(error)"])
+            }
+        }
+    }
+
+    /// A link on the way that is neither root's nor our own.
+    private static func strangeLink(on path: String, besides own: uid_t) -> String? {
+        var prefix = ""
+        for part in path.utf8.split(separator: UInt8(ascii: "/")) {
+            prefix += "/" + String(Substring(part))
+            var info = stat()
+            guard lstat(prefix, &info) == 0 else { return nil }
+            if info.st_mode & S_IFMT == S_IFLNK, info.st_uid != 0, info.st_uid != own { return prefix }
+        }
+        return nil
     }
 
     private func write(_ file: SecretFile) throws(LinuxSystemError) {

@@ -9,6 +9,7 @@ struct InternalHandler: HTTPHandler {
     let claims: ClaimService
     let warmUp: WarmUp
     let setup: SetupService
+    let goingOn: GoingOn
     let clock: any WallClock
     let metrics: MetricsText
 
@@ -57,7 +58,10 @@ struct InternalHandler: HTTPHandler {
             credential: credentials.count == 1 ? credentials[0] : nil, body: Array(body.readableBytesView),
             now: clock.now())
         // Not waited for: how it goes is told by `/ready`.
-        if let claimed = claims.current { setup.start(claimed.setup, in: claimed.compute) }
+        if let claimed = claims.current {
+            if claimed.goesOn { await goingOn.start(in: claimed.compute) }
+            setup.start(claimed.setup, in: claimed.compute)
+        }
         try await exchange.respond(
             status: .ok, headers: AnswerWriter.headers(id, "application/json"),
             body: try AnswerWriter.encode(claims.protocolState))

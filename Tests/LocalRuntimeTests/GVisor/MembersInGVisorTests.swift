@@ -28,6 +28,55 @@ struct MembersInGVisorTests {
         #expect(try await !world.hasTable())
     }
 
+    @Test(.timeLimit(.minutes(4)), arguments: GVisorBuild.available)
+    func aStoppedMembersFilesAndServersAreThereInTheNext(_ build: GVisorBuild) async throws {
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let runtime = try await world.runtime(build, poolSize: 1)
+        try await world.local.withRunning(runtime) {
+            try await world.local.checkThatADiskIsKept(runtime)
+            await runtime.shutdown(keep: false)
+        }
+        try await eventually(.seconds(30)) { world.members.isEmpty }
+        #expect(world.ground == [])
+        #expect(GVisorWorld.list("\(world.dataDirectory)/kept") == [])
+    }
+
+    /// Killed between keeping and stopping, and the machine with it: the disk is there, its limit and all.
+    @Test(.timeLimit(.minutes(4)), arguments: GVisorBuild.available)
+    func keptDisksAreFoundByTheNextRuntimeWithTheirLimit(_ build: GVisorBuild) async throws {
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let id = ComputeID.random()
+        let first = try await world.runtime(build, poolSize: 0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await first.run() }
+            try await eventually(.seconds(60)) { await first.unreadyReason() == nil }
+            let order = MemberOrder(resources: ComputeResources(diskBytes: 96 << 20))
+            let member = try await first.startMember(order, deadline: .now + .seconds(60))
+            try await first.keepDisk(of: member.name, as: id)
+            for pid in world.processes(of: member) { kill(pid, SIGKILL) }
+            try await eventually { world.processes(of: member).isEmpty }
+            group.cancelAll()
+        }
+        let second = try await world.runtime(build, poolSize: 0)
+        try await world.local.withRunning(second) {
+            try await eventually(.seconds(60)) { await second.unreadyReason() == nil }
+            #expect(try await second.places().isEmpty)
+            // But for the device of its disk, which the kernel ends in a moment.
+            try await eventually(.seconds(30)) { world.members.isEmpty }
+            #expect(try await second.keptDisks() == [id])
+            let member = try await second.startMember(MemberOrder(disk: id), deadline: .now + .seconds(60))
+            #expect(await world.listens(member))
+            var disk = statvfs()
+            statvfs("\(world.dataDirectory)/members/\(member.name)/disk/layer", &disk)
+            #expect((80...96).contains(Int(disk.f_blocks * disk.f_frsize) >> 20), "it is as large as it was")
+            await second.shutdown(keep: false)
+        }
+        try await eventually(.seconds(30)) { world.members.isEmpty }
+        #expect(GVisorWorld.list("\(world.dataDirectory)/kept") == [id.rawValue], "also after an orderly stop")
+    }
+
     @Test(.timeLimit(.minutes(3)), arguments: GVisorBuild.available)
     func idleMembersAreFrozenAndTakenOnesRun(_ build: GVisorBuild) async throws {
         let world = GVisorWorld()
