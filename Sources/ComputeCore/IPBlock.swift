@@ -67,10 +67,11 @@ package struct IPBlock: Hashable, Sendable, CustomStringConvertible {
     // MARK: - What is not the internet
 
     /// This network, private, shared (RFC 6598), loopback, link-local with the metadata services, protocol assignments,
-    /// benchmarks, multicast, reserved with broadcast; of IPv6 what is no global unicast, and what stands for IPv4.
+    /// benchmarks, multicast, reserved with broadcast, and a public address that is a cloud's own service to its machines;
+    /// of IPv6 what is no global unicast, and what stands for IPv4.
     package static let notInternet: [IPBlock] = [
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-        "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+        "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16",
         "::/3", "4000::/2", "8000::/1", "2002::/16",
     ].compactMap { try? IPBlock($0) }
 

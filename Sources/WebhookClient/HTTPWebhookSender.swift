@@ -67,7 +67,7 @@ package struct HTTPWebhookSender: WebhookSender {
             found = answer
         }
         guard !found.isEmpty else { throw WebhookFailure(Self.unknownHost) }
-        let allowed = found.filter { rules.allows($0) }
+        let allowed = await rules.allowed(of: found)
         // Which address it was is not said: it may be one that the asker could not find out himself.
         guard !allowed.isEmpty else { throw WebhookFailure("the host's address is not on the public internet") }
         if url.isSecure { return allowed }

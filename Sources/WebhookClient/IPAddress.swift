@@ -1,4 +1,5 @@
 import Glibc
+import NIOPosix
 
 /// An address as its bytes: nothing can be written two ways.
 package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
@@ -30,10 +31,21 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Those of all interfaces, as they are now.
-    package static func ofThisMachine() -> Set<IPAddress> {
+    /// A thread that may wait: the kernel is asked, which takes longer the more computes there are. The process's own.
+    private static let asking: NIOThreadPool = {
+        let pool = NIOThreadPool(numberOfThreads: 1)
+        pool.start()
+        return pool
+    }()
+
+    /// Those of all interfaces, as they are now. nil when the kernel does not say.
+    package static func ofThisMachine() async -> Set<IPAddress>? {
+        try? await asking.runIfActive { ask() } ?? nil
+    }
+
+    private static func ask() -> Set<IPAddress>? {
         var list: UnsafeMutablePointer<ifaddrs>?
-        guard getifaddrs(&list) == 0 else { return [] }
+        guard getifaddrs(&list) == 0 else { return nil }
         defer { freeifaddrs(list) }
         return Set(
             sequence(first: list, next: { $0?.pointee.ifa_next }).compactMap { entry in

@@ -57,15 +57,18 @@ struct NetworkPolicyTests {
     }
 
     @Test func whatIsNotTheInternetIsKnown() throws {
-        for text in ["127.0.0.1", "10.9.8.7", "169.254.169.254", "::1", "fd00::1", "fe80::1", "ff02::1", "64:ff9b::1"] {
+        for text in [
+            "127.0.0.1", "10.9.8.7", "169.254.169.254", "168.63.129.16", "::1", "fd00::1", "fe80::1", "ff02::1",
+            "64:ff9b::1",
+        ] {
             let block = try IPBlock(text)
             #expect(IPBlock.notInternet.contains { $0.contains(block) }, "\(text)")
         }
-        for text in ["1.1.1.1", "2606:4700::1111", "0.0.0.0/0", "::/0"] {
+        for text in ["1.1.1.1", "168.63.129.15", "168.63.129.17", "2606:4700::1111", "0.0.0.0/0", "::/0"] {
             let block = try IPBlock(text)
             #expect(!IPBlock.notInternet.contains { $0.contains(block) }, "\(text)")
         }
-        #expect(IPBlock.notInternet.count == 15, "each of them is written rightly")
+        #expect(IPBlock.notInternet.count == 16, "each of them is written rightly")
     }
 
     // MARK: - Orders
@@ -86,6 +89,7 @@ struct NetworkPolicyTests {
         (#"{"denyOut":["*.example"]}"#, "network.denyOut[0]", .unsupportedField),
         (#"{"internet":false,"allowOut":["1.2.3.4/8"]}"#, "network.allowOut[0]", .invalidRequest),
         (#"{"internet":false,"allowOut":["8.8.8.8","169.254.169.254"]}"#, "network.allowOut[1]", .invalidRequest),
+        (#"{"internet":false,"allowOut":["168.63.129.16"]}"#, "network.allowOut[0]", .invalidRequest),
         (#"{"internet":false,"allowOut":["10.0.0.0/8"]}"#, "network.allowOut[0]", .invalidRequest),
         (#"{"internet":false,"allowOut":["fd12::/16"]}"#, "network.allowOut[0]", .invalidRequest),
         (#"{"allowOut":["1.2.3.4"]}"#, "network.allowOut", .invalidRequest),

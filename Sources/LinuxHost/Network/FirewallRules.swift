@@ -33,8 +33,7 @@ package struct FirewallRules: Sendable {
         self.resolvers = resolvers
     }
 
-    /// Never reached: this network, private, shared (RFC 6598), loopback, link-local with the metadata services,
-    /// protocol assignments, benchmarks, multicast, reserved with broadcast. IPv6, and with it NAT64, is closed as a whole.
+    /// Never reached. IPv6, and with it NAT64, is closed as a whole.
     package static let closed = IPBlock.notInternet.filter(\.isIPv4).map(\.description)
 
     /// Input for `nft -f -`: replaces the table in one step.
