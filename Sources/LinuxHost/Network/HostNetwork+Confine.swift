@@ -18,6 +18,10 @@ extension HostNetwork {
     /// next packet that the container sends.
     /// - Throws: `.notFound` for a container without an address.
     package func confine(_ name: String, to policy: NetworkPolicy) async throws(HostError) {
+        try await inTurn { () async throws(HostError) in try await confineInTurn(name, to: policy) }
+    }
+
+    private func confineInTurn(_ name: String, to policy: NetworkPolicy) async throws(HostError) {
         guard let text = leases().first(where: { $0.name == name })?.address, let address = IPv4Network.address(text)
         else { throw HostError(.notFound, "\(name) has no address") }
         if self.policy(of: name) == policy { return }
@@ -33,7 +37,12 @@ extension HostNetwork {
 
     /// Before its address may be another one's.
     func release(_ name: String) async throws(HostError) {
+        // Nobody gives rules to one that is going; so most have nothing to wait for.
         guard access(policyFile(of: name), F_OK) == 0 else { return }
+        try await inTurn { () async throws(HostError) in try await releaseInTurn(name) }
+    }
+
+    private func releaseInTurn(_ name: String) async throws(HostError) {
         let removals = leases().filter { $0.name == name }.compactMap { IPv4Network.address($0.address) }
             .map { Confinement(address: $0, policy: .open).removal(table: table) }
         if !removals.isEmpty {

@@ -23,17 +23,22 @@ extension HostNetwork {
         let subnet = try await chooseSubnet()
         try await prepareNamespaceDirectory()
         try await prepareBridge(subnet)
-        let confined = confinements()
-        var rules = FirewallRules(
-            table: table, bridge: bridge, subnet: subnet, internet: settings.internet, resolvers: resolvers)
-        rules.confined = confined.map(\.confinement).filter { !$0.policy.isOpen }
-        try await run("nft", ["-f", "-"], input: rules.script, "cannot write the packet filter's rules")
-        for (name, confinement) in confined { try settle(name, confinement.policy) }
+        try await inTurn { () async throws(HostError) in try await writeTable(subnet) }
         if settings.internet {
             try forwardPackets()
             if let warning = await openForeignFilter() { warnings.append(warning) }
         }
         return warnings
+    }
+
+    /// The table with the rules of all who are there. Whoever goes meanwhile would leave his to the next at his address.
+    private func writeTable(_ subnet: IPv4Network) async throws(HostError) {
+        let confined = confinements()
+        var rules = FirewallRules(
+            table: table, bridge: bridge, subnet: subnet, internet: settings.internet, resolvers: settings.resolvers)
+        rules.confined = confined.map(\.confinement).filter { !$0.policy.isOpen }
+        try await run("nft", ["-f", "-"], input: rules.script, "cannot write the packet filter's rules")
+        for (name, confinement) in confined { try settle(name, confinement.policy) }
     }
 
     /// Removes everything, containers' ends included.

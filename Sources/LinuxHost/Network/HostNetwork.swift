@@ -2,7 +2,7 @@ import Glibc
 
 /// One bridge for containers and what they may reach through it.
 ///
-/// Everything is found by name on the machine itself, so nothing here has state of its own: bridge `csdk<tag>`,
+/// Everything is found by name on the machine itself, so nothing here has state of its own but whose turn it is: bridge `csdk<tag>`,
 /// table `inet computesdk_<tag>`, network namespaces `csdk-<tag>-<name>`, address leases and the chosen subnet below
 /// `stateDirectory`. Each call may have been cut off at any step before; calling it again completes or removes it.
 package struct HostNetwork: Sendable {
@@ -58,6 +58,8 @@ package struct HostNetwork: Sendable {
 
     package let settings: Settings
     let tools: Tools
+    /// Whoever writes rules takes one: what the table is to hold is read before it is written, and noted afterwards.
+    private let turns = Turns<String>()
 
     package init(settings: Settings, tools: Tools) {
         self.settings = settings
@@ -67,7 +69,7 @@ package struct HostNetwork: Sendable {
     package var bridge: String { "csdk\(settings.tag)" }
     package var table: String { "computesdk_\(settings.tag)" }
 
-    /// Containers whose namespace, address or bridge port exists now, whole or in part.
+    /// Containers of which something exists now: a namespace, an address, a bridge port, or rules.
     package func names() -> [String] {
         var found = Set<String>()
         for entry in DirectoryListing.names(in: Self.namespaceDirectory) where entry.hasPrefix(namespacePrefix) {
@@ -77,6 +79,17 @@ package struct HostNetwork: Sendable {
         for port in ports() { found.insert(port.name) }
         found.formUnion(policyNames())
         return found.sorted()
+    }
+
+    /// Containers that have a port, and an address that is given to nobody else. Any other is reached by nobody, or its
+    /// rules are not in the table when that is written anew.
+    package func attached() -> Set<String> { Set(leases().map(\.name)).intersection(ports().map(\.name)) }
+
+    /// Nobody else writes rules meanwhile. Not for what calls itself one of those who do.
+    func inTurn<Value: Sendable>(
+        _ work: @escaping @Sendable () async throws(HostError) -> Value
+    ) async throws(HostError) -> Value {
+        try await turns.run(table, work)
     }
 
     // MARK: - Names on the machine

@@ -107,6 +107,9 @@ final class GVisorIsolation: Isolation {
         for warning in cgroups.warnings {
             logger.warning("A limit does not hold here", metadata: ["reason": "\(warning)"])
         }
+        // Before the table is written, in which the rules of such a one would be missing; and after it, which may have taken
+        // the network from some.
+        await endUnreachable()
         do throws(HostError) {
             for warning in try await network.prepare() {
                 logger.warning("The computes' network is not as set", metadata: ["reason": "\(warning)"])
@@ -116,6 +119,8 @@ final class GVisorIsolation: Isolation {
             throw RuntimeError(error)
         }
         await endUnreachable()
+        // It may have been frozen on its way to its taker; of one that is paused the sweep sees that.
+        for survey in survey() where survey.isAlive { try? cgroups.group(survey.member.name.rawValue).thaw() }
         await unmountUnusedVolumes()
         // What a process that was killed left half made may be of an image that nobody asks for again.
         await shelf.store.removeLeftovers()
@@ -144,14 +149,14 @@ final class GVisorIsolation: Isolation {
         template.withLock { $0 = ready }
     }
 
-    /// A compute that an earlier process left may have been frozen on its way to its taker, or have lost its network
-    /// to another setting; then nobody will reach it any more, and the sweep shall see that.
+    /// A compute that an earlier process left may have lost its network to another setting, or its address with the file
+    /// that keeps it: nobody will reach it any more, or its address is the next one's. The sweep shall see that.
     private func endUnreachable() async {
-        let attached = Set(network.names())
-        for survey in survey() where survey.isAlive {
+        let attached = network.attached()
+        for survey in survey() where survey.isAlive && !attached.contains(survey.member.name.rawValue) {
             let group = cgroups.group(survey.member.name.rawValue)
             try? group.thaw()
-            if !attached.contains(survey.member.name.rawValue) { try? await group.killAll(deadline: .seconds(5)) }
+            try? await group.killAll(deadline: .seconds(5))
         }
     }
 

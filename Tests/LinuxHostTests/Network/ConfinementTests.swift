@@ -231,6 +231,64 @@ struct ConfinementTests {
         }
     }
 
+    /// A container that goes while the table is written anew leaves nothing to the next one at its address.
+    @Test func whoGoesWhileTheTableIsWrittenIsNotWrittenBack() async throws {
+        let nft = try #require(Tools.ofThisProcess.path(of: "nft"))
+        // It stands still where the table is about to be replaced, until rules were removed, which may not come to pass.
+        let script = """
+            folder=$(dirname "$0")
+            input=$(cat)
+            case "$input" in
+            *"delete table"*)
+                touch "$folder/writing"
+                for _ in $(seq 100); do [ -e "$folder/removed" ] && break; sleep 0.01; done;;
+            *) touch "$folder/removed";;
+            esac
+            printf '%s\\n' "$input" | \(nft) "$@"
+            """
+        try await withFakeTools(["nft": script]) { folder in
+            try await withNetwork(tools: Tools(path: folder)) { network in
+                let real = HostNetwork(settings: network.settings, tools: .ofThisProcess)
+                try await real.prepare()
+                let end = try await real.attach("a")
+                try await real.confine("a", to: NetworkPolicy(internet: false))
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await network.prepare() }
+                    while access("\(folder)/writing", F_OK) != 0 { try await Task.sleep(for: .milliseconds(5)) }
+                    group.addTask { try await network.detach("a") }
+                    try await group.waitForAll()
+                }
+                #expect(network.names() == [] && network.policy(of: "a") == .open)
+                let rules = try await Tools.ofThisProcess.run("nft", ["list", "table", "inet", network.table])
+                let chain = "of_" + end.address.split(separator: ".").joined(separator: "_")
+                #expect(!rules.standardOutput.contains(chain))
+            }
+        }
+    }
+
+    /// The rules of one whose address is not on record are in no table that is written from the records.
+    @Test func whoHasNoAddressOnRecordIsNotAttached() async throws {
+        try await withNetwork { network in
+            try await network.prepare()
+            let lost = try await network.attach("lost")
+            for name in ["cut", "whole"] { _ = try await network.attach(name) }
+            for name in ["lost", "cut", "whole"] {
+                try await network.confine(name, to: NetworkPolicy(internet: false))
+            }
+            #expect(network.attached() == ["lost", "cut", "whole"])
+            unlink("\(network.settings.stateDirectory)/leases/\(network.bridge)/\(lost.address)")
+            try await Tools.ofThisProcess.run(
+                "ip", ["netns", "exec", "csdk-\(network.settings.tag)-cut", "ip", "link", "del", "eth0"])
+            #expect(network.names() == ["cut", "lost", "whole"], "there is something of each to remove")
+            #expect(network.attached() == ["whole"])
+            for name in network.names() { try await network.detach(name) }
+        }
+    }
+
+    @Test func aCloudsOwnServiceIsClosedAlsoWhereItsAddressIsPublic() {
+        #expect(FirewallRules.closed.contains("168.63.129.16"))
+    }
+
     @Test func aChangeThatFailsIsNotTakenForDone() async throws {
         try await withFakeTools(["nft": "exit 1"]) { folder in
             try await withNetwork(tools: Tools(path: folder)) { network in

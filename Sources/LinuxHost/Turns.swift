@@ -2,7 +2,7 @@ import Synchronization
 
 /// One after the other for each key: who mounts a disk must not meet who unmounts it. What was begun ends, also when its
 /// caller is cancelled, so that no half of it stays.
-final class Turns<Key: Hashable & Sendable>: Sendable {
+package final class Turns<Key: Hashable & Sendable>: Sendable {
     private struct State {
         var lastTicket = 0
         /// The end of each line.
@@ -10,7 +10,9 @@ final class Turns<Key: Hashable & Sendable>: Sendable {
     }
     private let state = Mutex(State())
 
-    func run<Value: Sendable, Failure: Error>(
+    package init() {}
+
+    package func run<Value: Sendable, Failure: Error>(
         _ key: Key, _ work: @escaping @Sendable () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let task = state.withLock { state -> Task<Result<Value, Failure>, Never> in
