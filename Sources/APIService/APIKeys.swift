@@ -20,7 +20,8 @@ package struct APIKeys: Sendable {
     /// Whether it was found bad a moment ago.
     func wasBad(_ text: String) -> Bool { APIKey(text).map { bad.contains($0.hash) } ?? true }
 
-    /// Looked up each time, so that a revocation acts at once; it is a handful of reads by primary key.
+    /// As it was written last, so that a revocation acts at once: each time a handful of reads by primary key, over SQLite
+    /// only after the next write.
     /// - Returns: nil for a key that is unknown, revoked or over.
     package func bearer(of text: String) async throws(EventStoreError) -> Bearer? {
         guard let key = APIKey(text) else { return nil }

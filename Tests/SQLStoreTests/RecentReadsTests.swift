@@ -110,6 +110,17 @@ struct RecentReadsTests {
         #expect(source.reads == 5, "it had to make room")
     }
 
+    @Test func whatIsLargeTakesThePlaceOfMany() async throws {
+        let source = Source()
+        let recent = RecentReads<Int, Int>(WriteCount(), most: 10) { _ in 4 }
+        for _ in 0..<2 { for key in 0..<2 { _ = try await recent.value(key) { source.read() } } }
+        #expect(source.reads == 2)
+        for _ in 0..<2 { _ = try await recent.value(2) { source.read() } }
+        #expect(source.reads == 3)
+        _ = try await recent.value(0) { source.read() }
+        #expect(source.reads == 4, "there was no room for three")
+    }
+
     /// Readers that never stop, so that something is kept at every moment; whoever was told of a change asks once more.
     @Test func whatWasAcknowledgedIsSeenByWhoeverAsksThen() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "recent-\(UUID().uuidString)").path

@@ -1,18 +1,6 @@
 package import EventSourcing
 import Synchronization
 
-/// How often the database was written. Counted by the one process that writes it, after each commit and before anybody
-/// hears of that.
-package final class WriteCount: Sendable {
-    private let count = Atomic<UInt64>(0)
-
-    package init() {}
-
-    package var current: UInt64 { count.load(ordering: .acquiring) }
-
-    package func advance() { count.add(1, ordering: .releasing) }
-}
-
 /// What was read lately, good until the next write, whatever that changes: so that nothing has to know what a commit
 /// touches.
 ///
@@ -23,19 +11,27 @@ package final class WriteCount: Sendable {
 /// Whoever asks after a write was acknowledged finds a count that was not there before its commit. What is kept with that
 /// count was read from the database later still. So an acknowledged write is seen by everybody, as without this.
 package final class RecentReads<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    private struct Kept {
+    private struct Entry {
         var value: Value
         var count: UInt64
+        var weight: Int
+    }
+    private struct Kept {
+        var entries: [Key: Entry] = [:]
+        var weight = 0
     }
     private let writes: WriteCount
     private let most: Int
-    private let kept = Mutex<[Key: Kept]>([:])
+    private let weight: @Sendable (Value) -> Int
+    private let kept = Mutex(Kept())
 
-    /// - Parameter most: how many are kept; then all go. At some kilobyte each, thousands are a few megabytes. 0: where others
-    ///   write as well.
-    package init(_ writes: WriteCount, most: Int) {
+    /// - Parameters:
+    ///   - most: how much is kept; then all goes. 0: where others write as well.
+    ///   - weight: what one value counts. 1 is for what has some kilobyte at most: thousands of those are a few megabytes.
+    package init(_ writes: WriteCount, most: Int, weight: @escaping @Sendable (Value) -> Int = { _ in 1 }) {
         self.writes = writes
         self.most = most
+        self.weight = weight
     }
 
     /// - Parameter read: reads the database. What is not there is not kept: anybody can ask for as much of that as he likes.
@@ -44,11 +40,17 @@ package final class RecentReads<Key: Hashable & Sendable, Value: Sendable>: Send
     ) async throws(EventStoreError) -> Value? {
         guard most > 0 else { return try await read() }
         let count = writes.current
-        if let known = kept.withLock({ $0[key] }), known.count == count { return known.value }
+        if let known = kept.withLock({ $0.entries[key] }), known.count == count { return known.value }
         guard let value = try await read() else { return nil }
+        let entry = Entry(value: value, count: count, weight: weight(value))
         kept.withLock { kept in
-            if kept.count >= most, kept[key] == nil { kept.removeAll(keepingCapacity: true) }
-            kept[key] = Kept(value: value, count: count)
+            kept.weight -= kept.entries.removeValue(forKey: key)?.weight ?? 0
+            if kept.weight + entry.weight > most {
+                kept.entries.removeAll(keepingCapacity: true)
+                kept.weight = 0
+            }
+            kept.entries[key] = entry
+            kept.weight += entry.weight
         }
         return value
     }

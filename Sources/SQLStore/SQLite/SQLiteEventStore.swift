@@ -32,7 +32,7 @@ package final class SQLiteEventStore: SQLEventStore {
         let most = isOnlyWriter ? 4096 : 0
         recentChains = RecentReads(writes, most: most)
         recentKeys = RecentReads(writes, most: most)
-        recentSummaries = RecentReads(writes, most: most)
+        recentSummaries = RecentReads(writes, most: most, weight: \.kilobytes)
     }
 
     /// Opens the database, makes it if there is none, and brings its schema up to date; with `migrates: false` it must be
@@ -163,5 +163,14 @@ package final class SQLiteEventStore: SQLEventStore {
     /// - Returns: how many events there are.
     package func rebuild() async throws(EventStoreError) -> Int {
         try await write { try Rebuild(log: SQLiteLog(db: $0)).run() }
+    }
+}
+
+extension ComputeSummary {
+    /// About how much memory it takes, at least 1: what its owner may make large is counted. In memory each value of a JSON
+    /// text takes some ten times its bytes.
+    fileprivate var kilobytes: Int {
+        let blocks = network.allowOut.count + network.denyOut.count
+        return 1 + (JSONValue.object(metadata).roughSize * 12 + blocks * 96) >> 10
     }
 }
