@@ -64,8 +64,9 @@ package struct APISettings: Sendable {
     /// How long a create may wait in all: for turns, for a place, for claims, for another one of the same name or key. The
     /// clients give up after 30 s; what is left is for the last commit, and for taking back what was begun.
     package var createDeadline: Duration = .seconds(25)
-    /// How long, within that, for a start.
-    package var coldStartDeadline: Duration = .seconds(25)
+    /// Until when, of that, a place must have started. What is left is for narrowing it, a claim and the record: a start that
+    /// ends with the create's time is one for nothing.
+    package var coldStartDeadline: Duration = .seconds(20)
     /// How long one claim may take before its answer counts as lost.
     package var claimTimeout: Duration = .seconds(3)
     /// How many members one create tries. Three broken ones in a row mean that more will not help.

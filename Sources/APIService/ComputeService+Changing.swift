@@ -7,12 +7,13 @@ import Logging
 // What may become different about a compute that lives.
 //
 //   pause    commit(paused) ──▶ settle: freeze       at the commit its URL stops
-//   resume   thaw ──▶ commit(resumed) ──▶ settle     at the commit its URL goes on, and somebody is there
+//   resume   wake ──▶ commit(resumed) ──▶ settle     at the commit its URL goes on, and somebody is there
 //   network  commit(changed) ──▶ settle: rules       in force before the change is answered
 //
-// Whoever changed the place looks at the record again afterwards, and once more until both say the same. So however
-// pauses, resumes and the sweep overtake each other, the last one to touch the place leaves it as the record says;
-// what a crash leaves between commit and place, the sweep settles.
+// One at a time touches a place, in this process, and reads the record once it is his turn: what somebody read before a
+// change is not what he does to the place after it was answered. He looks at the record again afterwards, and once more
+// until both say the same. So however pauses, resumes and the sweep overtake each other, also in other processes, the last
+// one to touch the place leaves it as the record says; what a crash leaves between commit and place, the sweep settles.
 extension ComputeService {
     /// Metadata, lifetime and what follows it, network and ports, in one commit.
     /// - Throws: 404; 400 when metadata or ports would become too many; 409 while it is being created, and for a network where
@@ -51,9 +52,7 @@ extension ComputeService {
     /// - Throws: as `pause`.
     package func resume(_ id: ComputeID, for caller: Caller) async throws(Problem) -> ComputeSummary {
         let summary = try await freezable(id, for: caller)
-        if summary.state == .paused, let member = summary.member {
-            do { try await ports.runtime.thaw(member) } catch { throw unsettled(error, id) }
-        }
+        if summary.state == .paused { try await wake(id) }
         do throws(Problem) {
             let running = try await decided(.resume(at: ports.clock.now()), on: summary, for: caller)
             try await settle(id)
@@ -68,6 +67,10 @@ extension ComputeService {
     /// Makes the place as the record says.
     /// - Throws: 503 when that was not possible now.
     func settle(_ id: ComputeID) async throws(Problem) {
+        try await alone(with: id) { () async throws(Problem) in try await settleInTurn(id) }
+    }
+
+    private func settleInTurn(_ id: ComputeID) async throws(Problem) {
         var record = try await summary(id, in: nil)
         // Rounds are lost only to others who change the same compute.
         for _ in 0..<8 {
@@ -82,6 +85,26 @@ extension ComputeService {
     }
 
     // MARK: - Parts
+
+    /// What stands before it takes milliseconds. Where it hangs, whoever waits hears so well before clients give up.
+    private static let patience: Duration = .seconds(10)
+
+    private func alone(
+        with id: ComputeID, _ work: () async throws(Problem) -> Void
+    ) async throws(Problem) {
+        try await settleTurns.run(of: id, until: .now + Self.patience, work)
+    }
+
+    /// Before the record says that it runs. With its network: a change of that may have been answered with a 503 while
+    /// nothing ran that could have used the old one.
+    private func wake(_ id: ComputeID) async throws(Problem) {
+        try await alone(with: id) { () async throws(Problem) in
+            guard var record = try await summary(id, in: nil), record.state == .paused, let member = record.member
+            else { return }
+            record.state = .running
+            do throws(RuntimeError) { try await make(member, as: record) } catch { throw unsettled(error, id) }
+        }
+    }
 
     /// The network first, so that nothing runs beside it.
     private func make(_ member: MemberName, as record: ComputeSummary) async throws(RuntimeError) {

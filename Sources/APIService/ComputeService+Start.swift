@@ -13,22 +13,24 @@ extension ComputeService {
     func startFromPool(
         _ id: ComputeID, _ request: CreateSandbox, until deadline: ContinuousClock.Instant, for caller: Caller
     ) async throws(Problem) -> ComputeSummary? {
-        let order = try await claimOrder(id, request, for: caller)
-        return try await claimTurns.run(of: caller.group, until: deadline) { () async throws(Problem) in
+        try await claimTurns.run(of: caller.group, until: deadline) { () async throws(Problem) in
             let moves = spec(request, granted: granted(request)).quotaMoves(in: caller.group, usual: settings.quotas)
             try await checkQuotas(moves, of: caller.group)
+            // Not before its turn: secrets may change while it waits.
+            let order = try await claimOrder(id, request, for: caller)
             for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
                 let idle = await ServerTiming.measure(.take) { self.takeIdleMember(request, in: caller.group) }
                 guard let member = idle else { return nil }
                 APIMetrics.placed(from: .pool)
-                guard await confine(member, to: request.network), try await claim(member, order, until: deadline)
+                guard await confine(member, to: request.network, of: id, until: deadline),
+                    try await claim(member, order, until: deadline)
                 else { continue }
                 do throws(Problem) {
                     return try await inTurn(of: caller, until: deadline) { () async throws(Problem) in
                         try await record(id, request, startedIn: Placement(member, order.generation), for: caller)
                     }
                 } catch {
-                    await remove(member.name)
+                    discard(member.name, of: id)
                     throw error
                 }
             }
@@ -119,7 +121,7 @@ extension ComputeService {
         _ summary: ComputeSummary, _ request: CreateSandbox, _ mounted: [ComputeFilesystem],
         until deadline: ContinuousClock.Instant, for caller: Caller
     ) async throws(Problem) -> ComputeSummary {
-        let ready = min(deadline, .now + settings.coldStartDeadline)
+        let ready = min(deadline, deadline - settings.createDeadline + settings.coldStartDeadline)
         return try await startTurns.run(of: caller.group, until: ready) { () async throws(Problem) in
             try await startInTurn(summary, request, mounted, ready: ready, until: deadline, for: caller)
         }
@@ -133,7 +135,8 @@ extension ComputeService {
         let order = try await claimOrder(summary.id, request, for: caller)
         for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
             let member = try await member(request, mounted, of: caller.group, deadline: ready)
-            guard await confine(member, to: request.network), try await claim(member, order, until: deadline)
+            guard await confine(member, to: request.network, of: summary.id, until: deadline),
+                try await claim(member, order, until: deadline)
             else { continue }
             do throws(Problem) {
                 let now = ports.clock.now()
@@ -153,7 +156,7 @@ extension ComputeService {
                 case .taken, .overLimit, .overtaken: throw Problem.internalError
                 }
             } catch {
-                await remove(member.name)
+                discard(member.name, of: summary.id)
                 throw error
             }
         }
@@ -215,16 +218,33 @@ extension ComputeService {
 
     // MARK: - Claiming
 
+    /// Begins to remove a member that the create took and has no use for. Whoever is in a turn does not wait for that, since
+    /// others wait for him; who is told that a create failed waits a little (`OwnedTasks`).
+    private func discard(_ member: MemberName, of id: ComputeID) {
+        tasks.takeBack(of: id) { await self.remove(member) }
+    }
+
     /// Before the claim, so that nothing of its user ever runs without it.
-    /// - Returns: false when that cannot be done; the member is removed then.
-    func confine(_ member: Member, to policy: NetworkPolicy?) async -> Bool {
+    /// - Returns: false when that cannot be done, or not in time; the member is removed then.
+    func confine(
+        _ member: Member, to policy: NetworkPolicy?, of id: ComputeID, until deadline: ContinuousClock.Instant
+    ) async -> Bool {
         guard let policy else { return true }
+        let runtime = ports.runtime
+        let outcome = await withDeadline(deadline) { () async -> Result<Void, RuntimeError> in
+            do throws(RuntimeError) {
+                return .success(try await runtime.setNetwork(policy, of: member.name))
+            } catch {
+                return .failure(error)
+            }
+        }
         do throws(RuntimeError) {
-            try await ports.runtime.setNetwork(policy, of: member.name)
+            guard let outcome else { throw RuntimeError(.deadlineExceeded, "the network was not narrowed in time") }
+            try outcome.get()
             return true
         } catch {
             logger.failure("a member's network could not be narrowed", error, ["member": "\(member.name)"])
-            await remove(member.name)
+            discard(member.name, of: id)
             return false
         }
     }
@@ -248,10 +268,10 @@ extension ComputeService {
                 // It may have been taken. The Sidekick answers the same order the same way, so asking again is safe.
                 case .noAnswer where !isLast: continue
                 case .refused where order.setup != nil && error.field.map(Self.isOfSetup) == true:
-                    await remove(member.name)
+                    discard(member.name, of: order.computeId)
                     throw .invalid(error.field ?? "", error.message)
                 case .refused where order.secretFiles != nil && error.field == "secretFiles":
-                    await remove(member.name)
+                    discard(member.name, of: order.computeId)
                     throw .invalid("secrets", error.message)
                 case .noAnswer, .refused: break
                 case .alreadyClaimed:
@@ -262,7 +282,7 @@ extension ComputeService {
             }
             break
         }
-        await remove(member.name)
+        discard(member.name, of: order.computeId)
         return false
     }
 

@@ -80,7 +80,7 @@ extension ComputeService {
         }
         try await checkQuotas(spec.quotaMoves(in: caller.group, usual: settings.quotas, .place), of: caller.group)
         let order = try await startOrder(id, spec, Generation(last.rawValue + 1), in: caller.group)
-        let ready = min(deadline, .now + settings.coldStartDeadline)
+        let ready = min(deadline, deadline - settings.createDeadline + settings.coldStartDeadline)
         let running = try await startTurns.run(of: caller.group, until: ready) { () async throws(Problem) in
             try await self.startKept(id, spec, order, ready: ready, until: deadline, for: caller)
         }
@@ -103,7 +103,10 @@ extension ComputeService {
         for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
             let member = try await freshMember(spec.order(on: id, ports.runtime.abilities), deadline: ready)
             do throws(Problem) {
-                guard await confine(member, to: network), try await claim(member, order, until: deadline) else {
+                guard await confine(member, to: network, of: id, until: deadline),
+                    try await claim(member, order, until: deadline)
+                else {
+                    // The next one is on the same disk.
                     await remove(member.name)
                     continue
                 }

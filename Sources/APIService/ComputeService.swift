@@ -22,8 +22,12 @@ package final class ComputeService: Sendable {
     /// Of creates: before what is put on record; before a member of the pool is claimed, which ends in the former; and
     /// before a place is started.
     let createTurns: GroupTurns
-    let claimTurns: GroupTurns
+    package let claimTurns: GroupTurns
     let startTurns: GroupTurns
+    /// Before a place is made as its record says: one at a time of each compute. So many who wait for the same one are more
+    /// than any client means.
+    package let settleTurns = Turnstile<ComputeID>(
+        .init(places: 1024, placesOfOne: 1, waitingOfOne: 16, waiting: 1024), refusal: .tooManyChanges)
     let secrets: SecretService
     let filesystems: FilesystemService
     let templates: TemplateService

@@ -16,9 +16,14 @@ final class OwnedTasks: Sendable {
 
     private struct State {
         var creates: [ComputeID: Task<Outcome, Never>] = [:]
+        /// What each of them has begun to take back.
+        var takingBack: [ComputeID: [Task<Void, Never>]] = [:]
         var isClosed = false
     }
     private let state = Mutex(State())
+    /// How long a failed create waits for what it takes back: a part of what is left of the clients' 30 s. What takes
+    /// longer goes on by itself.
+    private static let patience: Duration = .seconds(3)
 
     /// Runs `work` to its end, also when the caller is cancelled meanwhile.
     func create(_ id: ComputeID, _ work: @escaping @Sendable () async -> Outcome) async -> Outcome {
@@ -26,11 +31,7 @@ final class OwnedTasks: Sendable {
         // waited for.
         let task: Task<Outcome, Never>? = state.withLock { state in
             guard !state.isClosed else { return nil }
-            let task = Task {
-                let outcome = await work()
-                self.state.withLock { $0.creates[id] = nil }
-                return outcome
-            }
+            let task = Task { await self.toItsEnd(id, work) }
             state.creates[id] = task
             return task
         }
@@ -47,11 +48,7 @@ final class OwnedTasks: Sendable {
             let task: Task<Outcome, Never>?? = state.withLock { state in
                 guard state.creates[id] == nil else { return nil }
                 guard !state.isClosed else { return .some(nil) }
-                let task = Task {
-                    let outcome = await work()
-                    self.state.withLock { $0.creates[id] = nil }
-                    return outcome
-                }
+                let task = Task { await self.toItsEnd(id, work) }
                 state.creates[id] = task
                 return task
             }
@@ -61,21 +58,31 @@ final class OwnedTasks: Sendable {
         return .failure(.unavailable("the sandbox could not be started in time", retryAfterSeconds: 2))
     }
 
+    private func toItsEnd(_ id: ComputeID, _ work: @Sendable () async -> Outcome) async -> Outcome {
+        let outcome = await work()
+        let takingBack = state.withLock { $0.takingBack.removeValue(forKey: id) ?? [] }
+        if case .failure = outcome { await Self.wait(for: takingBack) }
+        state.withLock { $0.creates[id] = nil }
+        return outcome
+    }
+
     /// The outcome of what is in flight for that compute, if this process is at it and it ends in time.
     func outcome(of id: ComputeID, until deadline: ContinuousClock.Instant) async -> Outcome? {
         guard let task = state.withLock({ $0.creates[id] }) else { return nil }
-        // Whoever waits for the value of a task cannot leave before it is there; who reads a stream can.
-        let (outcomes, end) = AsyncStream.makeStream(of: Outcome.self)
-        Task {
-            end.yield(await task.value)
-            end.finish()
-        }
-        let alarm = Task {
-            try? await Task.sleep(until: deadline)
-            end.finish()
-        }
-        defer { alarm.cancel() }
-        return await outcomes.first { _ in true }
+        return await withDeadline(deadline) { await task.value }
+    }
+
+    /// Begins what a create that is under way has to undo, without waiting for it.
+    func takeBack(of id: ComputeID, _ work: @escaping @Sendable () async -> Void) {
+        state.withLock { $0.takingBack[id, default: []].append(Task { await work() }) }
+    }
+
+    /// Past a cancellation too.
+    private static func wait(for tasks: [Task<Void, Never>]) async {
+        guard !tasks.isEmpty else { return }
+        _ = await Task {
+            await withDeadline(.now + patience) { for task in tasks { await task.value } }
+        }.value
     }
 
     var inFlight: Set<ComputeID> { state.withLock { Set($0.creates.keys) } }

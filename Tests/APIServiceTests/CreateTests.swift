@@ -138,7 +138,7 @@ struct CreateTests {
         world.sidekicks.set { $0.lostAnswers = 2 }
         let compute = try await world.service.create(isNamed ? named("n") : CreateSandbox(), for: world.caller)
         #expect(compute.state == .running)
-        #expect(world.runtime.removedNames.count == 1)
+        #expect(await eventually { world.runtime.removedNames.count == 1 })
         #expect(try await world.claimedPlaces == 1)
     }
 

@@ -5,6 +5,7 @@ import ComputeDomain
 import ComputeRuntime
 import EventSourcing
 import HTTPTypes
+import Synchronization
 import TestSupport
 import Testing
 
@@ -165,6 +166,90 @@ struct SandboxNetworkTests {
         try await world.runtime.setNetwork(.open, of: member)
         _ = try await world.service.change(compute.id, order, for: world.caller)
         #expect(world.runtime.network(of: member) == narrow)
+    }
+
+    /// Who read the record before a change does nothing to the place after that was answered.
+    @Test func whatWasReadBeforeAChangeIsNotSetAfterItWasAnswered() async throws {
+        let world = World(abilities: [.network])
+        let compute = try await world.service.create(CreateSandbox(), for: world.caller)
+        let member = try #require(compute.member)
+        try await world.runtime.setNetwork(NetworkPolicy(internet: false), of: member)
+        let gate = Gate()
+        let set = Mutex<[NetworkPolicy]>([])
+        world.runtime.set {
+            $0.beforeNetwork = { policy in
+                if policy == .open { await gate.pass() }
+                set.withLock { $0.append(policy) }
+            }
+        }
+        async let sweep: Void = world.server.sweep.step()
+        #expect(await eventually { gate.waiting == 1 })
+        let order = try ChangeSandbox(.object(["network": narrow.document]))
+        async let change = world.service.change(compute.id, order, for: world.caller)
+        #expect(await eventually { world.service.settleTurns.waiting == 1 }, "it waits for who is at it")
+        #expect(try await world.store.inner.summary(compute.id, in: nil)?.network == narrow)
+        gate.open()
+        _ = try await change
+        #expect(world.runtime.network(of: member) == narrow)
+        await sweep
+        #expect(set.withLock { $0 } == [.open, narrow, narrow], "whoever was late, and then the change itself")
+        #expect(world.runtime.network(of: member) == narrow)
+    }
+
+    /// Nobody waits for a place longer than a client does.
+    @Test func onlySoManyWaitForOnePlace() async throws {
+        let world = World(abilities: [.network])
+        let compute = try await world.service.create(CreateSandbox(), for: world.caller)
+        let order = try ChangeSandbox(.object(["network": narrow.document]))
+        // So that none of the others has anything to commit.
+        _ = try await world.service.change(compute.id, order, for: world.caller)
+        let gate = Gate()
+        world.runtime.set { $0.beforeNetwork = { _ in await gate.pass() } }
+        let statuses = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<20 {
+                group.addTask {
+                    do throws(Problem) {
+                        _ = try await world.service.change(compute.id, order, for: world.caller)
+                        return 200
+                    } catch {
+                        return error.retryAfterSeconds == nil ? 0 : error.status
+                    }
+                }
+            }
+            var statuses: [Int] = []
+            for await status in group {
+                statuses.append(status)
+                // The others stay.
+                if statuses.count == 3 { gate.open() }
+            }
+            return statuses
+        }
+        #expect(statuses.filter { $0 == 503 }.count == 3 && statuses.filter { $0 == 200 }.count == 17, "\(statuses)")
+    }
+
+    /// While nothing runs nothing can use the old one, and then it must not either.
+    @Test func nothingRunsAgainBeforeAChangeHoldsThatCouldNotBeMadeWhileItWasPaused() async throws {
+        let world = World(abilities: [.network, .freeze])
+        let compute = try await world.service.create(CreateSandbox(), for: world.caller)
+        let member = try #require(compute.member)
+        _ = try await world.service.pause(compute.id, for: world.caller)
+        world.runtime.set { $0.networkFailure = RuntimeError(.unavailable, "told to fail") }
+        let order = try ChangeSandbox(.object(["network": narrow.document]))
+        for _ in 0..<2 {
+            let problem = await #expect(throws: Problem.self) {
+                try await world.service.change(compute.id, order, for: world.caller)
+            }
+            #expect(problem?.status == 503)
+            let refused = await #expect(throws: Problem.self) {
+                try await world.service.resume(compute.id, for: world.caller)
+            }
+            #expect(refused?.status == 503)
+            #expect(world.runtime.isFrozen(member) && world.runtime.network(of: member) == .open)
+            #expect(try await world.store.inner.summary(compute.id, in: nil)?.state == .paused)
+        }
+        world.runtime.set { $0.networkFailure = nil }
+        _ = try await world.service.resume(compute.id, for: world.caller)
+        #expect(!world.runtime.isFrozen(member) && world.runtime.network(of: member) == narrow)
     }
 
     @Test func howeverChangesRaceThePlaceEndsAsTheRecordSays() async throws {

@@ -19,6 +19,9 @@ package final class InMemoryRuntime: ComputeRuntime {
         package var freezeFailure: RuntimeError?
         package var networkFailure: RuntimeError?
         package var keepFailure: RuntimeError?
+        /// Who passes before a network is set, and before a place is removed.
+        package var beforeNetwork: @Sendable (NetworkPolicy) async -> Void = { _ in }
+        package var beforeRemoval: @Sendable () async -> Void = {}
         package var unreadyReason: String?
         /// What it says of itself beside what is true of every double.
         package var describe: @Sendable (inout RuntimeDescription) -> Void = { _ in }
@@ -234,6 +237,7 @@ package final class InMemoryRuntime: ComputeRuntime {
     }
 
     package func remove(_ name: MemberName) async throws(RuntimeError) {
+        await state.withLock(\.behaviour.beforeRemoval)()
         let failure = state.withLock { state in
             if state.behaviour.removeFailure == nil { state.remove(name) }
             return state.behaviour.removeFailure
@@ -247,6 +251,7 @@ package final class InMemoryRuntime: ComputeRuntime {
 
     package func setNetwork(_ policy: NetworkPolicy, of name: MemberName) async throws(RuntimeError) {
         guard abilities.contains(.network) else { throw RuntimeError(.unsupported, "this runtime has one network") }
+        await state.withLock(\.behaviour.beforeNetwork)(policy)
         let failure = state.withLock { state -> RuntimeError? in
             if let failure = state.behaviour.networkFailure { return failure }
             guard state.places[name] != nil else { return RuntimeError(.unavailable, "there is no such place") }

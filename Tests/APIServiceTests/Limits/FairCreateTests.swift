@@ -5,7 +5,6 @@ import ComputeDomain
 import ComputeRuntime
 import EventSourcing
 import Logging
-import Synchronization
 import TestSupport
 import Testing
 
@@ -162,6 +161,51 @@ struct FairCreateTests {
         #expect(try await world.claimedPlaces == 0)
     }
 
+    /// The packet filter, say, and nobody can stop it.
+    @Test(arguments: [(0, "one"), (3, nil)]) func aNetworkThatIsNotNarrowedInTimeIsNotWaitedFor(
+        poolSize: Int, name: String?
+    ) async throws {
+        let world = World(poolSize: poolSize, abilities: [.network]) { $0.createDeadline = .seconds(2) }
+        let gate = Gate()
+        world.runtime.set { $0.beforeNetwork = { _ in await gate.pass() } }
+        var order = CreateSandbox(name: name.map { SandboxName(name: $0) })
+        order.network = NetworkPolicy(internet: false)
+        let wanted = order
+        let problem = await #expect(throws: Problem.self) {
+            try await world.service.create(wanted, for: world.caller)
+        }
+        #expect(problem?.status == 503 && problem?.retryAfterSeconds != nil, "\(problem?.message ?? "")")
+        #expect(gate.waiting == 1)
+        #expect(world.sidekicks.claimedMembers.isEmpty)
+        #expect(try await world.livingCount() == 0)
+        #expect(try await world.claimedPlaces == 0)
+        gate.open()
+    }
+
+    /// A member that is no use may take its time to go.
+    @Test func removalsStandInNobodysWay() async throws {
+        let world = World(poolSize: 3) { $0.claimTurns = .init(places: 2, placesOfOne: 1) }
+        let gate = Gate()
+        world.runtime.set { $0.beforeRemoval = { await gate.pass() } }
+        world.sidekicks.set { $0.lostClaims = 2 }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<2 {
+                group.addTask { _ = try await world.service.create(CreateSandbox(), for: world.caller) }
+            }
+            #expect(await eventually { try await world.livingCount() == 2 })
+            #expect(gate.waiting == 1 && world.runtime.removedNames.isEmpty)
+            gate.open()
+            try await group.waitForAll()
+        }
+        #expect(await eventually { world.runtime.removedNames.count == 1 })
+    }
+
+    @Test func aPlaceThatStartedInTimeMayStillBeClaimed() {
+        let settings = World().settings
+        let usual = APISettings(listen: settings.listen, internalListen: settings.internalListen, urls: settings.urls)
+        #expect(usual.createDeadline - usual.coldStartDeadline > usual.claimTimeout)
+    }
+
     /// Whoever waits for another one's create has his own deadline, not the other one's.
     @Test func whoWaitsForAnotherCreateWaitsNoLongerThanHeMay() async throws {
         let world = World(poolSize: 0) { $0.coldStartDeadline = .seconds(60) }
@@ -199,35 +243,5 @@ struct FairCreateTests {
             for try await compute in group { created.append(compute.createdAt) }
             #expect(created.sorted() == [began, began + .seconds(60)])
         }
-    }
-}
-
-/// Lets nobody pass until it is opened.
-private final class Gate: Sendable {
-    private struct State {
-        var isOpen = false
-        var waiters: [CheckedContinuation<Void, Never>] = []
-    }
-    private let state = Mutex(State())
-
-    var waiting: Int { state.withLock { $0.waiters.count } }
-
-    func pass() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                if !state.isOpen { state.waiters.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-        }
-    }
-
-    func open() {
-        let waiters = state.withLock { state in
-            state.isOpen = true
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        for waiter in waiters { waiter.resume() }
     }
 }

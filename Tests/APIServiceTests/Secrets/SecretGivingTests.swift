@@ -2,6 +2,7 @@ import APIContract
 import APIService
 import ComputeCore
 import ComputeDomain
+import ComputeRuntime
 import EventSourcing
 import HTTPTypes
 import SecretSealing
@@ -40,6 +41,27 @@ struct SecretGivingTests {
             let requested = try await world.store.events(of: .compute(order.computeId)).first
             let spec = try #require(requested.flatMap { try? Compute.state(after: [$0]).spec })
             #expect(spec.secretNames == ["key", "token"] && spec.envNames == ["A"])
+        }
+    }
+
+    /// It may have waited for most of its time.
+    @Test func whatIsGivenIsReadWhenItsTurnHasCome() async throws {
+        let world = World(abilities: [.network]) { $0.claimTurns = .init(places: 2, placesOfOne: 1) }
+        let gate = Gate()
+        world.runtime.set { $0.beforeNetwork = { _ in await gate.pass() } }
+        try await world.withAPI { api async throws in
+            _ = try await api.send(.put, "/v1/secrets/token", #"{"value":"one"}"#)
+            async let first = api.create(#"{"network":{"internet":false}}"#)
+            #expect(await eventually { gate.waiting == 1 })
+            async let second = api.create(#"{"secrets":[{"name":"token","env":"TOKEN"}]}"#)
+            #expect(await eventually { world.service.claimTurns.waiting == 1 })
+            #expect(try await api.send(.put, "/v1/secrets/token", #"{"value":"two"}"#).status == 200)
+            gate.open()
+            let made = try await [first, second]
+            #expect(made.map(\.status) == [200, 200])
+            let id = try #require(ComputeID(made[1].sandboxID))
+            let member = try #require(try await world.store.inner.summary(id, in: nil)?.member)
+            #expect(world.sidekicks.claim(of: member)?.env == ["TOKEN": "two"])
         }
     }
 
