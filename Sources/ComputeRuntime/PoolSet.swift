@@ -13,9 +13,13 @@ package import ComputeCore
 /// A *retired* pool starts nothing and keeps its idle members until those that replace them are there, one for one, or
 /// there is no room for both. They are given only to who asks for exactly that order.
 ///
-/// **Turns.** Who waits for a member of the own pool comes first; otherwise the pools go in turn, one start each. Pools
-/// whose members have not started yet, or do not start, leave one place to the others: starts that hang hold up
-/// themselves alone.
+/// **Turns.** Who waits for a member of the own pool comes first; otherwise the groups go in turn, one start each, however
+/// many pools they have; the own pool is like one. Of a group's pools those whose last start failed come after the others.
+/// Pools whose members have not started yet, or do not start, leave one place to the others: starts that hang hold up
+/// themselves, and what else is not known to start for one turn of each group.
+///
+/// **Room.** What waits for a group has none for itself: where somebody who shall have a compute finds none, an idle member
+/// goes of the group that has the most.
 package struct PoolSet: ~Copyable, Sendable {
     package typealias WaiterID = WarmPool.WaiterID
 
@@ -41,15 +45,21 @@ package struct PoolSet: ~Copyable, Sendable {
     private struct Entry {
         /// nil: the own pool.
         let id: PoolID?
+        let group: GroupID?
         let order: MemberOrder
         var pool: WarmPool
         /// Starts whose turn has not come, the oldest first.
         var queue: [WarmPool.StartID] = []
         var failure: RuntimeError?
         var startTime: Duration?
+        /// When it was served last.
+        var turn = 0
     }
 
     private static let own = 0
+    /// Of the others: who waits for nothing need not ask a registry four times a minute, for ever, for what it does not
+    /// have. A template that was repaired is another order, which is tried at once.
+    private static let longestBackoff: Duration = .seconds(300)
     private let settings: WarmPool.Settings
     private var entries: [Int: Entry]
     /// All of each that is ordered, the oldest first.
@@ -57,14 +67,16 @@ package struct PoolSet: ~Copyable, Sendable {
     /// The current one of each that is ordered.
     private var current: [PoolID: Int] = [:]
     private var underWay: Set<StartID> = []
-    private var lastServed = own
+    /// When each group was served last; nil is the own pool.
+    private var turns: [GroupID?: Int] = [nil: 0]
+    private var lastTurn = 0
     private var lastNumber = own
     private var isDrained = false
 
     /// - Parameter settings: of the own pool; of the others what is not its target.
     package init(_ settings: WarmPool.Settings) {
         self.settings = settings
-        entries = [Self.own: Entry(id: nil, order: .fromPool, pool: WarmPool(settings))]
+        entries = [Self.own: Entry(id: nil, group: nil, order: .fromPool, pool: WarmPool(settings))]
     }
 
     // MARK: - The own pool
@@ -125,6 +137,7 @@ package struct PoolSet: ~Copyable, Sendable {
 
     // MARK: - All of them
 
+    package var idleNames: Set<MemberName> { Set(entries.values.flatMap { $0.pool.idleMembers.map(\.name) }) }
     package func isIdle(_ name: MemberName) -> Bool { entries.values.contains { $0.pool.isIdle(name) } }
 
     /// Whether somebody waits for what that start makes.
@@ -134,6 +147,24 @@ package struct PoolSet: ~Copyable, Sendable {
     package mutating func forget(_ name: MemberName) -> [Order] {
         guard let number = number(holding: name) else { return [] }
         return change(number) { $0.forget(name) } + dropEmpty(number)
+    }
+
+    /// Somebody found no room: an idle member goes, of the largest pool of the group that has the most.
+    /// - Returns: nil when none of a group is idle.
+    package mutating func makeRoom() -> (MemberName?, [Order]) {
+        var counts: [GroupID: Int] = [:]
+        for entry in entries.values { if let group = entry.group { counts[group, default: 0] += entry.pool.idleCount } }
+        func size(_ number: Int) -> (Int, Int, Int) {
+            (entries[number]?.group.flatMap { counts[$0] } ?? 0, entries[number]?.pool.idleCount ?? 0, number)
+        }
+        let largest = entries.filter { $0.value.group != nil && $0.value.pool.idleCount > 0 }.keys
+            .max { size($0) < size($1) }
+        guard let largest else { return (nil, []) }
+        let error = RuntimeError(.outOfCapacity, "its members make room for computes")
+        entries[largest]?.failure = error
+        let orders = change(largest) { $0.giveRoom(reason: error.message) } + dropEmpty(largest)
+        let name = orders.lazy.compactMap { if case .remove(let name) = $0 { name } else { nil } }.first
+        return (name, orders)
     }
 
     /// Ends all pools: waiters fail, idle members are removed, and so is every member that is ready later.
@@ -163,9 +194,12 @@ package struct PoolSet: ~Copyable, Sendable {
         guard underWay.remove(start) != nil, entries[start.pool] != nil else { return begin() }
         entries[start.pool]?.failure = error
         var orders = change(start.pool) { $0.startFailed(start.start, reason: error.message) }
-        // There is no room for the old ones and the new ones.
-        if error.code == .outOfCapacity, let id = entries[start.pool]?.id, current[id] == start.pool {
+        guard error.code == .outOfCapacity else { return orders + begin() }
+        if let id = entries[start.pool]?.id, current[id] == start.pool {
+            // There is no room for the old ones and the new ones.
             orders += shed(to: max(0, retiredCount(of: id) - 1), of: id)
+        } else if start.pool == Self.own, isWaitedFor(start) {
+            orders += makeRoom().1
         }
         return orders + begin()
     }
@@ -205,8 +239,12 @@ package struct PoolSet: ~Copyable, Sendable {
         lastNumber += 1
         var settings = settings
         settings.target = order.target
+        settings.maximumBackoff = Self.longestBackoff
+        // Behind those who wait already, or whoever deletes and makes pools would always be the next.
+        if turns[order.group] == nil { turns[order.group] = lastTurn - 1 }
         numbers[order.id, default: []].append(lastNumber)
-        entries[lastNumber] = Entry(id: order.id, order: order.members, pool: WarmPool(settings))
+        entries[lastNumber] = Entry(
+            id: order.id, group: order.group, order: order.members, pool: WarmPool(settings))
         return lastNumber
     }
 
@@ -236,7 +274,15 @@ package struct PoolSet: ~Copyable, Sendable {
                 orders.append(.scheduleRetry(RetryID(pool: number, retry: retry), after: delay))
             }
         }
+        forgive(number)
         return orders + begin()
+    }
+
+    /// A pool that has all that it shall have lacks nothing.
+    private mutating func forgive(_ number: Int) {
+        guard let entry = entries[number], entry.id != nil, entry.pool.idleCount >= entry.pool.target else { return }
+        entries[number]?.failure = nil
+        entries[number]?.pool.forgive()
     }
 
     /// Starts whose turn it is.
@@ -247,7 +293,10 @@ package struct PoolSet: ~Copyable, Sendable {
             // Fewer may be wanted by now.
             if entries[number]?.pool.withdraw(entry.queue[0]) == true { continue }
             let start = StartID(pool: number, start: entry.queue[0])
-            lastServed = number
+            // In twos, so that a group that is new comes between who was served last and who was before.
+            lastTurn += 2
+            entries[number]?.turn = lastTurn
+            turns[entry.group] = lastTurn
             underWay.insert(start)
             orders.append(.start(start, entry.order))
         }
@@ -259,10 +308,14 @@ package struct PoolSet: ~Copyable, Sendable {
         func isUnproven(_ number: Int) -> Bool { number != Self.own && entries[number]?.pool.isProven != true }
         let hasRoomForUnproven =
             underWay.count { isUnproven($0.pool) } < max(1, settings.concurrentStarts - 1)
-        let ready = entries.keys.filter {
-            entries[$0]?.queue.isEmpty == false && (hasRoomForUnproven || !isUnproven($0))
-        }.sorted()
-        return ready.first { $0 > lastServed } ?? ready.first
+        let ready = entries.filter { !$0.value.queue.isEmpty && (hasRoomForUnproven || !isUnproven($0.key)) }
+        return ready.min { place(of: $0) < place(of: $1) }?.key
+    }
+
+    /// Where it stands in the line of all: by its group, and in its group.
+    private func place(of one: (key: Int, value: Entry)) -> (Int, Int, Int, Int) {
+        let hasFailed = one.value.pool.failureReason != nil
+        return (turns[one.value.group] ?? 0, hasFailed ? 1 : 0, one.value.turn, one.key)
     }
 
     /// Old ones and new ones together are no more than are wanted.
@@ -299,6 +352,7 @@ package struct PoolSet: ~Copyable, Sendable {
             numbers[id]?.removeAll { $0 == number }
             if numbers[id]?.isEmpty == true { numbers[id] = nil }
         }
+        if !entries.values.contains(where: { $0.group == entry.group }) { turns[entry.group] = nil }
         return entry.pool.drain().compactMap { if case .remove(let name) = $0 { .remove(name) } else { nil } }
     }
 }

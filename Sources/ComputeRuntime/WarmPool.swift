@@ -188,6 +188,23 @@ package struct WarmPool: Sendable {
         return [.remove(idle.removeLast().member.name)]
     }
 
+    /// One idle member less, the last that came: somebody needs its room more. Another one is started after a backoff, as
+    /// if a start had found none.
+    package mutating func giveRoom(reason: String) -> [Order] {
+        guard !isRetired else { return shed() }
+        guard !idle.isEmpty else { return [] }
+        let name = idle.removeLast().member.name
+        return [.remove(name)] + failed(after: nil, reason: reason)
+    }
+
+    /// What failed is wanted no more. When more is wanted again it is tried at once, and has to prove itself anew.
+    package mutating func forgive() {
+        switch health {
+        case .draining, .healthy: return
+        case .failing, .degraded: (health, hasStarted, retry) = (.healthy, false, nil)
+        }
+    }
+
     /// A start that was ordered and has not begun is not wanted any more: there is enough, or a backoff runs, after which
     /// it is ordered again.
     /// - Returns: false when it is wanted.

@@ -6,6 +6,7 @@ private let large = MemberOrder(resources: ComputeResources(memoryBytes: 1 << 30
 private let small = MemberOrder(resources: ComputeResources(memoryBytes: 1 << 26))
 private let one = PoolID("aaaaaaaaaaaaaaaaaaaa")!
 private let two = PoolID("bbbbbbbbbbbbbbbbbbbb")!
+private let three = PoolID("cccccccccccccccccccc")!
 
 /// The pools of one machine by hand: each test tells them facts and looks at their orders.
 struct PoolSetTests {
@@ -16,6 +17,7 @@ struct PoolSetTests {
         var removed: [MemberName] = []
         var given: [Member] = []
         var retries: [PoolSet.RetryID] = []
+        var delays: [Duration] = []
         var count = 0
 
         init(own: Int = 0, concurrentStarts: Int = 2) {
@@ -30,7 +32,9 @@ struct PoolSetTests {
                 case .remove(let name): removed.append(name)
                 case .give(let member, _): given.append(member)
                 case .fail: break
-                case .scheduleRetry(let id, _): retries.append(id)
+                case .scheduleRetry(let id, let delay):
+                    retries.append(id)
+                    delays.append(delay)
                 }
             }
         }
@@ -58,11 +62,18 @@ struct PoolSetTests {
             return member
         }
 
+        mutating func makeRoom() -> MemberName? {
+            let (name, orders) = pools.makeRoom()
+            obey(orders)
+            return name
+        }
+
         mutating func retry() { for id in retries.removeAllNow() { obey(pools.retryDue(id)) } }
     }
 
-    private func order(_ id: PoolID, _ members: MemberOrder, _ target: Int) -> PoolOrder {
-        PoolOrder(id: id, members: members, target: target)
+    /// Each is of a group of its own, unless it says which.
+    private func order(_ id: PoolID, _ members: MemberOrder, _ target: Int, of group: String? = nil) -> PoolOrder {
+        PoolOrder(id: id, group: GroupID(group ?? id.rawValue), members: members, target: target)
     }
 
     @Test func aPoolIsFilledAndGivesEachMemberOnce() {
@@ -239,6 +250,151 @@ struct PoolSetTests {
         #expect(machine.pools.statuses[one]?.idle == 2 && machine.pools.statuses[one]?.failure == nil)
     }
 
+    /// A group with many pools is one group.
+    @Test func groupsGoInTurnHoweverManyPoolsTheyHave() {
+        var machine = Machine(concurrentStarts: 1)
+        let many = (0..<20).map { _ in order(.random(), large, 1, of: "many") }
+        machine.set(many)
+        machine.set(many + [order(one, small, 2, of: "few")])
+        var begun: [MemberOrder] = []
+        while let next = machine.open.first {
+            begun.append(next.order)
+            machine.finish()
+        }
+        #expect(begun.prefix(4) == [large, small, large, small] && begun.count == 22)
+    }
+
+    /// Nobody waits behind more than one start of each group, however the others' starts end.
+    @Test func poolsThatNeverStartHoldUpAnotherGroupForOneStart() {
+        var machine = Machine(concurrentStarts: 2)
+        let broken = (0..<20).map { _ in order(.random(), large, 1, of: "many") }
+        machine.set(broken)
+        for _ in 0..<30 {
+            machine.fail(.deadlineExceeded)
+            machine.retry()
+        }
+        machine.set(broken + [order(one, small, 1, of: "few")])
+        #expect(machine.open.map(\.order) == [large], "the place for those that nobody knows to start")
+        machine.fail(.deadlineExceeded)
+        #expect(machine.open.map(\.order) == [small])
+    }
+
+    /// Also when its pools are always new ones.
+    @Test func whoDeletesAndMakesPoolsIsNotAlwaysTheNext() {
+        var machine = Machine(concurrentStarts: 1)
+        let kept = [order(one, small, 1, of: "kept"), order(two, small, 1, of: "too")]
+        machine.set([order(three, large, 1, of: "new")] + kept)
+        var begun: [MemberOrder] = []
+        for _ in 0..<4 {
+            begun += machine.open.map(\.order)
+            let fresh = order(.random(), large, 1, of: "new")
+            machine.set(kept)
+            machine.set([fresh] + kept)
+            machine.fail(.deadlineExceeded)
+            machine.retry()
+        }
+        #expect(begun.count { $0 == small } >= 2, "\(begun)")
+    }
+
+    @Test func ofAGroupThoseThatFailedComeLast() {
+        var machine = Machine(concurrentStarts: 1)
+        machine.set([order(one, large, 1, of: "a")])
+        machine.fail(.badImage)
+        machine.set([order(one, large, 1, of: "a"), order(two, small, 2, of: "a")])
+        machine.retry()
+        var begun: [MemberOrder] = []
+        while let next = machine.open.first {
+            begun.append(next.order)
+            machine.finish()
+        }
+        #expect(begun == [small, small, large])
+    }
+
+    @Test func aPoolThatKeepsFailingAsksLessAndLess() {
+        var machine = Machine(own: 1, concurrentStarts: 1)
+        for _ in 0..<20 {
+            machine.fail(.badImage)
+            machine.retry()
+        }
+        #expect(machine.delays.max() == .seconds(15), "a create may wait for one of the own pool")
+        machine = Machine(concurrentStarts: 1)
+        machine.set([order(one, large, 1)])
+        for _ in 0..<20 {
+            machine.fail(.badImage)
+            machine.retry()
+        }
+        #expect(machine.delays.first == .milliseconds(250) && machine.delays.last == .seconds(300))
+        machine.fail(.badImage)
+        machine.set([order(one, small, 1)])
+        #expect(machine.open.map(\.order) == [small], "another order is tried at once")
+    }
+
+    @Test func whatIsNotWantedAnyMoreIsNoFailure() {
+        var machine = Machine(concurrentStarts: 1)
+        machine.set([order(one, large, 2)])
+        machine.finish()
+        machine.fail(.badImage)
+        #expect(machine.pools.statuses[one]?.failure?.code == .badImage)
+        machine.set([order(one, large, 1)])
+        #expect(machine.pools.statuses[one]?.failure == nil, "it has all that it shall have")
+        machine.set([order(one, large, 2)])
+        #expect(machine.open.count == 1, "when more is wanted again it is tried again")
+        machine.retry()
+        #expect(machine.open.count == 1, "and once")
+        machine.fail(.badImage)
+        #expect(machine.pools.statuses[one]?.failure?.code == .badImage)
+        machine.set([order(one, large, 0)])
+        #expect(machine.pools.statuses[one]?.failure == nil && machine.pools.statuses[one]?.starting == 0)
+    }
+
+    // MARK: - Room
+
+    @Test func roomIsMadeByTheGroupThatHasTheMost() {
+        var machine = Machine(concurrentStarts: 1)
+        machine.set([
+            order(one, large, 2, of: "a"), order(two, small, 3, of: "b"), order(three, small, 2, of: "a"),
+        ])
+        machine.finishAll()
+        let name = machine.makeRoom()
+        #expect(name.map { machine.removed == [$0] } == true && machine.pools.idleNames.count == 6)
+        let idle = machine.pools.statuses.mapValues(\.idle)
+        #expect(idle[one, default: 0] + idle[three, default: 0] == 3 && idle[two] == 3, "the group, not the pool")
+        #expect(machine.open.isEmpty, "what was freed is not for the one that goes")
+        #expect(machine.pools.statuses.values.compactMap(\.failure?.code) == [.outOfCapacity])
+        machine.retry()
+        #expect(machine.open.count == 1, "it comes back when there is room")
+        machine.finishAll()
+        #expect(machine.pools.statuses.values.allSatisfy { $0.idle == $0.target && $0.failure == nil })
+        for _ in 0..<7 {
+            let name = machine.makeRoom()
+            #expect(name != nil)
+        }
+        let none = machine.makeRoom()
+        #expect(none == nil && Set(machine.removed).count == 8)
+    }
+
+    @Test func theOwnPoolGivesNoneAndMakesRoomOnlyForWhoWaits() {
+        var machine = Machine(own: 1, concurrentStarts: 1)
+        machine.finish()
+        let none = machine.makeRoom()
+        #expect(none == nil && machine.pools.idleCount == 1)
+        machine.set([order(one, large, 2)])
+        machine.finishAll()
+        let (_, taking) = machine.pools.take()
+        machine.obey(taking)
+        machine.fail(.outOfCapacity)
+        #expect(machine.removed.isEmpty, "nobody waits")
+        let (_, waiting) = machine.pools.wait()
+        machine.obey(waiting)
+        machine.retry()
+        machine.fail(.outOfCapacity)
+        #expect(machine.removed.count == 1)
+        machine.retry()
+        while let next = machine.open.first, next.order != .fromPool { machine.fail(.outOfCapacity) }
+        let member = machine.finish()
+        #expect(machine.given == [member])
+    }
+
     // MARK: - Ends
 
     @Test func whatDiesIsReplacedAndWhatIsRemovedFromOutsideToo() {
@@ -278,13 +434,16 @@ struct PoolSetTests {
             var owned: Set<MemberName> = []
             func broken(_ text: String) { Issue.record("seed \(seed), walk \(walk): \(text)") }
             for _ in 0..<200 {
-                switch Int.random(in: 0..<10, using: &random) {
+                switch Int.random(in: 0..<11, using: &random) {
                 case 0...3: if !machine.open.isEmpty { machine.finish() }
                 case 4:
                     if !machine.open.isEmpty {
                         machine.fail(Bool.random(using: &random) ? .outOfCapacity : .unavailable)
                     }
                 case 5: machine.retry()
+                case 10:
+                    let before = machine.pools.idleNames
+                    if let name = machine.makeRoom(), !before.contains(name) { broken("\(name) was not idle") }
                 case 6, 7:
                     let id = Bool.random(using: &random) ? one : two
                     let kind = Bool.random(using: &random) ? small : large

@@ -282,7 +282,8 @@ package struct RuntimeContract: Sendable {
         try await eventually("the own pool fills") { runtime.idleCount == poolSize }
         for _ in 0..<2 {
             runtime.setPools([
-                PoolOrder(id: id, members: order, target: 2), PoolOrder(id: other, members: .fromPool, target: 1),
+                PoolOrder(id: id, group: .default, members: order, target: 2),
+                PoolOrder(id: other, group: .default, members: .fromPool, target: 1),
             ])
         }
         try await eventually("pools fill") { runtime.pools[id]?.idle == 2 && runtime.pools[other]?.idle == 1 }
@@ -300,12 +301,12 @@ package struct RuntimeContract: Sendable {
         if case .taken = place.standing {} else { throw Violation(description: "it is taken, not \(place.standing)") }
         try await eventually("pools refill") { runtime.pools[id]?.idle == 2 && runtime.pools[other]?.idle == 1 }
 
-        runtime.setPools([PoolOrder(id: id, members: order, target: 1)])
+        runtime.setPools([PoolOrder(id: id, group: .default, members: order, target: 1)])
         try await eventually("what is too much goes") { try await idle() == poolSize + 1 }
         try expect(runtime.pools[other] == nil, "a pool that is not named is none")
         try expect(await listens(member), "what somebody took stays")
         if !hasSizes {
-            runtime.setPools([PoolOrder(id: id, members: sized, target: 1)])
+            runtime.setPools([PoolOrder(id: id, group: .default, members: sized, target: 1)])
             try await eventually("a pool that cannot be filled says why") {
                 runtime.pools[id]?.failure?.code == .unsupported
             }
@@ -314,7 +315,7 @@ package struct RuntimeContract: Sendable {
         try await eventually("no pool, no members") { try await idle() == poolSize }
         for place in try await runtime.places() where !place.isIdle { try await runtime.remove(place.member.name) }
         // The shutdown finds one.
-        runtime.setPools([PoolOrder(id: id, members: order, target: 1)])
+        runtime.setPools([PoolOrder(id: id, group: .default, members: order, target: 1)])
         try await eventually("it fills") { runtime.pools[id]?.idle == 1 }
     }
 

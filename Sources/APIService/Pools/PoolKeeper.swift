@@ -137,10 +137,10 @@ package final class PoolKeeper: Service, StoreReader {
         state.withLock { state in
             var orders: [PoolOrder] = []
             for id in state.pools.keys.sorted() {
-                guard case .members(let order)? = state.pools[id]?.plan else { continue }
+                guard let kept = state.pools[id], case .members(let order) = kept.plan else { continue }
                 if let time = statuses[id]?.startTime { state.pools[id]?.scale.learn(startTime: time) }
                 let target = state.pools[id]?.scale.target(at: now) ?? 0
-                orders.append(PoolOrder(id: id, members: order, target: target))
+                orders.append(PoolOrder(id: id, group: kept.group, members: order, target: target))
             }
             guard orders != state.told else { return }
             state.told = orders

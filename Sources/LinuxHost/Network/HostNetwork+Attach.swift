@@ -4,9 +4,13 @@ import FoundationEssentials
 import Glibc
 
 extension HostNetwork {
+    /// What `host-local` says when every address is given out, and `bridge` of a bridge that takes no more ports.
+    private static let signsOfFullness = ["no IP addresses available", "exchange full"]
+
     /// Gives a container a network namespace with one address on the bridge. What was there under the name is removed.
     ///
     /// When it returns, the port is closed to its neighbours and to their names; so start nothing inside before.
+    /// - Throws: `.exhausted` when there is no address left.
     package func attach(_ name: String) async throws(HostError) -> Attachment {
         if access(namespacePath(of: name), F_OK) == 0 { try await detach(name) }
         do throws(HostError) {
@@ -31,9 +35,16 @@ extension HostNetwork {
             SmallFile.set("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
             try check(clinux_interface_raise("lo"), "cannot raise the loopback interface of \(name)")
         }
-        let said = try await run(
-            bridgePlugin, [], environment: pluginEnvironment("ADD", name, namespace: path), input: pluginInput(subnet),
-            "cannot attach \(name) to the network")
+        let said: String
+        do throws(HostError) {
+            said = try await run(
+                bridgePlugin, [], environment: pluginEnvironment("ADD", name, namespace: path),
+                input: pluginInput(subnet), "cannot attach \(name) to the network")
+        } catch {
+            guard let plugin = error.cause as? ToolError, Self.signsOfFullness.contains(where: plugin.detail.contains)
+            else { throw error }
+            throw HostError(.exhausted, error.message, cause: plugin)
+        }
         let added = try PluginResult(said)
         try await tie(added, of: name)
         return Attachment(

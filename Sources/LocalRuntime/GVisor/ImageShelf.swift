@@ -23,7 +23,7 @@ final class ImageShelf: Sendable {
         let fetch = try fetches.withLock { fetches throws(RuntimeError) in
             if let fetch = fetches[reference] { return fetch }
             guard fetches.count < Self.maximumFetches else {
-                throw RuntimeError(.outOfCapacity, "too many images are being fetched")
+                throw RuntimeError(.unavailable, "too many images are being fetched")
             }
             // Nobody's child: see above. The store bounds how long it may take.
             let fetch = Fetch {

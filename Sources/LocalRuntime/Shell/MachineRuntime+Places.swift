@@ -7,11 +7,12 @@ extension MachineRuntime {
     package func places() async throws(RuntimeError) -> [Place] {
         let surveys = await BlockingThreads.run { [isolation] in isolation.survey() }
         return state.withLock { state in
-            surveys.compactMap { survey in
+            let idle = state.pool.idleNames
+            return surveys.compactMap { survey in
                 let name = survey.member.name
                 guard !state.starting.contains(name) else { return nil }
                 let standing: Place.Standing =
-                    state.pool.isIdle(name) ? .idle : state.takenAt[name].map { .taken(at: $0) } ?? .leftover
+                    idle.contains(name) ? .idle : state.takenAt[name].map { .taken(at: $0) } ?? .leftover
                 // A record without a process was read while the start was under way, which it is not any more: the
                 // member may be a create's by now, and must not look dead to the sweep.
                 let isAlive = survey.isAlive || (survey.process == nil && state.running.contains(name))

@@ -108,7 +108,7 @@ extension MachineRuntime {
             throw RuntimeError(.unavailable, "the runtime is not running")
         }
         return try await gate.pass(deadline: deadline) { () async throws(RuntimeError) in
-            let member = try await start(order, deadline: deadline)
+            let member = try await startWithRoom(order, deadline: deadline)
             let now = clock.now()
             state.withLock { state in
                 state.takenAt[member.name] = now
@@ -120,6 +120,33 @@ extension MachineRuntime {
             }
             return member
         }
+    }
+
+    /// What waits for groups makes room for what somebody asked for.
+    private func startWithRoom(
+        _ order: MemberOrder, deadline: ContinuousClock.Instant
+    ) async throws(RuntimeError) -> Member {
+        // What was freed may be another start's by then; two more times are no accident.
+        for _ in 0..<3 {
+            do throws(RuntimeError) { return try await start(order, deadline: deadline) } catch {
+                guard error.code == .outOfCapacity, await makeRoom() else { throw error }
+            }
+        }
+        return try await start(order, deadline: deadline)
+    }
+
+    /// - Returns: whether anything went.
+    private func makeRoom() async -> Bool {
+        var name: MemberName?
+        step { state in
+            let (idle, orders) = state.pool.makeRoom()
+            name = idle
+            return orders
+        }
+        guard let name else { return false }
+        // What `run()` does anyway, here waited for. One that stays is found and told of there.
+        try? await remove(name)
+        return true
     }
 
     /// Whether it is an order that can be followed here.

@@ -153,6 +153,19 @@ struct HostNetworkTests {
         }
     }
 
+    @Test func whenAllAddressesAreGivenOutItSaysSo() async throws {
+        // Room for five.
+        try await withNetwork(subnet: "10.231.79.0/29") { network in
+            try await network.prepare()
+            for n in 0..<5 { _ = try await network.attach("n\(n)") }
+            let error = await #expect(throws: HostError.self) { try await network.attach("more") }
+            #expect(error?.code == .exhausted, "\(error as Any)")
+            try await network.detach("n3")
+            _ = try await network.attach("more")
+            for name in network.names() { try await network.detach(name) }
+        }
+    }
+
     @Test func aMachineWithoutTheToolsIsToldWhatIsMissing() async throws {
         try await withNetwork(pluginDirectories: ["/nowhere"]) { network in
             let error = await #expect(throws: HostError.self) { try await network.prepare() }

@@ -142,7 +142,7 @@ struct MembersInGVisorTests {
         let world = GVisorWorld()
         defer { world.local.removeDataDirectory() }
         let order = MemberOrder(resources: ComputeResources(memoryBytes: 96 << 20))
-        let pool = PoolOrder(id: .random(), members: order, target: 1)
+        let pool = PoolOrder(id: .random(), group: .default, members: order, target: 1)
         let first = try await world.runtime(build, poolSize: 0)
         let (taken, idle) = try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await first.run() }
@@ -167,6 +167,30 @@ struct MembersInGVisorTests {
         }
         #expect(world.members == [])
         #expect(world.ground == [])
+    }
+
+    /// Five addresses, all of them given to what waits.
+    @Test(.timeLimit(.minutes(4)), arguments: GVisorBuild.available)
+    func whatWaitsInPoolsOfGroupsMakesRoomForWhatIsAskedFor(_ build: GVisorBuild) async throws {
+        let world = GVisorWorld()
+        defer { world.local.removeDataDirectory() }
+        let (waiting, other) = (
+            MemberOrder(resources: ComputeResources(memoryBytes: 96 << 20)),
+            MemberOrder(resources: ComputeResources(memoryBytes: 112 << 20))
+        )
+        let pool = PoolOrder(id: .random(), group: .default, members: waiting, target: 5)
+        let runtime = try await world.runtime(build, poolSize: 0) { $0.subnet = "10.231.78.0/29" }
+        try await world.local.withRunning(runtime) {
+            runtime.setPools([pool])
+            try await eventually(.seconds(60)) { runtime.pools[pool.id]?.idle == 5 }
+            for _ in 0..<2 { _ = try await runtime.startMember(other, deadline: .now + .seconds(60)) }
+            #expect(runtime.pools[pool.id].map { $0.idle <= 3 && $0.failure?.code == .outOfCapacity } == true)
+            _ = try await runtime.startMember(.fromPool, deadline: .now + .seconds(60))
+            let places = try await runtime.places()
+            #expect(places.count { !$0.isIdle && $0.isAlive } == 3)
+            await runtime.shutdown(keep: false)
+        }
+        #expect(world.members == [])
     }
 
     @Test(.timeLimit(.minutes(3))) func twoInstancesOnOneMachineDoNotTouchEachOther() async throws {
