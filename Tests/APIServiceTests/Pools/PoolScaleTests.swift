@@ -1,5 +1,5 @@
+import APIService
 import ComputeCore
-import ComputeRuntime
 import Testing
 
 private let start = WallTime(milliseconds: 1_800_000_000_000)
