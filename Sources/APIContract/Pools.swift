@@ -21,6 +21,9 @@ package struct CreatePool: Hashable, Sendable {
         self.maximum = maximum
         minimum = size.minimum ?? 0
         guard minimum <= maximum else { throw .minimumAboveMaximum(field: "min", minimum, maximum) }
+        if let isScaled = size.isScaled, isScaled != (minimum < maximum) {
+            throw .otherwiseScaled(isScaled: minimum < maximum)
+        }
     }
 }
 
@@ -33,6 +36,8 @@ package struct ChangePool: Hashable, Sendable {
     package var templateRevision: Int64?
     package var minimum: Int64?
     package var maximum: Int64?
+    /// Whether what comes of it has them differ.
+    package var isScaled: Bool?
     /// The revision that it was made from.
     package var revision: Int64?
 
@@ -43,7 +48,7 @@ package struct ChangePool: Hashable, Sendable {
         template = try fields.string("templateId")
         templateRevision = try fields.templateRevision()
         let size = try PoolSize(fields)
-        (minimum, maximum) = (size.minimum, size.maximum)
+        (minimum, maximum, isScaled) = (size.minimum, size.maximum, size.isScaled)
         if let minimum, let maximum, minimum > maximum {
             throw .minimumAboveMaximum(field: "min", minimum, maximum)
         }
@@ -58,6 +63,8 @@ package struct PoolSize: Hashable, Sendable {
 
     var minimum: Int64?
     var maximum: Int64?
+    /// `autoscale`. It changes nothing: it has to be so by what else is said, and what was there before.
+    var isScaled: Bool?
 
     init(_ fields: FieldReader) throws(Problem) {
         let size = try fields.integer("size", in: Self.range)
@@ -68,7 +75,8 @@ package struct PoolSize: Hashable, Sendable {
             guard !isRange else { throw .invalid("size", "size says both min and max; say either it or them") }
             (minimum, maximum) = (size, size)
         }
-        guard let autoscale = try fields.bool("autoscale") else { return }
+        isScaled = try fields.bool("autoscale")
+        guard let autoscale = isScaled else { return }
         if autoscale, size != nil {
             throw .invalid("autoscale", "autoscale needs min and max instead of size")
         }
@@ -85,6 +93,13 @@ extension FieldReader {
 }
 
 extension Problem {
+    /// - Parameter isScaled: whether it would be.
+    package static func otherwiseScaled(isScaled: Bool) -> Problem {
+        isScaled
+            ? .invalid("autoscale", "autoscale: what comes of this has min below max; say a size instead")
+            : .invalid("autoscale", "autoscale: what comes of this always keeps as many; say min below max")
+    }
+
     /// - Parameter field: the one of the two that the body has.
     package static func minimumAboveMaximum(field: String, _ minimum: Int64, _ maximum: Int64) -> Problem {
         .invalid(field, "min (\(minimum)) must not be above max (\(maximum))")
@@ -96,6 +111,8 @@ package struct PoolView: Codable, Hashable, Sendable {
     package struct Status: Codable, Hashable, Sendable {
         package enum Health: String, Codable, Hashable, Sendable, CaseIterable {
             case healthy
+            /// This instance does not know yet: no member was there, and none failed.
+            case starting
             /// Members do not start. It goes on trying.
             case failing
             /// There is nothing to make members of, or this server cannot. `reason` says what.

@@ -37,7 +37,7 @@ extension ComputeService {
 
     /// What a request says itself, and once more what comes of it and a template.
     private func check(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
-        try Self.checkOrder(request, ports, settings)
+        try ServerOffer(ports, settings).check(request)
         try check(request.lifecycle.onExpiry, request.lifecycle.deleteAfterStopped)
         try checkTemplate(request, of: caller)
         try caller.authority.check(usesSecrets: !request.secrets.isEmpty, usesFilesystems: !request.filesystems.isEmpty)
@@ -54,38 +54,9 @@ extension ComputeService {
         return made
     }
 
-    /// What is asked for and can never be had is refused before anything is recorded.
-    static func checkOrder(
-        _ request: CreateSandbox, _ ports: APIPorts, _ settings: APISettings
-    ) throws(Problem) {
-        let abilities = ports.runtime.abilities
-        for (field, isAsked, ability) in [
-            ("image", request.image != nil, RuntimeAbilities.images),
-            ("resources", request.resources != nil, .resources),
-            ("filesystems", !request.filesystems.isEmpty, .filesystems), ("network", request.network != nil, .network),
-        ] where isAsked && !abilities.contains(ability) {
-            throw Problem(
-                status: 400, code: .unsupportedField, message: "\(field) is not supported by this server's runtime",
-                field: field)
-        }
-        guard let resources = request.resources else { return }
-        let maximum = settings.maximumResources
-        if let cpus = resources.cpus, let limit = maximum.cpus, cpus > limit {
-            throw .invalid("resources.cpus", "resources.cpus must be at most \(limit) on this server")
-        }
-        for (field, bytes, limit) in [
-            ("memoryMiB", resources.memoryBytes, maximum.memoryBytes),
-            ("diskMiB", resources.diskBytes, maximum.diskBytes),
-        ] {
-            guard let bytes, let limit, bytes > limit else { continue }
-            throw .invalid("resources.\(field)", "resources.\(field) must be at most \(limit >> 20) on this server")
-        }
-    }
-
     /// Whoever makes a compute reads what the template gives it.
     private func checkTemplate(_ request: CreateSandbox, of caller: Caller) throws(Problem) {
-        guard request.template != nil, !caller.authority.permits(.templatesRead, atLeast: .developer) else { return }
-        throw .needs(.templatesRead, .developer, field: "templateId")
+        if request.template != nil { try caller.authority.checkUsesTemplates() }
     }
 
     private func createUnique(
@@ -193,7 +164,6 @@ extension ComputeService {
         let outcome = await tasks.create(id) {
             do throws(Problem) {
                 _ = try await self.secrets.given(request, in: caller.group)
-                // A member of the pool cannot get mounts any more.
                 if self.mayBeIdle(request, in: caller.group),
                     let compute = try await self.startFromPool(id, request, until: deadline, for: caller)
                 {

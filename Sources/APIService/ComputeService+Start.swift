@@ -171,7 +171,7 @@ extension ComputeService {
             APIMetrics.placed(from: .pool)
             return member
         }
-        pools.missed(request, in: group)
+        if let order = request.idleOrder { pools.missed(request, order, in: group) }
         return try await freshMember(request.order(mounting: mounted), deadline: deadline)
     }
 
@@ -189,17 +189,17 @@ extension ComputeService {
         }
     }
 
-    /// Whether what is asked for may be waiting somewhere. A member that is idle cannot get mounts any more.
+    /// Whether what is asked for may be waiting somewhere.
     func mayBeIdle(_ request: CreateSandbox, in group: GroupID) -> Bool {
-        guard request.filesystems.isEmpty else { return false }
-        return request.order(mounting: []).isEmpty || pools.keepsSome(for: request, in: group)
+        guard let order = request.idleOrder else { return false }
+        return order.isEmpty || pools.keepsSome(for: request, in: group)
     }
 
     /// Of a pool of its group that keeps just such members, else of the runtime's own.
     private func takeIdleMember(_ request: CreateSandbox, in group: GroupID) -> Member? {
-        guard request.filesystems.isEmpty else { return nil }
-        if let member = pools.take(for: request, in: group) { return member }
-        return request.order(mounting: []).isEmpty ? ports.runtime.takeIdleMember() : nil
+        guard let order = request.idleOrder else { return nil }
+        if let member = pools.take(for: request, order, in: group) { return member }
+        return order.isEmpty ? ports.runtime.takeIdleMember() : nil
     }
 
     /// Ends what was requested and could not be started; name, key and quota are free again.
@@ -363,6 +363,9 @@ extension ComputeService {
 }
 
 extension CreateSandbox {
+    /// What a member that waits has to be like; nil when none will do, since it cannot get mounts any more.
+    var idleOrder: MemberOrder? { filesystems.isEmpty ? order(mounting: []) : nil }
+
     /// What the place has to be like.
     func order(mounting filesystems: [ComputeFilesystem]) -> MemberOrder {
         MemberOrder(

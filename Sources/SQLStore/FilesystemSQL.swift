@@ -38,7 +38,7 @@ struct FilesystemSQL {
 
     func page(in group: GroupID, after cursor: Cursor?, limit: Int) throws -> FilesystemPage {
         let limit = min(max(limit, 1), 1000)
-        let after = try cursor.map { try FilesystemCursor($0).name } ?? ""
+        let after = try cursor.map { try NameCursor(.filesystems, $0).name } ?? ""
         let found = try rows(
             "group_id = :group AND name > :after ORDER BY name LIMIT :limit",
             ["group": group.rawValue, "after": after, "limit": limit + 1])

@@ -46,7 +46,7 @@ struct PoolSQL {
 
     func page(in group: GroupID, after cursor: Cursor?, limit: Int) throws -> PoolPage {
         let limit = min(max(limit, 1), 1000)
-        let after = try cursor.map { try PoolCursor($0).name } ?? ""
+        let after = try cursor.map { try NameCursor(.pools, $0).name } ?? ""
         let found = try rows(
             "p.group_id = :group AND p.name > :after ORDER BY p.name LIMIT :limit",
             ["group": group.rawValue, "after": after, "limit": limit + 1])
@@ -66,8 +66,7 @@ struct PoolSQL {
         ) { row in
             let revision: Int64? = try row.optional("made_from")
             return PoolSupply(
-                pool: try PoolSummary(row: row),
-                template: try revision.map { PoolSupply.Template(revision: $0, defaults: try row.object("defaults")) })
+                pool: try PoolSummary(row: row), defaults: try revision.map { _ in try row.object("defaults") })
         }
     }
 

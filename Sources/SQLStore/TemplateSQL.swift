@@ -58,7 +58,7 @@ struct TemplateSQL {
 
     func page(in group: GroupID, after cursor: Cursor?, limit: Int) throws -> TemplatePage {
         let limit = min(max(limit, 1), 1000)
-        let after = try cursor.map { try TemplateCursor($0).name } ?? ""
+        let after = try cursor.map { try NameCursor(.templates, $0).name } ?? ""
         let found = try rows(
             "s.group_id = :group AND s.name > :after ORDER BY s.name LIMIT :limit",
             ["group": group.rawValue, "after": after, "limit": limit + 1])

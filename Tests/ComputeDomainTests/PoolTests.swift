@@ -52,6 +52,19 @@ struct PoolTests {
             name: "the same again, repeated", given: changed,
             when: .change(PoolChange(templateRevision: 3), after: 1), then: .success([])),
         Row(name: "nothing", given: made, when: .change(PoolChange(), after: nil), then: .success([])),
+        Row(
+            name: "what is so already", given: made,
+            when: .change(PoolChange(isScaled: true), after: nil), then: .success([])),
+        Row(
+            name: "what does not come of it", given: made,
+            when: .change(PoolChange(isScaled: false), after: nil),
+            then: .failure(.otherwiseScaled(first))),
+        Row(
+            name: "to scale a pool of one size", given: made,
+            when: .change(PoolChange(minimum: 2, maximum: 2, isScaled: true), after: nil),
+            then: .failure(
+                .otherwiseScaled(
+                    PoolSpec(name: first.name, template: first.template, minimum: 2, maximum: 2)))),
         Row(name: "change nothing", given: [], when: .change(PoolChange(), after: nil), then: .failure(.absent)),
         Row(name: "change what is gone", given: gone, when: .change(PoolChange(), after: nil), then: .failure(.absent)),
         Row(name: "delete", given: changed, when: .delete, then: .success([.deleted])),
@@ -152,9 +165,9 @@ struct PoolTests {
     }
 
     @Test func placesInListsComeBackAndOthersAreRefused() throws {
-        let place = PoolCursor(after: "warm")
-        #expect(try PoolCursor(place.cursor) == place)
-        #expect(throws: EventStoreError.self) { try PoolCursor(TemplateCursor(after: "warm").cursor) }
-        #expect(throws: EventStoreError.self) { try PoolCursor(PoolCursor(after: "a\0").cursor) }
+        let place = NameCursor(.pools, after: "warm")
+        #expect(try NameCursor(.pools, place.cursor) == place)
+        #expect(throws: EventStoreError.self) { try NameCursor(.pools, NameCursor(.templates, after: "warm").cursor) }
+        #expect(throws: EventStoreError.self) { try NameCursor(.pools, NameCursor(.pools, after: "a\0").cursor) }
     }
 }

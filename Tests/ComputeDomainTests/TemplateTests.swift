@@ -150,13 +150,15 @@ struct TemplateTests {
     }
 
     @Test func placesInListsComeBackAndOthersAreRefused() throws {
-        let name = TemplateCursor(after: "python")
+        let name = NameCursor(.templates, after: "python")
         let revision = TemplateRevisionCursor(before: 12)
-        #expect(try TemplateCursor(name.cursor) == name)
+        #expect(try NameCursor(.templates, name.cursor) == name)
         #expect(try TemplateRevisionCursor(revision.cursor) == revision)
-        #expect(throws: EventStoreError.self) { try TemplateCursor(revision.cursor) }
+        #expect(throws: EventStoreError.self) { try NameCursor(.templates, revision.cursor) }
         #expect(throws: EventStoreError.self) { try TemplateRevisionCursor(name.cursor) }
-        #expect(throws: EventStoreError.self) { try TemplateCursor(TemplateCursor(after: "a\0").cursor) }
+        #expect(throws: EventStoreError.self) {
+            try NameCursor(.templates, NameCursor(.templates, after: "a\0").cursor)
+        }
         #expect(throws: EventStoreError.self) {
             try TemplateRevisionCursor(Cursor(kind: .templateRevisions, version: 1, payload: [1, 2]))
         }

@@ -53,7 +53,7 @@ extension EventStoreContract {
             let stranger = PoolID.random()
             _ = try await store.commit(
                 .make(stranger, PoolSpec(name: "s", template: template, minimum: 0, maximum: 1), in: other))
-            func revisions() async throws -> [PoolID: PoolSupply.Template] {
+            func supplied() async throws -> [PoolID: [String: JSONValue]] {
                 var (found, last) = ([PoolSupply](), PoolID?.none)
                 repeat {
                     let page = try await store.supplies(after: last, limit: 3)
@@ -64,17 +64,15 @@ extension EventStoreContract {
                 try require(found.map(\.pool.id) == [newest, fixed, early, stranger].sorted(), "all, by id, once")
                 try require(found.first { $0.pool.id == newest }?.pool.spec.name == "n", "with what it says")
                 return Dictionary(
-                    uniqueKeysWithValues: found.compactMap { one in one.template.map { (one.pool.id, $0) } })
+                    uniqueKeysWithValues: found.compactMap { one in one.defaults.map { (one.pool.id, $0) } })
             }
-            func made(_ n: Int64) -> PoolSupply.Template {
-                PoolSupply.Template(revision: n, defaults: said(Int(n)).defaults)
-            }
-            try require(try await revisions() == [newest: made(2), fixed: made(1)], "another group's has none")
+            func made(_ n: Int) -> [String: JSONValue] { said(n).defaults }
+            try require(try await supplied() == [newest: made(2), fixed: made(1)], "another group's has none")
             let third = RecordedTemplate(id: template, version: 3, event: .revised(said(3), revision: 3))
             _ = try await store.commit(third.commit)
-            try require(try await revisions() == [newest: made(3), fixed: made(1), early: made(3)], "the newest")
+            try require(try await supplied() == [newest: made(3), fixed: made(1), early: made(3)], "the newest")
             _ = try await store.commit(RecordedTemplate(id: template, version: 4, event: .deleted).commit)
-            try require(try await revisions().isEmpty, "none when it is gone")
+            try require(try await supplied().isEmpty, "none when it is gone")
         },
         EventStoreContract(description: "name, number and members of pools are counted with them") { store in
             let (first, second) = (PoolID.random(), PoolID.random())

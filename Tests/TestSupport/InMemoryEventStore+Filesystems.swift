@@ -22,7 +22,7 @@ extension InMemoryEventStore: FilesystemRecords {
         -> FilesystemPage
     {
         var place = ""
-        if let cursor { place = try FilesystemCursor(cursor).name }
+        if let cursor { place = try NameCursor(.filesystems, cursor).name }
         let all = state.withLock { $0.filesystems.values.filter { $0.group == group } }
         let rest = all.filter { place < $0.spec.name }.sorted { $0.spec.name < $1.spec.name }
         return FilesystemPage(rest, limit: limit.clampedPageSize)

@@ -16,7 +16,7 @@ extension InMemoryEventStore: PoolRecords {
         -> PoolPage
     {
         var place = ""
-        if let cursor { place = try PoolCursor(cursor).name }
+        if let cursor { place = try NameCursor(.pools, cursor).name }
         let all = state.withLock { $0.pools.values.filter { $0.group == group } }
         let rest = all.filter { place < $0.spec.name }.sorted { $0.spec.name < $1.spec.name }
         return PoolPage(rest, limit: limit.clampedPageSize)
@@ -30,11 +30,7 @@ extension InMemoryEventStore: PoolRecords {
                     let wanted = pool.spec.templateRevision ?? template?.newest.revision
                     let revision = template.flatMap { state.templateRevisions[$0.id] }?
                         .first { $0.revision == wanted }
-                    return PoolSupply(
-                        pool: pool,
-                        template: revision.map {
-                            PoolSupply.Template(revision: $0.revision, defaults: $0.spec.defaults)
-                        })
+                    return PoolSupply(pool: pool, defaults: revision?.spec.defaults)
                 }
         }
     }

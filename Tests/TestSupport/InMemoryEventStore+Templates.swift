@@ -16,7 +16,7 @@ extension InMemoryEventStore: TemplateRecords {
         -> TemplatePage
     {
         var place = ""
-        if let cursor { place = try TemplateCursor(cursor).name }
+        if let cursor { place = try NameCursor(.templates, cursor).name }
         let all = state.withLock { $0.templates.values.filter { $0.group == group } }
         let rest = all.filter { place < $0.newest.spec.name }.sorted { $0.newest.spec.name < $1.newest.spec.name }
         return TemplatePage(rest, limit: limit.clampedPageSize)

@@ -130,13 +130,7 @@ package final class InMemoryRuntime: ComputeRuntime {
     package func setPools(_ orders: [PoolOrder]) {
         state.withLock { state in
             state.pools = Dictionary(orders.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
-            for (id, members) in state.pooled {
-                // At once: what is to replace them starts at once as well.
-                let kept = members.filter { $0.order == state.pools[id]?.members }.prefix(state.pools[id]?.target ?? 0)
-                for member in members where !kept.contains(where: { $0.name == member.name }) {
-                    state.remove(member.name)
-                }
-            }
+            for id in state.pooled.keys { state.trim(id) }
         }
         wake.yield()
     }
@@ -156,9 +150,10 @@ package final class InMemoryRuntime: ComputeRuntime {
     package var pools: [PoolID: PoolStatus] {
         state.withLock { state in
             state.pools.mapValues { order in
-                PoolStatus(
-                    target: order.target, idle: state.pooled[order.id]?.count ?? 0,
-                    failure: refusal(of: order.members) ?? state.behaviour.startFailure)
+                let idle = state.pooled[order.id]?.count { $0.order == order.members } ?? 0
+                let failure = refusal(of: order.members) ?? state.behaviour.startFailure
+                return PoolStatus(
+                    target: order.target, idle: idle, failure: idle < order.target ? failure : nil)
             }
         }
     }
@@ -297,13 +292,15 @@ package final class InMemoryRuntime: ComputeRuntime {
         }
         for order in orders where refusal(of: order.members) == nil {
             while state.withLock({ state in
-                !state.isShutDown && (state.pooled[order.id]?.count ?? 0) < state.pools[order.id]?.target ?? 0
+                guard !state.isShutDown, let order = state.pools[order.id] else { return false }
+                return (state.pooled[order.id]?.count { $0.order == order.members } ?? 0) < order.target
             }) {
                 let place = newPlace(.idle)
                 state.withLock { state in
                     guard !state.isShutDown, let order = state.pools[order.id] else { return }
                     state.places[place.member.name] = place
                     state.pooled[order.id, default: []].append((place.member.name, order.members))
+                    state.trim(order.id)
                 }
             }
         }
@@ -343,6 +340,14 @@ extension InMemoryRuntime.State {
 }
 
 extension InMemoryRuntime.State {
+    /// As many of a pool stay as shall wait; of those that were made to another order, as many as are not replaced yet.
+    fileprivate mutating func trim(_ id: PoolID) {
+        let (members, order) = (pooled[id] ?? [], pools[id])
+        let made = members.filter { $0.order == order?.members }
+        let old = members.filter { $0.order != order?.members }
+        for member in (made + old).dropFirst(order?.target ?? 0) { remove(member.name) }
+    }
+
     fileprivate mutating func forgetIdle(_ name: MemberName) {
         idle.removeAll { $0 == name }
         for id in pooled.keys { pooled[id]?.removeAll { $0.name == name } }

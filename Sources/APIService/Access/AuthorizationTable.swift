@@ -241,6 +241,13 @@ extension Problem {
 }
 
 extension Authority {
+    /// For who names a template: whoever makes a compute of it, or keeps some ready, reads what it says.
+    func checkUsesTemplates() throws(Problem) {
+        guard permits(.templatesRead, atLeast: .developer) else {
+            throw .needs(.templatesRead, .developer, field: "templateId")
+        }
+    }
+
     /// For who decides what a compute is given: whoever makes one reads its secrets, and reads and changes what it mounts. A power
     /// of its own, which a key for computes or templates alone has not.
     func check(usesSecrets: Bool, usesFilesystems: Bool) throws(Problem) {

@@ -43,6 +43,6 @@ extension Area {
         .may("size", Schema.integer(PoolSize.range).described("This, or `min` and `max`.")),
         .may("min", Schema.integer(PoolSize.range).described("0 when absent from a new one.")),
         .may("max", .integer(PoolSize.range)),
-        .may("autoscale", Schema.boolean.described("May say what follows: true with `min` and `max`.")),
+        .may("autoscale", Schema.boolean.described("May say what follows: true with `min` below `max`.")),
     ]
 }

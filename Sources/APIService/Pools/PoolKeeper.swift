@@ -113,7 +113,8 @@ package final class PoolKeeper: Service, StoreReader {
                 supplies += page
                 if page.count < Self.page { break }
             }
-            let planned = supplies.map { ($0.pool, PoolPlan($0.template, ports, settings)) }
+            let offer = ServerOffer(ports, settings)
+            let planned = supplies.map { ($0.pool, PoolPlan($0.defaults, offer)) }
             state.withLock { state in
                 let old = state.pools
                 state.pools = [:]
@@ -152,35 +153,35 @@ package final class PoolKeeper: Service, StoreReader {
 
     // MARK: - What creates ask for
 
-    /// Whether some pool of the group is for it.
+    /// Whether some pool of the group may have one for it.
     func keepsSome(for request: CreateSandbox, in group: GroupID) -> Bool {
-        !candidates(request, request.order(mounting: []), in: group).isEmpty
+        !candidates(request, in: group).isEmpty
     }
 
-    /// One that waits; whoever gets it owns it.
-    func take(for request: CreateSandbox, in group: GroupID) -> Member? {
-        let order = request.order(mounting: [])
-        for id in candidates(request, order, in: group) {
+    /// One that waits and is just so; whoever gets it owns it. It may be left of what a pool was before: a create of an
+    /// earlier revision finds it, and whoever knows of a new one before this does not miss it.
+    func take(for request: CreateSandbox, _ order: MemberOrder, in group: GroupID) -> Member? {
+        for id in candidates(request, in: group) {
             guard let member = ports.runtime.takeIdleMember(of: id, order) else { continue }
-            asked(id, isHit: true)
+            asked(id, order, isHit: true)
             return member
         }
         return nil
     }
 
     /// A place is started for it, because none waited.
-    func missed(_ request: CreateSandbox, in group: GroupID) {
-        guard request.filesystems.isEmpty,
-            let id = candidates(request, request.order(mounting: []), in: group).first
-        else { return }
-        asked(id, isHit: false)
+    func missed(_ request: CreateSandbox, _ order: MemberOrder, in group: GroupID) {
+        let ids = candidates(request, in: group)
+        let id = state.withLock { state in ids.first { state.pools[$0]?.plan == .members(order) } }
+        if let id { asked(id, order, isHit: false) }
     }
 
-    private func asked(_ id: PoolID, isHit: Bool) {
+    private func asked(_ id: PoolID, _ order: MemberOrder, isHit: Bool) {
         APIMetrics.asked(aPool: isHit)
         let now = ports.clock.now()
         let isMore = state.withLock { state in
-            guard var scale = state.pools[id]?.scale else { return false }
+            // More of what it was before is of no use.
+            guard state.pools[id]?.plan == .members(order), var scale = state.pools[id]?.scale else { return false }
             let before = scale.target(at: now)
             scale.ask(at: now)
             state.pools[id]?.scale = scale
@@ -189,24 +190,27 @@ package final class PoolKeeper: Service, StoreReader {
         if isMore { tell() }
     }
 
-    private func candidates(_ request: CreateSandbox, _ order: MemberOrder, in group: GroupID) -> [PoolID] {
+    /// What exactly their members are the runtime knows.
+    private func candidates(_ request: CreateSandbox, in group: GroupID) -> [PoolID] {
         guard let used = request.usedTemplate else { return [] }
         return state.withLock { state in
-            (state.byGroup[group] ?? []).filter { id in
-                state.pools[id]?.template == used.id && state.pools[id]?.plan == .members(order)
-            }
+            (state.byGroup[group] ?? []).filter { state.pools[$0]?.template == used.id }
         }
     }
 
     // MARK: - How it stands
 
-    func status(of id: PoolID) -> PoolView.Status {
-        guard let plan = state.withLock({ $0.pools[id]?.plan }) else { return PoolView.Status() }
-        if case .none(let reason) = plan { return PoolView.Status(health: .blocked, reason: reason) }
-        guard let status = ports.runtime.pools[id] else { return PoolView.Status() }
+    /// - Parameter status: as the runtime has it; nil: it does not know of the pool.
+    func status(of id: PoolID, _ status: PoolStatus?) -> PoolView.Status {
+        if case .none(let reason)? = state.withLock({ $0.pools[id]?.plan }) {
+            return PoolView.Status(health: .blocked, reason: reason)
+        }
+        guard let status else { return PoolView.Status(health: .starting) }
+        // Until the first one is there nobody knows whether they start.
+        let isNew = status.startTime == nil && status.idle == 0 && status.target > 0
         return PoolView.Status(
             target: status.target, idle: status.idle, starting: status.starting,
-            health: status.failure == nil ? .healthy : .failing,
+            health: status.failure != nil ? .failing : isNew ? .starting : .healthy,
             // Details of the machine stay in the log.
             reason: status.failure.map { Problem($0).message })
     }

@@ -24,7 +24,7 @@ struct PoolRoutes: Sendable {
         let caller = try context.authenticated()
         let page = try await service.list(
             after: request.query("cursor"), limit: try request.limit(default: 100), for: caller)
-        return try Answer.json(SuccessList(page.pools.map(service.view), next: page.next?.rawValue))
+        return try Answer.json(SuccessList(service.views(page.pools), next: page.next?.rawValue))
     }
 
     @Sendable func get(_ request: Request, _ context: APIRequestContext) async throws -> Response {

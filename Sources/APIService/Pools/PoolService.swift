@@ -1,6 +1,7 @@
 package import APIContract
 package import ComputeCore
 package import ComputeDomain
+import ComputeRuntime
 import EventSourcing
 import Logging
 
@@ -22,10 +23,10 @@ package struct PoolService: Sendable, StoreReader {
         self.logger = logger
     }
 
-    /// - Throws: 400 naming the field when there can be no such pool; 409 when the name is taken; 429.
+    /// - Throws: 400 naming the field when there can be no such pool; 403 for a template that the caller may not use; 409 when the name is taken; 429.
     package func create(_ order: CreatePool, for caller: Caller) async throws(Problem) -> PoolSummary {
         let id = PoolID.random()
-        let template = try await checked(order.template, in: caller.group)
+        let template = try await checked(order.template, for: caller)
         let spec = PoolSpec(
             name: order.name, template: template, templateRevision: order.template.revision,
             minimum: order.minimum, maximum: order.maximum)
@@ -38,13 +39,13 @@ package struct PoolService: Sendable, StoreReader {
         let found = try await get(pool, for: caller)
         var change = PoolChange(
             name: order.name, templateRevision: order.templateRevision, minimum: order.minimum,
-            maximum: order.maximum)
+            maximum: order.maximum, isScaled: order.isScaled)
         if order.template != nil || order.templateRevision != nil {
-            let id = try await checked(
+            // Also of the revision alone: it is one of the template that was looked at, whatever others make of it meanwhile.
+            change.template = try await checked(
                 TemplateUse(
                     template: order.template ?? found.spec.template.rawValue, revision: order.templateRevision),
-                in: caller.group)
-            change.template = order.template.map { _ in id }
+                for: caller)
         }
         try await decide(
             .change(change, after: order.revision), found.id, name: order.name ?? found.spec.name,
@@ -78,23 +79,41 @@ package struct PoolService: Sendable, StoreReader {
         }
     }
 
-    func view(_ pool: PoolSummary) -> PoolView {
+    func view(_ pool: PoolSummary) -> PoolView { view(pool, ports.runtime.pools) }
+
+    /// All of them as they stand at one moment.
+    func views(_ pools: [PoolSummary]) -> [PoolView] {
+        let statuses = ports.runtime.pools
+        return pools.map { view($0, statuses) }
+    }
+
+    private func view(_ pool: PoolSummary, _ statuses: [PoolID: PoolStatus]) -> PoolView {
         PoolView(
             id: pool.id, name: pool.spec.name, template: pool.spec.template,
             templateRevision: pool.spec.templateRevision, minimum: pool.spec.minimum, maximum: pool.spec.maximum,
             revision: pool.revision, createdAt: pool.createdAt, updatedAt: pool.updatedAt,
-            status: keeper.status(of: pool.id))
+            status: keeper.status(of: pool.id, statuses[pool.id]))
     }
 
     // MARK: - Parts
 
     /// The template is there and can have a pool. That it can have none later on is no error: the pool says so.
-    private func checked(_ use: TemplateUse, in group: GroupID) async throws(Problem) -> TemplateID {
-        let (used, defaults) = try await templates.used(use, in: group)
+    ///
+    /// Whoever keeps its computes ready may use it as whoever makes one, or he would learn here what is in it.
+    private func checked(_ use: TemplateUse, for caller: Caller) async throws(Problem) -> TemplateID {
+        try caller.authority.checkUsesTemplates()
+        let (used, defaults) = try await templates.used(use, in: caller.group)
+        let create: CreateSandbox
         do throws(Problem) {
-            _ = try PoolPlan.order(defaults, ports, settings)
+            create = try CreateSandbox(.object(defaults))
         } catch {
-            throw .invalid("templateId", "templateId: no pool of this template is possible: \(error.message)")
+            throw .noPool(error)
+        }
+        try caller.authority.check(usesSecrets: !create.secrets.isEmpty, usesFilesystems: !create.filesystems.isEmpty)
+        do throws(Problem) {
+            _ = try PoolPlan.order(create, ServerOffer(ports, settings))
+        } catch {
+            throw .noPool(error)
         }
         return used.id
     }
@@ -117,6 +136,7 @@ package struct PoolService: Sendable, StoreReader {
                 case .isAt(let revision): throw .poolChanged(revision)
                 case .minimumAboveMaximum(let spec):
                     throw .minimumAboveMaximum(field: field, spec.minimum, spec.maximum)
+                case .otherwiseScaled(let spec): throw .otherwiseScaled(isScaled: spec.isScaled)
                 case .alreadyThere: throw .internalError
                 }
             }
@@ -145,6 +165,10 @@ package struct PoolService: Sendable, StoreReader {
 
 extension Problem {
     static func noSuchPool(_ pool: String) -> Problem { .notFound("there is no pool \(pool.prefix(64))") }
+
+    static func noPool(_ cause: Problem) -> Problem {
+        .invalid("templateId", "templateId: no pool of this template is possible: \(cause.message)")
+    }
 
     static func poolExists(_ name: String) -> Problem {
         Problem(status: 409, code: .conflict, message: "there is a pool \(name)", field: "name")

@@ -85,27 +85,6 @@ package struct FilesystemPage: Sendable {
     /// - Parameter found: up to one more than `limit`, which tells that there is a next page.
     package init(_ found: [FilesystemSummary], limit: Int) {
         filesystems = Array(found.prefix(limit))
-        next = found.count > limit ? filesystems.last.map { FilesystemCursor(after: $0.spec.name).cursor } : nil
-    }
-}
-
-/// A place in a list of filesystems.
-package struct FilesystemCursor: Hashable, Sendable {
-    package var name: String
-    private static let version: UInt8 = 1
-
-    package init(after name: String) { self.name = name }
-
-    package var cursor: Cursor {
-        Cursor(kind: .filesystems, version: Self.version, payload: Array(name.utf8))
-    }
-
-    package init(_ cursor: Cursor) throws(EventStoreError) {
-        let payload = try cursor.payload(kind: .filesystems, version: Self.version)
-        // NUL ends a text in one database and is refused by the other.
-        guard let name = String(validating: payload, as: UTF8.self), !payload.contains(0) else {
-            throw EventStoreError(.badCursor, "the cursor is not one of this list")
-        }
-        self.name = name
+        next = found.count > limit ? filesystems.last.map { NameCursor(.filesystems, after: $0.spec.name).cursor } : nil
     }
 }

@@ -35,6 +35,8 @@ package enum Pool: Aggregate {
         case isAt(revision: Int64)
         /// What would come of the change has more at least than at most.
         case minimumAboveMaximum(PoolSpec)
+        /// What would come of the change follows what is claimed, and was said not to, or the other way round.
+        case otherwiseScaled(PoolSpec)
     }
 
     package static let initial = State.absent
@@ -48,10 +50,12 @@ package enum Pool: Aggregate {
 
         case (.change(let change, let base), .present(let current, let revision)):
             let next = change.applied(to: current)
+            let isAsSaid = change.isScaled.map { $0 == next.isScaled } ?? true
             // What is so already is no conflict: whoever repeats a change whose answer was lost has made it.
-            if next == current { return [] }
+            if next == current, isAsSaid { return [] }
             if let base, base != revision { throw .isAt(revision: revision) }
             guard next.minimum <= next.maximum else { throw .minimumAboveMaximum(next) }
+            guard isAsSaid else { throw .otherwiseScaled(next) }
             return [.changed(next, revision: revision + 1)]
 
         case (.delete, .present): return [.deleted]
@@ -118,16 +122,19 @@ package struct PoolChange: Hashable, Sendable {
     package var templateRevision: Int64?
     package var minimum: Int64?
     package var maximum: Int64?
+    /// Changes nothing: whether what comes of it is scaled.
+    package var isScaled: Bool?
 
     package init(
         name: String? = nil, template: TemplateID? = nil, templateRevision: Int64? = nil, minimum: Int64? = nil,
-        maximum: Int64? = nil
+        maximum: Int64? = nil, isScaled: Bool? = nil
     ) {
         self.name = name
         self.template = template
         self.templateRevision = templateRevision
         self.minimum = minimum
         self.maximum = maximum
+        self.isScaled = isScaled
     }
 
     func applied(to spec: PoolSpec) -> PoolSpec {

@@ -76,25 +76,15 @@ package struct PoolSummary: Hashable, Sendable {
     }
 }
 
-/// A pool, and the revision of its template that its members are made from.
+/// A pool, and what its members are made from.
 package struct PoolSupply: Hashable, Sendable {
-    package struct Template: Hashable, Sendable {
-        package var revision: Int64
-        package var defaults: [String: JSONValue]
-
-        package init(revision: Int64, defaults: [String: JSONValue]) {
-            self.revision = revision
-            self.defaults = defaults
-        }
-    }
-
     package var pool: PoolSummary
-    /// nil: the group has no such template, or no such revision of it, any more.
-    package var template: Template?
+    /// Of its template's revision. nil: the group has no such template, or no such revision of it, any more.
+    package var defaults: [String: JSONValue]?
 
-    package init(pool: PoolSummary, template: Template?) {
+    package init(pool: PoolSummary, defaults: [String: JSONValue]?) {
         self.pool = pool
-        self.template = template
+        self.defaults = defaults
     }
 }
 
@@ -106,25 +96,6 @@ package struct PoolPage: Sendable {
     /// - Parameter found: up to one more than `limit`, which tells that there is a next page.
     package init(_ found: [PoolSummary], limit: Int) {
         pools = Array(found.prefix(limit))
-        next = found.count > limit ? pools.last.map { PoolCursor(after: $0.spec.name).cursor } : nil
-    }
-}
-
-/// A place in a list of pools.
-package struct PoolCursor: Hashable, Sendable {
-    package var name: String
-    private static let version: UInt8 = 1
-
-    package init(after name: String) { self.name = name }
-
-    package var cursor: Cursor { Cursor(kind: .pools, version: Self.version, payload: Array(name.utf8)) }
-
-    package init(_ cursor: Cursor) throws(EventStoreError) {
-        let payload = try cursor.payload(kind: .pools, version: Self.version)
-        // NUL ends a text in one database and is refused by the other.
-        guard let name = String(validating: payload, as: UTF8.self), !payload.contains(0) else {
-            throw EventStoreError(.badCursor, "the cursor is not one of this list")
-        }
-        self.name = name
+        next = found.count > limit ? pools.last.map { NameCursor(.pools, after: $0.spec.name).cursor } : nil
     }
 }

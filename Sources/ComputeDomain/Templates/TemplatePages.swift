@@ -8,26 +8,8 @@ package struct TemplatePage: Sendable {
     /// - Parameter found: up to one more than `limit`, which tells that there is a next page.
     package init(_ found: [TemplateSummary], limit: Int) {
         templates = Array(found.prefix(limit))
-        next = found.count > limit ? templates.last.map { TemplateCursor(after: $0.newest.spec.name).cursor } : nil
-    }
-}
-
-/// A place in a list of templates.
-package struct TemplateCursor: Hashable, Sendable {
-    package var name: String
-    private static let version: UInt8 = 1
-
-    package init(after name: String) { self.name = name }
-
-    package var cursor: Cursor { Cursor(kind: .templates, version: Self.version, payload: Array(name.utf8)) }
-
-    package init(_ cursor: Cursor) throws(EventStoreError) {
-        let payload = try cursor.payload(kind: .templates, version: Self.version)
-        // NUL ends a text in one database and is refused by the other.
-        guard let name = String(validating: payload, as: UTF8.self), !payload.contains(0) else {
-            throw EventStoreError(.badCursor, "the cursor is not one of this list")
-        }
-        self.name = name
+        next =
+            found.count > limit ? templates.last.map { NameCursor(.templates, after: $0.newest.spec.name).cursor } : nil
     }
 }
 

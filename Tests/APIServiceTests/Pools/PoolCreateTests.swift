@@ -78,6 +78,33 @@ struct PoolCreateTests {
         }
     }
 
+    /// A member of a pool is open while it waits; what its compute may reach holds before anything of it runs.
+    @Test(arguments: ["", #","name":"n""#]) func whatItMayReachHoldsBeforeTheClaim(rest: String) async throws {
+        let world = World(poolSize: 0, abilities: [.images, .network]) { $0.claimAttempts = 2 }
+        try await world.withAPI { api async throws in
+            try await fill(world, api, #""image":"i:1","network":{"internet":false}"#, size: 4)
+            let waiting = Set(try await world.runtime.places().map(\.member.name))
+            #expect(waiting.allSatisfy { world.runtime.network(of: $0) == .open })
+            world.sidekicks.set { $0.refuses = true }
+            _ = try await api.create(#"{"templateId":"t"\#(rest)}"#)
+            let asked = waiting.filter { world.sidekicks.attempts(on: $0) > 0 }
+            #expect(!asked.isEmpty)
+            world.sidekicks.set { $0.refuses = false }
+
+            world.runtime.set { $0.networkFailure = RuntimeError(.unavailable, "told to fail") }
+            #expect(try await api.create(#"{"templateId":"t"\#(rest)}"#).status == 503)
+            #expect(waiting.count { world.sidekicks.attempts(on: $0) > 0 } == asked.count, "nothing open was claimed")
+            #expect(world.sidekicks.claimedMembers.isEmpty)
+
+            world.runtime.set { $0.networkFailure = nil }
+            world.runtime.fillPools()
+            let made = try await api.create(#"{"templateId":"t"\#(rest)}"#)
+            #expect(made.status == 200, "\(made.text)")
+            let member = try #require(world.sidekicks.claimedMembers.first)
+            #expect(world.runtime.network(of: member) == NetworkPolicy(internet: false))
+        }
+    }
+
     @Test func anEmptyPoolMeansAColdStart() async throws {
         let world = world()
         try await world.withAPI { api async throws in
@@ -159,6 +186,8 @@ struct PoolCreateTests {
             #expect(try await api.create(#"{"templateId":"t","templateRevision":1}"#).status == 200)
             #expect(world.runtime.coldStarts == 1 && idle(world) == 2, "the old one is for who asks for the old one")
             await world.server.poolKeeper.refresh()
+            #expect(try await api.create(#"{"templateId":"t","templateRevision":1}"#).status == 200)
+            #expect(world.runtime.coldStarts == 1, "also when it is known, as long as it is there")
             world.runtime.fillPools()
             #expect(world.runtime.pools.values.map(\.idle) == [3])
             #expect(try await api.create(#"{"templateId":"t"}"#).status == 200)
@@ -195,6 +224,23 @@ struct PoolCreateTests {
             #expect(world.runtime.coldStarts == 1)
             _ = try await api.create(#"{"templateId":"t","templateRevision":1}"#)
             #expect(world.runtime.coldStarts == 1 && idle(world) == 2)
+        }
+    }
+
+    /// A create read the new revision before the keeper did, or the old one and then the keeper read.
+    @Test func whatIsLeftOfTheOldRevisionCountsAsNoNeedOfTheNew() async throws {
+        let world = world()
+        try await world.withAPI { api async throws in
+            _ = try await api.template("t", #""image":"i:1""#)
+            _ = try await api.pool("p", #""templateId":"t","min":2,"max":5"#)
+            world.runtime.fillPools()
+            _ = try await api.send(.put, "/v1/templates/t", #"{"name":"t","image":"i:2"}"#)
+            await world.server.poolKeeper.refresh()
+            for expected in [0, 0, 1] {
+                _ = try await api.create(#"{"templateId":"t","templateRevision":1}"#)
+                #expect(world.runtime.coldStarts == expected)
+                #expect(world.runtime.pools.values.map(\.target) == [2])
+            }
         }
     }
 

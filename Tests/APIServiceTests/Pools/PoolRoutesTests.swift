@@ -4,6 +4,10 @@ import ComputeDomain
 import ComputeRuntime
 import EventSourcing
 import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Logging
+import Synchronization
 import TestSupport
 import Testing
 
@@ -26,8 +30,9 @@ struct PoolRoutesTests {
             #expect(made["data", "size"] == .int(2) && made["data", "min"] == nil && made["data", "max"] == nil)
             #expect(made["data", "autoscale"] == .bool(false))
             #expect(made["data", "status"]?["target"] == .int(2), "the runtime knows before the answer")
-            #expect(made["data", "status"]?["health"] == .string("healthy"))
+            #expect(made["data", "status"]?["health"] == .string("starting"), "nobody knows yet whether they start")
             world.runtime.fillPools()
+            #expect(try await api.send(.get, "/v1/pools/warm")["data", "status"]?["health"] == .string("healthy"))
             for path in [id, "warm"] {
                 let found = try await api.send(.get, "/v1/pools/\(path)")
                 #expect(found["data", "poolId"]?.text == id && found["data", "status"]?["idle"] == .int(2))
@@ -94,6 +99,7 @@ struct PoolRoutesTests {
                 (#""templateId":"t","size":1,"max":2"#, "size"), (#""templateId":"t","max":1.5"#, "max"),
                 (#""templateId":"t","size":1,"autoscale":true"#, "autoscale"),
                 (#""templateId":"t","max":2,"autoscale":false"#, "autoscale"),
+                (#""templateId":"t","min":2,"max":2,"autoscale":true"#, "autoscale"),
                 (#""templateId":"t","size":1,"templateRevision":2"#, "templateRevision"),
                 (#""templateId":"t","size":1,"templateRevision":0"#, "templateRevision"),
                 (#""size":1"#, "templateId"), (#""templateId":"none","size":1"#, "templateId"),
@@ -113,11 +119,16 @@ struct PoolRoutesTests {
             for (body, field) in [
                 (#"{"min":4}"#, "min"), (#"{"max":2}"#, "max"), (#"{"min":3,"max":2}"#, "min"),
                 (#"{"templateId":"none"}"#, "templateId"), (#"{"templateRevision":2}"#, "templateRevision"),
+                (#"{"autoscale":true}"#, "autoscale"), (#"{"autoscale":true,"min":3}"#, "autoscale"),
                 (#"{"name":"-"}"#, "name"), (#"{"revision":0}"#, "revision"), (#"{"templateId":"disk"}"#, "templateId"),
             ] {
                 let reply = try await api.send(.patch, "/v1/pools/p", body)
                 #expect(reply.status == 400 && reply["field"] == .string(field), "\(body): \(reply.text)")
             }
+            _ = try await api.pool("scaled", #""templateId":"t","min":0,"max":3"#)
+            let fixed = try await api.send(.patch, "/v1/pools/scaled", #"{"autoscale":false}"#)
+            #expect(fixed.status == 400 && fixed["field"] == .string("autoscale"), "\(fixed.text)")
+            #expect(try await api.send(.patch, "/v1/pools/scaled", #"{"autoscale":true,"min":1}"#).status == 200)
             let twice = try await api.pool("p", #""templateId":"t","size":1"#)
             #expect(twice.status == 409 && twice["field"] == .string("name"), "\(twice.text)")
             let found = try await api.send(.get, "/v1/pools/p")
@@ -134,6 +145,57 @@ struct PoolRoutesTests {
             #expect(late.status == 409 && late["field"] == .string("revision"), "\(late.text)")
             let repeated = try await api.send(.patch, "/v1/pools/p", #"{"size":2,"revision":1}"#)
             #expect(repeated.status == 200 && repeated["data", "revision"] == .int(2), "his own, once more")
+        }
+    }
+
+    /// Of the template that was looked at, or it may be one that nobody looked at, or none.
+    @Test func aRevisionAloneIsOfTheTemplateThatWasLookedAt() async throws {
+        let world = world()
+        try await world.withAPI { api async throws in
+            let template = try await api.template("t")["data", "templateId"]?.text ?? ""
+            _ = try await api.send(.put, "/v1/templates/t", #"{"name":"t","image":"i:2"}"#)
+            _ = try await api.template("other")
+            _ = try await api.pool("p", #""templateId":"t","size":1"#)
+            let isFirst = Mutex(true)
+            world.store.delayCommits {
+                guard
+                    isFirst.withLock({ first in
+                        defer { first = false }
+                        return first
+                    })
+                else { return }
+                _ = try? await api.send(.patch, "/v1/pools/p", #"{"templateId":"other"}"#)
+            }
+            let pinned = try await api.send(.patch, "/v1/pools/p", #"{"templateRevision":2}"#)
+            #expect(pinned.status == 200 && pinned["data", "revision"] == .int(3), "both took place: \(pinned.text)")
+            #expect(pinned["data", "templateId"]?.text == template && pinned["data", "templateRevision"] == .int(2))
+        }
+    }
+
+    /// As in a create.
+    @Test func whoNamesATemplateNeedsThePowersToUseIt() async throws {
+        let world = world()
+        try await world.withAPI { api async throws in
+            _ = try await api.send(.put, "/v1/secrets/s", #"{"value":"x"}"#)
+            _ = try await api.template("plain")
+            _ = try await api.template("secret", #""secrets":[{"name":"s","env":"S"}]"#)
+            _ = try await api.pool("p", #""templateId":"plain","size":1"#)
+            func asked(_ template: String, _ scopes: Set<Scope>) async throws -> [String] {
+                let key = try await world.key(of: "default", Authority(role: .developer, scopes: scopes))
+                let maker = API(client: api.client, key: key)
+                let made = try await maker.pool(
+                    "n\(String.randomLabel(length: 6))", #""templateId":"\#(template)","size":0"#)
+                let changed = try await maker.send(.patch, "/v1/pools/p", #"{"templateId":"\#(template)"}"#)
+                return [made, changed].map { "\($0.status) \($0["field"]?.text ?? "")" }
+            }
+            #expect(try await asked("plain", [.templatesWrite]) == ["403 templateId", "403 templateId"])
+            #expect(try await asked("plain", [.templatesWrite, .templatesRead]) == ["200 ", "200 "])
+            #expect(try await asked("secret", [.templatesWrite, .templatesRead]) == ["403 secrets", "403 secrets"])
+            #expect(
+                try await asked("secret", [.templatesWrite, .templatesRead, .secretsUse]) == ["200 ", "200 "])
+            let key = try await world.key(of: "default", Authority(role: .developer, scopes: [.templatesWrite]))
+            let resized = try await API(client: api.client, key: key).send(.patch, "/v1/pools/p", #"{"size":2}"#)
+            #expect(resized.status == 200, "who names none uses none")
         }
     }
 
@@ -225,6 +287,29 @@ struct PoolRoutesTests {
 
     // MARK: - How it stands
 
+    /// Another instance, which has not read them yet, claims nothing of them.
+    @Test func anInstanceThatHasNotReadAPoolSaysSo() async throws {
+        let world = world()
+        try await world.withAPI { api async throws in
+            _ = try await api.template("t")
+            _ = try await api.pool("p", #""templateId":"t","size":1"#)
+            world.runtime.fillPools()
+            var ports = world.ports
+            ports.runtime = InMemoryRuntime()
+            let other = APIServer(
+                ports: ports, settings: world.settings, startedAt: world.clock.now(), logger: Logger(label: "test"))
+            try await other.publicApplication.test(.router) { client async throws in
+                func status() async throws -> JSONValue? {
+                    try await API(client: client, key: api.key).send(.get, "/v1/pools/p")["data", "status"]
+                }
+                #expect(try await status()?["health"] == .string("starting"))
+                #expect(try await status()?["idle"] == .int(0))
+                await other.poolKeeper.refresh()
+                #expect(try await status()?["target"] == .int(1))
+            }
+        }
+    }
+
     @Test func aPoolSaysWhyItHasNone() async throws {
         let world = world()
         try await world.withAPI { api async throws in
@@ -235,12 +320,15 @@ struct PoolRoutesTests {
                 await world.server.poolKeeper.refresh()
                 return try await api.send(.get, "/v1/pools/p")["data", "status"]
             }
+            _ = try await api.send(.patch, "/v1/pools/p", #"{"size":3}"#)
             world.runtime.set { $0.startFailure = RuntimeError(.unavailable, "/var/lib/secret-path is full") }
             let failing = try await status()
             #expect(failing?["health"] == .string("failing") && failing?["idle"] == .int(2))
             #expect(failing?["reason"]?.text?.contains("secret-path") == false, "no details of the machine")
             world.runtime.set { $0.startFailure = RuntimeError(.badImage, "there is no image i:1") }
             #expect(try await status()?["reason"]?.text == "there is no image i:1", "but of what is his own")
+            _ = try await api.send(.patch, "/v1/pools/p", #"{"size":2}"#)
+            #expect(try await status()?["health"] == .string("healthy"), "it has all that it shall have")
             world.runtime.set { $0.startFailure = nil }
             #expect(try await status()?["health"] == .string("healthy"))
 
