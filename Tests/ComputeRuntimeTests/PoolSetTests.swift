@@ -8,6 +8,8 @@ private let one = PoolID("aaaaaaaaaaaaaaaaaaaa")!
 private let two = PoolID("bbbbbbbbbbbbbbbbbbbb")!
 private let three = PoolID("cccccccccccccccccccc")!
 
+// Length: the machine that obeys the orders is needed by every one of these tests.
+
 /// The pools of one machine by hand: each test tells them facts and looks at their orders.
 struct PoolSetTests {
     /// What is done with the orders, and what is known of it.
