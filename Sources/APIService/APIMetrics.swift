@@ -8,7 +8,8 @@ package enum APIMetrics {
         places: "Places for computes: out of the pool, started for one, or not to be had.",
         stage: "What a create spends its time with.",
         ends: "Computes that ended, by reason.",
-        poolCreates: "Creates that a pool of their group is for: hit where a member waited, miss where none did.",
+        poolCreates:
+            "Creates that a pool of their group is for: hit where a member waited and took it, miss where none waited.",
         deliveries: "Attempts to tell a webhook of an event, by outcome.",
     ]
 
@@ -34,7 +35,7 @@ package enum APIMetrics {
         Counter(label: places, dimensions: [("source", source.rawValue)]).increment()
     }
 
-    /// - Parameter isHit: a member waited.
+    /// - Parameter isHit: a member waited, and the create is in it.
     static func asked(aPool isHit: Bool) {
         Counter(label: poolCreates, dimensions: [("outcome", isHit ? "hit" : "miss")]).increment()
     }

@@ -20,11 +20,12 @@ extension ComputeService {
             let order = try await claimOrder(id, request, for: caller)
             for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
                 let idle = await ServerTiming.measure(.take) { self.takeIdleMember(request, in: caller.group) }
-                guard let member = idle else { return nil }
+                guard let (member, isOfGroup) = idle else { return nil }
                 APIMetrics.placed(from: .pool)
                 guard await confine(member, to: request.network, of: id, until: deadline),
                     try await claim(member, order, until: deadline)
                 else { continue }
+                if isOfGroup { APIMetrics.asked(aPool: true) }
                 do throws(Problem) {
                     return try await inTurn(of: caller, until: deadline) { () async throws(Problem) in
                         try await record(id, request, startedIn: Placement(member, order.generation), for: caller)
@@ -134,10 +135,11 @@ extension ComputeService {
     ) async throws(Problem) -> ComputeSummary {
         let order = try await claimOrder(summary.id, request, for: caller)
         for _ in 0..<settings.claimAttempts where ContinuousClock.now < deadline {
-            let member = try await member(request, mounted, of: caller.group, deadline: ready)
+            let (member, isOfGroup) = try await member(request, mounted, of: caller.group, deadline: ready)
             guard await confine(member, to: request.network, of: summary.id, until: deadline),
                 try await claim(member, order, until: deadline)
             else { continue }
+            if isOfGroup { APIMetrics.asked(aPool: true) }
             do throws(Problem) {
                 let now = ports.clock.now()
                 let state = Compute.State.requested(spec(request, mounting: mounted))
@@ -166,13 +168,13 @@ extension ComputeService {
     private func member(
         _ request: CreateSandbox, _ mounted: [ComputeFilesystem], of group: GroupID,
         deadline: ContinuousClock.Instant
-    ) async throws(Problem) -> Member {
-        if let member = takeIdleMember(request, in: group) {
+    ) async throws(Problem) -> (Member, isOfGroup: Bool) {
+        if let idle = takeIdleMember(request, in: group) {
             APIMetrics.placed(from: .pool)
-            return member
+            return idle
         }
         if let order = request.idleOrder { pools.missed(request, order, in: group) }
-        return try await freshMember(request.order(mounting: mounted), deadline: deadline)
+        return (try await freshMember(request.order(mounting: mounted), deadline: deadline), isOfGroup: false)
     }
 
     func freshMember(_ order: MemberOrder, deadline: ContinuousClock.Instant) async throws(Problem) -> Member {
@@ -181,7 +183,7 @@ extension ComputeService {
                 try await ports.runtime.startMember(order, deadline: deadline)
             }
             APIMetrics.placed(from: .cold)
-            return member
+            return (member, isOfGroup: false)
         } catch {
             APIMetrics.placed(from: .none)
             logger.failure("a cold start failed", error)
@@ -196,10 +198,11 @@ extension ComputeService {
     }
 
     /// Of a pool of its group that keeps just such members, else of the runtime's own.
-    private func takeIdleMember(_ request: CreateSandbox, in group: GroupID) -> Member? {
+    private func takeIdleMember(_ request: CreateSandbox, in group: GroupID) -> (Member, isOfGroup: Bool)? {
         guard let order = request.idleOrder else { return nil }
-        if let member = pools.take(for: request, order, in: group) { return member }
-        return order.isEmpty ? ports.runtime.takeIdleMember() : nil
+        if let member = pools.take(for: request, order, in: group) { return (member, isOfGroup: true) }
+        guard order.isEmpty else { return nil }
+        return ports.runtime.takeIdleMember().map { ($0, isOfGroup: false) }
     }
 
     /// Ends what was requested and could not be started; name, key and quota are free again.
@@ -273,6 +276,9 @@ extension ComputeService {
                 case .refused where order.secretFiles != nil && error.field == "secretFiles":
                     discard(member.name, of: order.computeId)
                     throw .invalid("secrets", error.message)
+                case .refused where order.directory != nil && error.field == "directory":
+                    discard(member.name, of: order.computeId)
+                    throw .invalid("directory", error.message)
                 case .noAnswer, .refused: break
                 case .alreadyClaimed:
                     // A compute of another process lives there, or will in a moment: removing it would kill a

@@ -183,6 +183,35 @@ struct CreateTests {
         #expect(world.sidekicks.claim(of: member)?.setup == request.setup)
     }
 
+    @Test func anImageThatCannotBeHadSaysWhy() async throws {
+        for (code, status) in [(RuntimeError.Code.badImage, 400), (.imageOutOfReach, 503)] {
+            let world = World(poolSize: 1, abilities: [.images])
+            world.runtime.set { $0.startFailure = RuntimeError(code, "the image i:1 could not be found: its reason") }
+            let problem = await #expect(throws: Problem.self) {
+                try await world.service.create(CreateSandbox(image: "i:1"), for: world.caller)
+            }
+            #expect(problem?.status == status && problem?.message.contains("its reason") == true)
+            #expect(problem?.field == (status == 400 ? "image" : nil))
+            try await expectNothingLeft(world)
+        }
+    }
+
+    /// Every other member would say the same: the pool is not asked through.
+    @Test(arguments: [false, true]) func aDirectoryThatCannotBeIsTheCallersProblemAndCostsOneMember(
+        _ isNamed: Bool
+    ) async throws {
+        let world = World()
+        var request = isNamed ? named("n") : CreateSandbox()
+        request.directory = "/proc/x"
+        world.sidekicks.set { $0.refusedField = "directory" }
+        let problem = await #expect(throws: Problem.self) {
+            try await world.service.create(request, for: world.caller)
+        }
+        #expect(problem?.status == 400 && problem?.field == "directory")
+        #expect(world.runtime.removedNames.count == 1)
+        try await expectNothingLeft(world)
+    }
+
     @Test(arguments: ["ComputeRequested", "ComputeStarted"], [false, true])
     func aFailedCommitLeavesNothing(_ type: String, _ isNamed: Bool) async throws {
         let world = World()

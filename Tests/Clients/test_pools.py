@@ -69,10 +69,17 @@ def test_a_create_gets_what_waits_and_what_is_personal_comes_with_it(start_syste
     assert value(text, "computesdk_group_pool_idle") == 2 == value(text, "computesdk_group_pool_target")
     assert pool["poolId"] not in text and "warm" not in text
 
+    for directory in ("/proc/x", "/etc/passwd"):
+        answer = client.api.post("/v1/sandboxes", json={"templateId": "t", "directory": directory})
+        assert answer.status_code == 400 and answer.json()["field"] == "directory", answer.text
+    text = client.metrics()
+    assert value(text, "computesdk_api_group_pool_creates_total", outcome="hit") == 2, "nobody got those"
+    assert client.places() == (4, 0), "one member each"
+
     client("PATCH", "/v1/pools/warm", {"size": 0})
     eventually("nothing waits", lambda: client("GET", "/v1/pools/warm")["status"]["idle"] == 0)
     client("POST", "/v1/sandboxes", {"templateId": "t"})
-    assert client.places() == (2, 1), "an empty pool means a start"
+    assert client.places() == (4, 1), "an empty pool means a start"
     client("DELETE", "/v1/pools/warm")
     assert run(sandbox, "echo lives") == "lives\n"
     assert client.system.stop() == 0

@@ -154,11 +154,15 @@ extension SidekickPlace {
         let order = ClaimOrder(
             computeId: id, generation: .first, secret: secret, env: ["TOKEN": "canary-env"], directory: nil,
             url: "http://localhost/s/\(id)", portURLTemplate: nil, secretFiles: files)
+        return try await claim(order)
+    }
+
+    func claim(_ order: ClaimOrder) async throws -> Answer {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         let body = try encoder.encode(order)
         let credential = ClaimCredential(
-            member: member, computeID: id, generation: .first,
+            member: member, computeID: order.computeId, generation: order.generation,
             expiresAt: SystemWallClock().now() + ClaimCredential.lifetime, body: body)
         return try await send(
             .POST, "/internal/claim", body: String(decoding: body, as: UTF8.self), to: internalListen,

@@ -158,12 +158,13 @@ package final class PoolKeeper: Service, StoreReader {
         !candidates(request, in: group).isEmpty
     }
 
-    /// One that waits and is just so; whoever gets it owns it. It may be left of what a pool was before: a create of an
-    /// earlier revision finds it, and whoever knows of a new one before this does not miss it.
+    /// One that waits and is just so; whoever gets it owns it, and counts it once a compute is in it. It may be left of what
+    /// a pool was before: a create of an earlier revision finds it, and whoever knows of a new one before this does not
+    /// miss it.
     func take(for request: CreateSandbox, _ order: MemberOrder, in group: GroupID) -> Member? {
         for id in candidates(request, in: group) {
             guard let member = ports.runtime.takeIdleMember(of: id, order) else { continue }
-            asked(id, order, isHit: true)
+            asked(id, order)
             return member
         }
         return nil
@@ -173,11 +174,12 @@ package final class PoolKeeper: Service, StoreReader {
     func missed(_ request: CreateSandbox, _ order: MemberOrder, in group: GroupID) {
         let ids = candidates(request, in: group)
         let id = state.withLock { state in ids.first { state.pools[$0]?.plan == .members(order) } }
-        if let id { asked(id, order, isHit: false) }
+        guard let id else { return }
+        APIMetrics.asked(aPool: false)
+        asked(id, order)
     }
 
-    private func asked(_ id: PoolID, _ order: MemberOrder, isHit: Bool) {
-        APIMetrics.asked(aPool: isHit)
+    private func asked(_ id: PoolID, _ order: MemberOrder) {
         let now = ports.clock.now()
         let isMore = state.withLock { state in
             // More of what it was before is of no use.

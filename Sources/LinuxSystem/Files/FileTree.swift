@@ -46,6 +46,13 @@ package enum FileTree {
         return entry(path, seen.info, seen.target)
     }
 
+    /// - Throws: `.accessDenied` when nothing could start in that directory.
+    package static func checkEntry(to path: String) throws(LinuxSystemError) {
+        // `O_PATH`, which Swift's Glibc module does not have: to find its dot is to enter it, and to read it another right.
+        let place: Int32 = 0o10000000
+        _ = try FileDescriptor.open("\(path)/.", place | O_DIRECTORY, subject: path)
+    }
+
     /// - Parameter orLink: a link that leads nowhere shows itself.
     /// - Returns: nil with errno.
     private static func look(

@@ -1,4 +1,6 @@
 import CLinux
+import Glibc
+import Synchronization
 
 /// Threads for calls that block, which would starve the cooperative pool or an event loop.
 package enum OwnThread {
@@ -11,6 +13,32 @@ package enum OwnThread {
             box.release()
             throw LinuxSystemError(.init(errno: -failure), "start thread", name)
         }
+    }
+
+    /// Runs `body` on a thread that ends with it, and waits: for what turns the thread into somebody else for good.
+    package static func run(
+        _ name: String, _ body: @escaping @Sendable () throws(LinuxSystemError) -> Void
+    ) throws(LinuxSystemError) {
+        let outcome = Outcome()
+        let box = Unmanaged.passRetained(
+            Body { do throws(LinuxSystemError) { try body() } catch { outcome.failure.withLock { $0 = error } } })
+        var thread = pthread_t()
+        let failure = pthread_create(
+            &thread, nil,
+            { context in
+                Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().body()
+                return nil
+            }, box.toOpaque())
+        guard failure == 0 else {
+            box.release()
+            throw LinuxSystemError(.init(errno: failure), "start thread", name)
+        }
+        pthread_join(thread, nil)
+        if let failure = outcome.failure.withLock({ $0 }) { throw failure }
+    }
+
+    private final class Outcome: Sendable {
+        let failure = Mutex<LinuxSystemError?>(nil)
     }
 
     private final class Body: Sendable {

@@ -152,7 +152,7 @@ final class ClaimService: Sendable {
     private func prepare(_ order: ClaimOrder) throws {
         let directory = Self.context(order, user, image).compute.directory
         guard order.goesOn == true else {
-            try makeDirectory(directory)
+            if order.directory == nil { try makeDirectory(directory) } else { try makeNamedDirectory(directory) }
             let kept = KeptOrder(order)
             if !kept.isEmpty { try kept.save(in: settings.keepDirectory) }
             return
@@ -183,6 +183,35 @@ final class ClaimService: Sendable {
             try file.clear()
             holder = .nobody
             throw error
+        }
+    }
+
+    /// What the claim names as its directory: one in which the user's commands can start.
+    /// - Throws: a 400 that names the field. Later there would be nobody to tell.
+    private func makeNamedDirectory(_ path: String) throws {
+        do {
+            try makeDirectory(path)
+        } catch {
+            if error.code.isDiskFull { throw error }
+            throw Self.refused(path, "cannot be made: \(error.reason)")
+        }
+        guard try FileTree.status(path).isDirectory else { throw Self.refused(path, "is not a directory") }
+        do {
+            try Self.checkEntry(to: path, as: user.ids?.threadIdentity)
+        } catch {
+            guard error.code == .accessDenied else { throw error }
+            throw Self.refused(path, "is not open to the user \(user.name)")
+        }
+    }
+
+    private static func refused(_ directory: String, _ reason: String) -> Problem {
+        .invalid("directory", "directory \(directory.prefix(1024)) \(reason)")
+    }
+
+    private static func checkEntry(to path: String, as identity: ThreadIdentity?) throws(LinuxSystemError) {
+        try OwnThread.run("enter") { () throws(LinuxSystemError) in
+            try identity?.adopt()
+            try FileTree.checkEntry(to: path)
         }
     }
 
