@@ -107,7 +107,6 @@ package struct CreateSandbox: Hashable, Sendable {
     }
 
     private static func network(_ fields: FieldReader) throws(Problem) -> NetworkPolicy? {
-        guard fields.value("network")?.asksForNothing == false else { return nil }
         let policy = try fields.object("network").map { (order) throws(Problem) in
             try NetworkPolicy(order, prefix: "network")
         }
@@ -115,7 +114,6 @@ package struct CreateSandbox: Hashable, Sendable {
     }
 
     private static func ports(_ fields: FieldReader) throws(Problem) -> PortAccess? {
-        guard fields.value("ports")?.asksForNothing == false else { return nil }
         let changes = try fields.object("ports").map { (order) throws(Problem) in
             try PortChanges(order, prefix: "ports")
         }

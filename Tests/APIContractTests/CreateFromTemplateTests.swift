@@ -13,6 +13,19 @@ struct CreateFromTemplateTests {
         return try CreateSandbox(try document(create)).made(from: used, saying: defaults)
     }
 
+    /// An empty list is no rule, and must not lift the one that there is.
+    @Test(arguments: ["network", "ports"]) func aListIsNoRuleAndLiftsNone(_ field: String) throws {
+        let template = #"{"name":"t","network":{"internet":false},"ports":{"3000":{"visibility":"private"}}}"#
+        for body in ["{\"\(field)\":[]}", "{\"\(field)\":[],\"templateId\":\"t\"}"] {
+            let problem = #expect(throws: Problem.self) { try made(body, from: template) }
+            #expect(problem?.status == 400 && problem?.field == field)
+        }
+        for body in ["{\"templateId\":\"t\"}", "{\"templateId\":\"t\",\"\(field)\":null}"] {
+            let kept = try made(body, from: template)
+            #expect(kept.network == NetworkPolicy(internet: false) && kept.ports != nil)
+        }
+    }
+
     @Test func whatTheCreateDoesNotSayTheTemplateSays() throws {
         let template = #"""
             {"name":"t","image":"i:1","timeout":60000,"directory":"/t","envs":{"A":"t","B":"t"},
