@@ -7,6 +7,7 @@ import ComputeDomain
 import ComputeRuntime
 import Crypto
 import Foundation
+import LinuxHost
 import LocalRuntime
 import Logging
 import SQLStore
@@ -84,7 +85,9 @@ struct APIComposition {
                 webhooks: WebhookPorts(
                     webhooks: store, consumers: store,
                     sender: HTTPWebhookSender(
-                        rules: DestinationRules(allowed: settings.webhookNetworks, own: IPAddress.ofThisMachine),
+                        rules: DestinationRules(
+                            allowed: settings.webhookNetworks, own: IPAddress.ofThisMachine,
+                            sandboxes: { await IPNetwork.ofInterfaces(named: HostNetwork.bridgePrefix) }),
                         resolver: SystemResolver())),
                 secrets: SecretPorts(
                     records: store, masterKeys: try settings.masterKeys.masterKeys(in: directory)),

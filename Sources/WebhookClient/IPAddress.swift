@@ -32,7 +32,7 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// A thread that may wait: the kernel is asked, which takes longer the more computes there are. The process's own.
-    private static let asking: NIOThreadPool = {
+    fileprivate static let asking: NIOThreadPool = {
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
         return pool
@@ -71,6 +71,30 @@ package struct IPNetwork: Hashable, Sendable {
         guard parts.count == 2, let address = IPAddress(String(parts[0])), let length = Int(parts[1]),
             (0...address.bytes.count * 8).contains(length)
         else { return nil }
+        self.address = address
+        self.length = length
+    }
+
+    /// Those that interfaces of such a name are in now. nil when the kernel does not say.
+    package static func ofInterfaces(named prefix: String) async -> [IPNetwork]? {
+        try? await IPAddress.asking.runIfActive { ask(prefix) } ?? nil
+    }
+
+    private static func ask(_ prefix: String) -> [IPNetwork]? {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&list) == 0 else { return nil }
+        defer { freeifaddrs(list) }
+        return sequence(first: list, next: { $0?.pointee.ifa_next }).compactMap { entry in
+            guard let entry = entry?.pointee, String(cString: entry.ifa_name).hasPrefix(prefix),
+                let address = entry.ifa_addr.flatMap({ IPAddress($0) }),
+                let mask = entry.ifa_netmask.flatMap({ IPAddress($0) })
+            else { return nil }
+            return IPNetwork(
+                address: address, length: mask.bytes.reduce(0) { $0 + $1.nonzeroBitCount })
+        }
+    }
+
+    private init(address: IPAddress, length: Int) {
         self.address = address
         self.length = length
     }

@@ -47,8 +47,37 @@ struct DestinationRulesTests {
         #expect(await allows(try #require(IPAddress("8.8.8.8")), by: DestinationRules(own: { [address] })))
         let listed = [try #require(IPNetwork("0.0.0.0/0")), try #require(IPNetwork("::/0"))]
         #expect(
-            await allows(address, by: DestinationRules(allowed: listed, own: { [address] })),
-            "unless the operator listed it")
+            !(await allows(address, by: DestinationRules(allowed: listed, own: { [address] }))), "whatever is listed")
+    }
+
+    /// `10.0.0.0/8` is what an operator lists who has receivers there, and what sandboxes may have their subnet of.
+    @Test func whatIsListedOpensNeitherThisMachineNorTheSandboxes() async throws {
+        let own = try #require(IPAddress("10.1.2.3"))
+        let subnet = try #require(IPNetwork("10.77.0.0/22"))
+        let rules = DestinationRules(
+            allowed: [try #require(IPNetwork("10.0.0.0/8")), try #require(IPNetwork("::/0"))], own: { [own] },
+            sandboxes: { [subnet] })
+        for (text, allowed) in [
+            ("10.1.2.3", false), ("10.1.2.4", true), ("10.77.0.1", false), ("10.77.3.255", false), ("10.77.4.0", true),
+            ("10.76.255.255", true), ("::ffff:10.1.2.3", false), ("::ffff:10.77.0.2", false), ("::", false),
+            ("::1", false), ("fd00::1", true),
+        ] {
+            #expect(await allows(try #require(IPAddress(text)), by: rules) == allowed, "\(text)")
+        }
+    }
+
+    @Test(arguments: [
+        ("0.0.0.0/0", false), ("126.0.0.0/7", false), ("127.0.0.0/8", true), ("127.0.0.1/32", true),
+    ]) func loopbackIsOpenOnlyToWhomItIsListedAlone(_ listed: String, _ allowed: Bool) async throws {
+        let loopback = try #require(IPAddress("127.0.0.1"))
+        let rules = DestinationRules(allowed: [try #require(IPNetwork(listed))], own: { [loopback] })
+        #expect(await allows(loopback, by: rules) == allowed)
+        #expect(!(await allows(try #require(IPAddress("0.0.0.0")), by: rules)))
+    }
+
+    @Test func theNetworksOfInterfacesAreFoundByTheirName() async throws {
+        #expect(await IPNetwork.ofInterfaces(named: "lo")?.contains { $0.contains(IPAddress("127.7.7.7")!) } == true)
+        #expect(await IPNetwork.ofInterfaces(named: "none-of-ours")?.isEmpty == true)
     }
 
     @Test func theAddressesOfThisMachineAreKnown() async throws {
@@ -56,10 +85,11 @@ struct DestinationRulesTests {
     }
 
     /// A kernel that does not answer must not make this machine look like the internet.
-    @Test func whileNobodyKnowsThisMachinesAddressesOnlyWhatIsListedIsDialled() async throws {
+    @Test func whileNobodyKnowsWhatIsOnThisMachineNothingElseIsDialled() async throws {
         let (near, far) = (try #require(IPAddress("10.1.2.3")), try #require(IPAddress("8.8.8.8")))
-        let rules = DestinationRules(allowed: [try #require(IPNetwork("10.1.0.0/16"))], own: { nil })
-        #expect(await rules.allowed(of: [far, near]) == [near])
+        let allowed = [try #require(IPNetwork("10.1.0.0/16"))]
+        #expect(await DestinationRules(allowed: allowed, own: { nil }).allowed(of: [far, near]).isEmpty)
+        #expect(await DestinationRules(allowed: allowed, sandboxes: { nil }).allowed(of: [far, near]).isEmpty)
     }
 
     @Test func thisMachineIsAskedOnceForAllAddressesOfAHost() async throws {

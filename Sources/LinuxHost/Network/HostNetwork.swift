@@ -66,7 +66,9 @@ package struct HostNetwork: Sendable {
         self.tools = tools
     }
 
-    package var bridge: String { "csdk\(settings.tag)" }
+    /// Of every bridge for containers, whichever process made it.
+    package static let bridgePrefix = "csdk"
+    package var bridge: String { Self.bridgePrefix + settings.tag }
     package var table: String { "computesdk_\(settings.tag)" }
 
     /// Containers of which something exists now: a namespace, an address, a bridge port, or rules.
