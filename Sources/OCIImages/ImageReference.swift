@@ -29,14 +29,19 @@ package struct ImageReference: Sendable, Hashable, CustomStringConvertible {
 
     /// From somebody who may use images and is not the operator: no folders of this machine, and no registry on it or
     /// named by an address that is not public. We ask from the operator's network, where a stranger must not look around.
-    /// - Parameter trusted: registries (`host` or `host:port`) that the operator lists, wherever they are.
-    package init(fromRequest text: String, trusted: Set<String> = []) throws(ImageError) {
+    /// - Parameters:
+    ///   - trusted: registries (`host` or `host:port`) that the operator lists, wherever they are.
+    ///   - own: this machine's addresses. What listens there may take us for a neighbour, be it public or not.
+    package init(
+        fromRequest text: String, trusted: Set<String> = [], own: Set<String> = []
+    ) throws(ImageError) {
         try self.init(text)
         switch kind {
         case .base: break
         case .layout: throw ImageError(.invalidReference, "an image must be named as in a registry, or be base")
         case .registry(let named):
-            guard named.isPublic || named.registry.map(trusted.contains) == true else {
+            let isOpen = named.isPublic && named.host.map { own.contains(String($0)) } != true
+            guard isOpen || named.registry.map(trusted.contains) == true else {
                 throw ImageError(.invalidReference, "images may not be fetched from \(named.registry ?? "there")")
             }
         }

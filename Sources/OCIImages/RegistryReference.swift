@@ -53,7 +53,7 @@ package struct RegistryReference: Sendable, Hashable, CustomStringConvertible {
 
     var name: String { (registry.map { "\($0)/" } ?? "") + path }
 
-    private var host: Substring? { registry?.split(separator: ":").first }
+    var host: Substring? { registry?.split(separator: ":").first }
 
     /// Whether the registry is on this machine.
     package var isOnLoopback: Bool {

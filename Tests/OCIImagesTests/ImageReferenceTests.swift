@@ -1,3 +1,4 @@
+import LinuxHost
 import OCIImages
 import Testing
 
@@ -59,6 +60,17 @@ import Testing
     func aStrangerMayNamePublicImages(text: String) throws {
         #expect(try ImageReference(fromRequest: text) == ImageReference(text))
     }
+
+    @Test(arguments: ["192.0.2.2:18480/x:1", "192.0.2.2/x", "1.1.1.1/x"])
+    func aStrangerDoesNotReachThisMachineByAnAddressOfIts(text: String) throws {
+        let own: Set = ["192.0.2.2", "1.1.1.1"]
+        let error = #expect(throws: ImageError.self) { try ImageReference(fromRequest: text, own: own) }
+        #expect(error?.message.hasPrefix("images may not be fetched from") == true)
+        _ = try ImageReference(fromRequest: "192.0.2.20/x", own: own)
+        _ = try ImageReference(fromRequest: "192.0.2.2:18480/x", trusted: ["192.0.2.2:18480"], own: own)
+    }
+
+    @Test func thisMachinesAddressesAreKnown() { #expect(OwnAddresses.now().contains("127.0.0.1")) }
 
     @Test func aRegistryThatTheOperatorListsIsOpenToStrangers() throws {
         _ = try ImageReference(fromRequest: "registry:5000/app", trusted: ["registry:5000"])

@@ -169,7 +169,11 @@ final class GVisorIsolation: Isolation {
             return Blueprint(image: template.image, layer: template.layer, resources: resources)
         }
         let reference: ImageReference
-        do throws(ImageError) { reference = try ImageReference(fromRequest: image) } catch { throw RuntimeError(error) }
+        do throws(ImageError) {
+            reference = try ImageReference(fromRequest: image, own: OwnAddresses.now())
+        } catch {
+            throw RuntimeError(error)
+        }
         return try await blueprint(reference, resources, deadline: deadline)
     }
 
