@@ -25,6 +25,7 @@ extension Problem {
             case .unavailable: .unavailable("sandboxes cannot be started at the moment", retryAfterSeconds: 2)
             // What is wrong with his own image the caller may know.
             case .badImage: .invalid("image", error.message)
+            case .imageOutOfReach: .unavailable(error.message, retryAfterSeconds: 10)
             case .unsupported:
                 Problem(status: 409, code: .unsupported, message: "this server's runtime cannot do that")
             }

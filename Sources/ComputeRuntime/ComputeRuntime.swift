@@ -189,6 +189,8 @@ package struct RuntimeError: Error, Sendable, CustomStringConvertible {
         case unsupported
         /// The image that was ordered is none, is not there, or cannot run here.
         case badImage
+        /// The image that was ordered cannot be had at the moment.
+        case imageOutOfReach
         case unavailable
     }
     package var code: Code

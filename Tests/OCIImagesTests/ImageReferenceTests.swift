@@ -87,3 +87,51 @@ import Testing
         #expect(try RegistryReference(text).isOnLoopback == wanted)
     }
 }
+
+/// What skopeo says in words, as it says it.
+@Suite struct RegistryAnswerTests {
+    @Test(
+        arguments: [
+            (
+                "reading manifest 3.12-nope in docker.io/library/python: manifest unknown", ImageError.Code.notFound,
+                "its registry has no such image"
+            ),
+            (
+                "reading manifest latest in docker.io/no/such: requested access to the resource is denied", .notFound,
+                "its registry has no such image, or does not show it"
+            ),
+            (
+                "reading manifest 1 in quay.io/a/b: unauthorized: access to the requested resource is not authorized",
+                .notFound, "its registry has no such image, or does not show it"
+            ),
+            (
+                "pinging container registry r.example: received unexpected HTTP status: 404 Not Found", .notFound,
+                "its registry has no such image"
+            ),
+            (
+                "pinging container registry r.example: Get \"https://r.example/v2/\": dial tcp: lookup r.example on "
+                    + "10.1.1.1:53: no such host",
+                .notFound, "the name of its registry has no address"
+            ),
+            (
+                "pinging container registry r.example: Get \"https://r.example/v2/\": dial tcp 10.9.9.9:443: connect: "
+                    + "connection refused",
+                .unavailable, "its registry cannot be reached"
+            ),
+            (
+                "Get \"https://r.example/v2/\": dial tcp: lookup r.example: Temporary failure in name resolution",
+                .unavailable, "its registry cannot be reached"
+            ),
+            (
+                "reading manifest 1 in docker.io/a/b: toomanyrequests: slow down", .unavailable,
+                "its registry is asked too often from here"
+            ),
+            ("proxyconnect tcp: dial tcp: lookup proxy.site: no such host", .unavailable, nil),
+            ("reading manifest denied in r.example/tls/eof: something new", .unavailable, nil),
+        ] as [(String, ImageError.Code, String?)])
+    func aRegistrysAnswerIsToldInWordsOfOurs(said: String, code: ImageError.Code, reason: String?) {
+        let meaning = ImageError.meaning(ofWords: "exited(1): time=\"…\" level=fatal msg=\"\(said)\"")
+        #expect(meaning.0 == code && meaning.reason == reason)
+        #expect(meaning.reason?.contains("10.") != true, "no address of this site")
+    }
+}

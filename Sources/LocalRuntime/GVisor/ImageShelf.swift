@@ -69,7 +69,8 @@ extension RuntimeError {
             case .invalidReference, .notFound, .unsupported, .tooLarge: .badImage
             case .noSpace: .outOfCapacity
             case .deadlineExceeded: .deadlineExceeded
-            case .cannotRun, .unavailable, .cancelled, .inUse: .unavailable
+            case .unavailable: .imageOutOfReach
+            case .cannotRun, .cancelled, .inUse: .unavailable
             }
         self.init(code, error.message, cause: error)
     }

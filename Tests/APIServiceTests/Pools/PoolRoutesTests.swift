@@ -347,6 +347,10 @@ struct PoolRoutesTests {
 }
 
 extension API {
+            world.runtime.set {
+                $0.startFailure = RuntimeError(.imageOutOfReach, "i:1: its registry cannot be reached")
+            }
+            #expect(try await status()?["reason"]?.text == "i:1: its registry cannot be reached")
     func pool(_ name: String, _ rest: String) async throws -> Reply {
         try await send(.post, "/v1/pools", #"{"name":"\#(name)",\#(rest)}"#)
     }
