@@ -8,6 +8,17 @@ struct GroupQuotasTests {
         .computes: 5, .cpus: 2500, .memoryMiB: 4096, .storageMiB: 1 << 20, .createsPerMinute: 0, .poolMembers: 7,
     ])
 
+    /// It would be stored as none at all, and the group could make nothing.
+    @Test func lessThanTheLeastPartOfAProcessorIsRefusedAndTheRestIsRounded() throws {
+        for (cpus, stored) in [(0.0, 0), (0.001, 1), (0.0014, 1), (0.0016, 2), (1.5, 1500)] as [(Double, Int64)] {
+            #expect(try GroupQuotas(FieldReader(["cpus": .double(cpus)]))[.cpus] == stored)
+        }
+        for cpus in [0.0001, 0.0009] {
+            let problem = #expect(throws: Problem.self) { try GroupQuotas(FieldReader(["cpus": .double(cpus)])) }
+            #expect(problem?.status == 400 && problem?.field == "cpus")
+        }
+    }
+
     @Test func theyReadBackWhatTheyWrote() throws {
         for quotas in [all, GroupQuotas(), GroupQuotas([.cpus: 1])] {
             #expect(try GroupQuotas(FieldReader(quotas.document)) == quotas)

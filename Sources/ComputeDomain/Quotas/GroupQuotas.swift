@@ -25,6 +25,7 @@ extension GroupQuotas {
     /// Above everything that a machine has, and far from what a counter can hold.
     package static let range: ClosedRange<Int64> = 0...1_000_000_000
     package static let cpuRange: ClosedRange<Double> = 0...1_000_000
+    package static let leastCPUs = 0.001
 
     /// As clients and events write it.
     package var document: [String: JSONValue] {
@@ -36,8 +37,13 @@ extension GroupQuotas {
         for quota in Quota.allCases {
             switch quota {
             case .cpus:
-                limits[quota] = try fields.number(quota.rawValue, in: Self.cpuRange)
-                    .map { Int64(($0 * Double(quota.unit)).rounded()) }
+                guard let cpus = try fields.number(quota.rawValue, in: Self.cpuRange) else { continue }
+                // Less would be none at all, which is something else.
+                guard cpus == 0 || cpus >= Self.leastCPUs else {
+                    let path = fields.path(quota.rawValue)
+                    throw .invalid(path, "\(path) must be 0 or at least \(Self.leastCPUs)")
+                }
+                limits[quota] = Int64((cpus * Double(quota.unit)).rounded())
             case .computes, .memoryMiB, .storageMiB, .createsPerMinute, .poolMembers:
                 limits[quota] = try fields.integer(quota.rawValue, in: Self.range)
             }
