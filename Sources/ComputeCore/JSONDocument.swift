@@ -87,12 +87,11 @@ private struct JSONReader {
             skipSpace()
             guard skip(UInt8(ascii: ":")) else { throw unexpected("a colon is missing") }
             skipSpace()
-            let value = try value(depth: depth + 1)
-            guard fields.updateValue(value, forKey: key) == nil else {
-                throw Problem(
-                    status: 400, code: .invalidRequest,
-                    message: "the request body holds the key \(key.prefix(64)) twice", field: String(key.prefix(64)))
+            let value: JSONValue
+            do throws(Problem) { value = try self.value(depth: depth + 1) } catch {
+                throw error.below("\(key.prefix(64))")
             }
+            guard fields.updateValue(value, forKey: key) == nil else { throw .twice("\(key.prefix(64))") }
             skipSpace()
             if skip(UInt8(ascii: ",")) { continue }
             guard skip(UInt8(ascii: "}")) else { throw unexpected("a comma or brace is missing") }
@@ -107,7 +106,11 @@ private struct JSONReader {
         if skip(UInt8(ascii: "]")) { return values }
         while true {
             skipSpace()
-            values.append(try value(depth: depth + 1))
+            do throws(Problem) {
+                values.append(try value(depth: depth + 1))
+            } catch {
+                throw error.below("[\(values.count)]")
+            }
             skipSpace()
             if skip(UInt8(ascii: ",")) { continue }
             guard skip(UInt8(ascii: "]")) else { throw unexpected("a comma or bracket is missing") }
@@ -200,5 +203,20 @@ private struct JSONReader {
             throw unexpected("a number too large")
         }
         return .double(real)
+    }
+}
+
+extension Problem {
+    /// A key that is there twice, by its whole path; the rest of what can be wrong is no field's.
+    fileprivate static func twice(_ path: String) -> Problem {
+        let path = String(path.prefix(256))
+        return Problem(
+            status: 400, code: .invalidRequest, message: "the request body holds the key \(path) twice", field: path)
+    }
+
+    /// Seen from where `part` is: the name of a member, or the place of an element.
+    fileprivate func below(_ part: String) -> Problem {
+        guard let field else { return self }
+        return .twice(field.hasPrefix("[") ? part + field : "\(part).\(field)")
     }
 }

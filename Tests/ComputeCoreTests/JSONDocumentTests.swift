@@ -35,6 +35,15 @@ struct JSONDocumentTests {
         #expect(problem?.status == 400)
     }
 
+    @Test(arguments: [
+        (#"{"network":{"internet":false,"internet":true}}"#, "network.internet"),
+        (#"{"a":[{"b":1},{"c":{"d":1,"d":2}}]}"#, "a[1].c.d"), (#"[[{"a":1,"a":1}]]"#, "[0][0].a"),
+        (#"{"a":{"b":1},"a":{}}"#, "a"),
+    ]) func aKeyTwiceIsRefusedByItsWholePath(_ text: String, _ path: String) {
+        let problem = #expect(throws: Problem.self) { try parse(text) }
+        #expect(problem?.field == path && problem?.message.contains(" \(path) twice") == true)
+    }
+
     @Test func aKeyTwiceIsRefusedByName() {
         let problem = #expect(throws: Problem.self) { try parse(#"{"name":"a","\u006eame":"b"}"#) }
         #expect(problem?.field == "name")
