@@ -59,6 +59,10 @@ struct WebhookRoutes: Sendable {
             throw Problem.invalid("state", "state must be dead or retrying")
         }
         let limit = try request.limit(default: 100)
+        let after = request.query("after")
+        guard after.map({ SandboxEvent.place(of: $0) != nil }) ?? true else {
+            throw Problem.invalid("after", "after is not a cursor of this list")
+        }
         let found = try await service.deliveries(
             of: try id(context), in: state, after: request.query("after"), limit: limit, for: caller)
         return try Answer.json(

@@ -43,6 +43,14 @@ struct WebhookTests {
             let rotated = try await api.send(.post, "\(path)/rotate")
             #expect(rotated["data", "secret"]?.text != made["data", "secret"]?.text)
             #expect(try await api.send(.get, "/v1/webhooks").list.count == 1)
+            for after in ["x", "x.", "x.0"] {
+                let refused = try await api.send(.get, "\(path)/deliveries?after=\(after)")
+                #expect(refused.status == 400 && refused["field"]?.text == "after", "\(refused.text)")
+            }
+            let event = try #require(try await api.send(.get, "/v1/events").list.first?["id"]?.text)
+            #expect(try await api.send(.get, "\(path)/deliveries?after=\(event)").status == 200)
+            let misspelt = try await api.send(.patch, path, #"{"types":["ComputeEndedd"]}"#)
+            #expect(misspelt.status == 400 && misspelt["field"]?.text == "types", "\(misspelt.text)")
             #expect(try await api.send(.delete, path).status == 200)
             for (method, path) in [
                 (HTTPRequest.Method.get, path), (.delete, path), (.post, "\(path)/rotate"),
