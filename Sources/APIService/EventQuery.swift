@@ -34,6 +34,7 @@ struct EventQuery: Sendable {
         guard types.count <= maxTypes, types.allSatisfy({ $0.isEventType }) else {
             throw .invalid("type", "type must be names of event types with commas between, at most \(maxTypes)")
         }
+        try EventTypes.check(types, field: "type")
         return Set(types)
     }
 

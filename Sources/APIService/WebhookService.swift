@@ -88,6 +88,7 @@ package struct WebhookService: Sendable, StoreReader {
 
     /// It is told of what happens from now on.
     package func create(_ order: WebhookOrder, for caller: Caller) async throws(Problem) -> WebhookSummary {
+        try EventTypes.check(order.types ?? [], field: "types")
         let url = try await checked(order.url ?? "")
         let id = WebhookID.random()
         let now = ports.clock.now()
@@ -129,6 +130,7 @@ package struct WebhookService: Sendable, StoreReader {
         -> WebhookSummary
     {
         _ = try await get(id, for: caller)
+        try EventTypes.check(order.types ?? [], field: "types")
         var url: WebhookURL?
         if let text = order.url { url = try await checked(text) }
         let rows = try url.map { url throws(Problem) in [try secrets.row(url, of: id, in: caller.group)] } ?? []

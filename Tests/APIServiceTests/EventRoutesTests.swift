@@ -30,7 +30,8 @@ struct EventRoutesTests {
             #expect(try await count("actor=system") == 2, "the group and its first key")
             #expect(try await count("actor=nobody") == 0)
             for (query, field) in [
-                ("type=a,,b", "type"), ("type=%00", "type"), ("actor=a%20b", "actor"), ("since=yesterday", "since"),
+                ("type=a,,b", "type"), ("type=ComputeEndedd", "type"), ("type=ComputeEnded,Nothing", "type"),
+                ("type=%00", "type"), ("actor=a%20b", "actor"), ("since=yesterday", "since"),
                 ("until=-1", "until"), ("limit=0", "limit"), ("after=zzz", "after"),
                 ("type=\(String(repeating: "a,", count: 20))a", "type"),
             ] {

@@ -74,6 +74,8 @@ struct WebhookTests {
                 (#"{"url":"https://a b.example/"}"#, "url"), (#"{"url":"https://a.example\\@b/"}"#, "url"),
                 (#"{"url":"https://[::1/"}"#, "url"), (#"{"url":"https://a.example","types":"x"}"#, "types"),
                 (#"{"url":"https://a.example","types":[""]}"#, "types"),
+                (#"{"url":"https://a.example","types":["ComputeEnded","ComputeEndedd"]}"#, "types"),
+                (#"{"url":"https://a.example","types":["note..x"]}"#, "types"),
                 (#"{"url":"https://a.example","active":"yes"}"#, "active"),
                 ("{\"url\":\"https://a.example/\(String(repeating: "a", count: 2048))\"}", "url"),
             ] {
