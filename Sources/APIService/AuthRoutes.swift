@@ -120,7 +120,7 @@ struct AuthRoutes: Sendable {
         case .full: return MagicLinkPage.full.response(.tooManyRequests)
         case .welcome(let made, let redirect):
             let place: MagicLinkVisit.Place =
-                context.parameters.get("id") == nil
+                context.parameter("id") == nil
                 ? .host(scheme: request.headers[.forwardedProto] ?? "http") : .path(compute.id)
             return MagicLinkVisit.welcome(token: made.token, redirect: redirect, at: place)
         }
@@ -129,7 +129,7 @@ struct AuthRoutes: Sendable {
     // MARK: - Who asks, and for which compute
 
     private func compute(_ request: Request, _ context: APIRequestContext) async throws -> ComputeSummary {
-        guard let text = context.parameters.get("id") ?? request.headers[.computeID] else {
+        guard let text = context.parameter("id") ?? request.headers[.computeID] else {
             throw Problem.notFound("there is no such route")
         }
         guard let id = ComputeID(text) else { throw Problem.noSuchSandbox(text) }
@@ -162,7 +162,7 @@ struct AuthRoutes: Sendable {
     }
 
     private static func session(_ context: APIRequestContext) throws(Problem) -> SessionID {
-        guard let id = SessionID(context.parameters.get("token") ?? "") else { throw .noSuchSession }
+        guard let id = SessionID(context.parameter("token") ?? "") else { throw .noSuchSession }
         return id
     }
 

@@ -42,7 +42,7 @@ struct CustomEventRoutes: Sendable {
 
     @Sendable func history(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let caller = try context.authenticated()
-        let text = context.parameters.get("id") ?? ""
+        let text = context.parameter("id") ?? ""
         guard let id = ComputeID(text), try await compute.summary(id, in: caller.group) != nil else {
             throw Problem.noSuchSandbox(text)
         }

@@ -135,7 +135,7 @@ struct KeyMiddleware: RouterMiddleware {
 
     private static func choice(_ named: GroupID?, _ context: APIRequestContext) -> SignIns.Choice {
         if let named { return .group(named) }
-        if let group = context.parameters.get("group") { return .group(GroupID(group)) }
+        if let group = context.parameter("group") { return .group(GroupID(group)) }
         return context.endpointPath == "/v1/groups" ? .any : .unsaid
     }
 

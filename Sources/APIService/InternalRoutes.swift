@@ -29,7 +29,7 @@ struct InternalRoutes: Sendable {
     }
 
     @Sendable func route(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        let text = context.parameters.get("id") ?? ""
+        let text = context.parameter("id") ?? ""
         guard let id = ComputeID(text), let summary = try await ports.summaries.summary(id, in: nil) else {
             throw Problem.noSuchSandbox(text)
         }
@@ -41,7 +41,7 @@ struct InternalRoutes: Sendable {
     }
 
     @Sendable func session(_ request: Request, _ context: APIRequestContext) async throws -> Response {
-        guard let id = SessionID(context.parameters.get("id") ?? "") else { throw Problem.noSuchSession }
+        guard let id = SessionID(context.parameter("id") ?? "") else { throw Problem.noSuchSession }
         if let record = try await sessions.record(of: id) { return try Answer.json(record) }
         guard try await sessions.standing(ofOrigin: id.rawValue) != .over else { throw Problem.noSuchSession }
         return try Answer.json(

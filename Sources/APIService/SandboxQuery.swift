@@ -63,21 +63,3 @@ struct SandboxQuery: Sendable {
         text.utf8.count <= ComputeLabels.maximumBytes && !text.utf8.contains(0)
     }
 }
-
-extension Substring {
-    /// The router decodes values only. nil for what is not UTF-8.
-    fileprivate var percentDecoded: String? {
-        var bytes: [UInt8] = []
-        var rest = utf8[...]
-        while let byte = rest.popFirst() {
-            let digits = rest.prefix(2)
-            if byte == UInt8(ascii: "%"), digits.count == 2, let decoded = UInt8(String(Substring(digits)), radix: 16) {
-                bytes.append(decoded)
-                rest = rest.dropFirst(2)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
-}

@@ -117,7 +117,7 @@ struct SandboxRoutes: Sendable {
     // MARK: - Decoding
 
     private func id(_ context: APIRequestContext) throws(Problem) -> ComputeID {
-        let text = context.parameters.get("id") ?? ""
+        let text = context.parameter("id") ?? ""
         // What cannot be an id is unknown, like one that could.
         guard let id = ComputeID(text) else { throw .noSuchSandbox(text) }
         return id

@@ -64,7 +64,7 @@ struct WebhookRoutes: Sendable {
             throw Problem.invalid("after", "after is not a cursor of this list")
         }
         let found = try await service.deliveries(
-            of: try id(context), in: state, after: request.query("after"), limit: limit, for: caller)
+            of: try id(context), in: state, after: after, limit: limit, for: caller)
         return try Answer.json(
             SuccessList(
                 found.map { WebhookDeliveryView($0) }, next: found.count == limit ? found.last?.eventID : nil))
@@ -77,7 +77,7 @@ struct WebhookRoutes: Sendable {
 
     @Sendable func redeliver(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let count = try await service.redeliver(
-            try id(context), eventID: context.parameters.get("event") ?? "", for: try context.authenticated())
+            try id(context), eventID: context.parameter("event") ?? "", for: try context.authenticated())
         return try Answer.success(DeliveryCount(count: count))
     }
 
@@ -88,14 +88,14 @@ struct WebhookRoutes: Sendable {
 
     @Sendable func drop(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let count = try await service.drop(
-            try id(context), eventID: context.parameters.get("event") ?? "", for: try context.authenticated())
+            try id(context), eventID: context.parameter("event") ?? "", for: try context.authenticated())
         return try Answer.success(DeliveryCount(count: count))
     }
 
     // MARK: - Decoding, encoding
 
     private func id(_ context: APIRequestContext) throws(Problem) -> WebhookID {
-        guard let id = WebhookID(context.parameters.get("webhook") ?? "") else { throw .noSuchWebhook }
+        guard let id = WebhookID(context.parameter("webhook") ?? "") else { throw .noSuchWebhook }
         return id
     }
 

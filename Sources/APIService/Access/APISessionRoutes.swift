@@ -37,5 +37,5 @@ struct APISessionRoutes: Sendable {
         return try Answer.success(EmptyData())
     }
 
-    private static func sessionID(_ context: APIRequestContext) -> String { context.parameters.get("session") ?? "" }
+    private static func sessionID(_ context: APIRequestContext) -> String { context.parameter("session") ?? "" }
 }

@@ -55,7 +55,7 @@ struct GroupRoutes: Sendable {
     /// Of any group: who runs the system says what each may have.
     @Sendable func limit(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let order = try LimitGroup(try await request.document())
-        let group = GroupID(context.parameters.get("group") ?? "")
+        let group = GroupID(context.parameter("group") ?? "")
         return try Self.answer(try await service.limit(group, to: order.quotas, for: try context.authenticated()))
     }
 
@@ -92,11 +92,11 @@ struct GroupRoutes: Sendable {
     /// - Throws: 404 for a group that is not the caller's, whether there is one or not.
     private static func group(_ context: APIRequestContext) throws(Problem) -> GroupID {
         let caller = try context.authenticated()
-        guard context.parameters.get("group") == caller.group.rawValue else { throw .noSuchGroup }
+        guard context.parameter("group") == caller.group.rawValue else { throw .noSuchGroup }
         return caller.group
     }
 
-    private static func memberID(_ context: APIRequestContext) -> String { context.parameters.get("member") ?? "" }
+    private static func memberID(_ context: APIRequestContext) -> String { context.parameter("member") ?? "" }
 
     private static func answer(_ report: QuotaReport) throws -> Response {
         try Answer.success(JSONValue.object(report.view()))

@@ -44,7 +44,7 @@ struct KeyRoutes: Sendable {
         return try Answer.success(EmptyData())
     }
 
-    private static func keyID(_ context: APIRequestContext) -> String { context.parameters.get("key") ?? "" }
+    private static func keyID(_ context: APIRequestContext) -> String { context.parameter("key") ?? "" }
 }
 
 extension KeyService.Made {

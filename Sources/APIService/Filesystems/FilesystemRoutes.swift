@@ -41,7 +41,7 @@ struct FilesystemRoutes: Sendable {
 
     /// What cannot be an id is unknown, like one that could.
     private func id(_ context: APIRequestContext) throws(Problem) -> FilesystemID {
-        let text = context.parameters.get("filesystem") ?? ""
+        let text = context.parameter("filesystem") ?? ""
         guard let id = FilesystemID(text) else { throw .noSuchFilesystem(text) }
         return id
     }

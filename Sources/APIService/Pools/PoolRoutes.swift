@@ -47,5 +47,5 @@ struct PoolRoutes: Sendable {
     }
 
     /// An id, or else a name.
-    private func pool(_ context: APIRequestContext) -> String { context.parameters.get("pool") ?? "" }
+    private func pool(_ context: APIRequestContext) -> String { context.parameter("pool") ?? "" }
 }

@@ -25,7 +25,7 @@ struct SecretRoutes: Sendable {
 
     @Sendable func write(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let caller = try context.authenticated()
-        let name = try WriteSecret.name(context.parameters.get("secret") ?? "")
+        let name = try WriteSecret.name(context.parameter("secret") ?? "")
         let order = try WriteSecret(try FieldReader(try await request.document()))
         return try Answer.success(
             SecretView(try await service.write(order.value, to: name, isNew: false, for: caller)))
@@ -51,7 +51,7 @@ struct SecretRoutes: Sendable {
 
     /// What cannot be a name is unknown, like one that could.
     private func name(_ context: APIRequestContext) throws(Problem) -> SecretName {
-        let text = context.parameters.get("secret") ?? ""
+        let text = context.parameter("secret") ?? ""
         guard let name = SecretName(text) else { throw .noSuchSecret(text) }
         return name
     }

@@ -41,7 +41,7 @@ struct TemplateRoutes: Sendable {
 
     @Sendable func delete(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let caller = try context.authenticated()
-        try await service.delete(context.parameters.get("template") ?? "", for: caller)
+        try await service.delete(context.parameter("template") ?? "", for: caller)
         return try Answer.success(EmptyData())
     }
 
@@ -55,7 +55,7 @@ struct TemplateRoutes: Sendable {
 
     @Sendable func revision(_ request: Request, _ context: APIRequestContext) async throws -> Response {
         let (found, caller) = try await template(context)
-        let text = context.parameters.get("revision") ?? ""
+        let text = context.parameter("revision") ?? ""
         guard let number = Int64(text), let revision = try await service.revision(number, of: found.id, for: caller)
         else { throw Problem.noSuchRevision(text) }
         return try Answer.success(TemplateView(revision, of: found.id))
@@ -66,7 +66,7 @@ struct TemplateRoutes: Sendable {
         _ context: APIRequestContext
     ) async throws -> (found: TemplateSummary, caller: Caller) {
         let caller = try context.authenticated()
-        return (try await service.get(context.parameters.get("template") ?? "", for: caller), caller)
+        return (try await service.get(context.parameter("template") ?? "", for: caller), caller)
     }
 }
 

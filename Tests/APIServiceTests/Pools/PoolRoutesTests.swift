@@ -285,6 +285,24 @@ struct PoolRoutesTests {
         }
     }
 
+    // MARK: - Its name in a path
+
+    @Test func aNameInAPathIsDecodedOnce() async throws {
+        let world = world()
+        try await world.withAPI { api async throws in
+            _ = try await api.template("t1", #""image":"i:1""#)
+            _ = try await api.pool("p1", #""templateId":"t1","size":1"#)
+            for path in ["pools/p%31", "pools/%701", "templates/t%31", "templates/%74%31/revisions/%31"] {
+                #expect(try await api.send(.get, "/v1/\(path)").status == 200, "\(path)")
+            }
+            for name in ["p%2531", "p%3", "p1%00", "p1%0A", "p%zz1", "%ff", "p%+1"] {
+                #expect(try await api.send(.get, "/v1/pools/\(name)").status == 404, "\(name)")
+            }
+            #expect(try await api.send(.delete, "/v1/pools/p%31").status == 200)
+            #expect(try await api.send(.get, "/v1/pools/p1").status == 404)
+        }
+    }
+
     // MARK: - How it stands
 
     /// Another instance, which has not read them yet, claims nothing of them.
@@ -327,6 +345,10 @@ struct PoolRoutesTests {
             #expect(failing?["reason"]?.text?.contains("secret-path") == false, "no details of the machine")
             world.runtime.set { $0.startFailure = RuntimeError(.badImage, "there is no image i:1") }
             #expect(try await status()?["reason"]?.text == "there is no image i:1", "but of what is his own")
+            world.runtime.set {
+                $0.startFailure = RuntimeError(.imageOutOfReach, "i:1: its registry cannot be reached")
+            }
+            #expect(try await status()?["reason"]?.text == "i:1: its registry cannot be reached")
             _ = try await api.send(.patch, "/v1/pools/p", #"{"size":2}"#)
             #expect(try await status()?["health"] == .string("healthy"), "it has all that it shall have")
             world.runtime.set { $0.startFailure = nil }
@@ -347,10 +369,6 @@ struct PoolRoutesTests {
 }
 
 extension API {
-            world.runtime.set {
-                $0.startFailure = RuntimeError(.imageOutOfReach, "i:1: its registry cannot be reached")
-            }
-            #expect(try await status()?["reason"]?.text == "i:1: its registry cannot be reached")
     func pool(_ name: String, _ rest: String) async throws -> Reply {
         try await send(.post, "/v1/pools", #"{"name":"\#(name)",\#(rest)}"#)
     }
