@@ -183,7 +183,7 @@ extension ComputeService {
                 try await ports.runtime.startMember(order, deadline: deadline)
             }
             APIMetrics.placed(from: .cold)
-            return (member, isOfGroup: false)
+            return member
         } catch {
             APIMetrics.placed(from: .none)
             logger.failure("a cold start failed", error)
