@@ -37,7 +37,12 @@ extension MachineRuntime {
             let begin = ContinuousClock.now
             do {
                 try check(made)
-                let member = try await start(made, deadline: begin + settings.startDeadline)
+                let deadline = begin + settings.startDeadline
+                // Room that is made for somebody is his at once: by the next try another start would have taken it.
+                let isWaitedFor = state.withLock { $0.pool.isWaitedFor(id) }
+                let member =
+                    isWaitedFor
+                    ? try await startWithRoom(made, deadline: deadline) : try await start(made, deadline: deadline)
                 try await warmUp(member, of: id)
                 let time = ContinuousClock.now - begin
                 step { state in
