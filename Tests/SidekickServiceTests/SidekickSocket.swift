@@ -150,8 +150,10 @@ actor SidekickSocket {
     }
 
     private func nextEvent(before what: String) async throws -> Event {
+        // Pings come also while what is waited for hangs.
+        let deadline = ContinuousClock.now + Self.patience
         while true {
-            switch try await frame(before: what) {
+            switch try await frame(before: what, until: deadline) {
             case .text(let text):
                 let members = JSONValue.members(of: text)
                 let event = Event(
@@ -176,10 +178,14 @@ actor SidekickSocket {
         if case .int(let next) = event.data["next_offset"] { nextOffset = Int(next) }
     }
 
-    private func frame(before what: String) async throws -> Frame {
+    private static let patience: Duration = .seconds(60)
+
+    private func frame(
+        before what: String, until deadline: ContinuousClock.Instant = .now + patience
+    ) async throws -> Frame {
         // What hangs is let go, so that the test says what it waited for.
         let watchdog = Task { [tunnel] in
-            try await Task.sleep(for: .seconds(60))
+            try await Task.sleep(until: deadline)
             await tunnel.close()
         }
         defer { watchdog.cancel() }
