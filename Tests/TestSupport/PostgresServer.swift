@@ -114,6 +114,8 @@ package final class PostgresServer: Sendable {
         guard let server = process.withLock({ $0 }) else { return }
         // It stands still first: a connection that came meanwhile would have a process that is in no list.
         Glibc.kill(server, SIGSTOP)
+        // The signal is on its way only: until it has arrived, another one may be made.
+        for _ in 0..<1000 where !ServerFiles.standsStill(server) { usleep(1000) }
         for process in ServerFiles.children(of: server) + [server] { Glibc.kill(process, signal) }
     }
 
@@ -212,6 +214,14 @@ private enum ServerFiles {
             throw ContractViolation(description: "no PostgreSQL: run scripts/install-packages test")
         }
         return "\(root)/\(newest)/bin"
+    }
+
+    /// Stopped, or over.
+    static func standsStill(_ process: pid_t) -> Bool {
+        guard let stat = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+            let state = stat.split(separator: ")").last?.split(separator: " ").first
+        else { return true }
+        return state == "T" || state == "Z"
     }
 
     static func children(of parent: pid_t) -> [pid_t] {
