@@ -113,7 +113,14 @@ package struct CreateSandbox: Hashable, Sendable {
         return policy?.isOpen == true ? nil : policy
     }
 
+    /// What clients of other services send of the ports that shall be open. All are here, where nothing else is said.
+    static func isListOfPorts(_ value: JSONValue?) -> Bool {
+        guard case .array(let numbers)? = value else { return false }
+        return numbers.allSatisfy { if case .int(1...65535) = $0 { true } else { false } }
+    }
+
     private static func ports(_ fields: FieldReader) throws(Problem) -> PortAccess? {
+        guard !isListOfPorts(fields.value("ports")) else { return nil }
         let changes = try fields.object("ports").map { (order) throws(Problem) in
             try PortChanges(order, prefix: "ports")
         }

@@ -61,6 +61,7 @@ extension CreateSandbox {
             var given: [String: JSONValue] = [:]
             for field in fields {
                 given[field] = reader.value(field)
+                if field == "ports", CreateSandbox.isListOfPorts(given[field]) { given[field] = nil }
                 // As everywhere, a part that is null is absent. An entry of the metadata is not.
                 if ["lifecycle", "ports", "resources"].contains(field), case .object(let parts)? = given[field] {
                     given[field] = .object(parts.filter { $0.value != .null })

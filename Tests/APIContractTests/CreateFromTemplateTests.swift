@@ -13,14 +13,17 @@ struct CreateFromTemplateTests {
         return try CreateSandbox(try document(create)).made(from: used, saying: defaults)
     }
 
-    /// An empty list is no rule, and must not lift the one that there is.
+    /// A list is no rule, and must not lift the one that there is. Of ports clients of other services send one.
     @Test(arguments: ["network", "ports"]) func aListIsNoRuleAndLiftsNone(_ field: String) throws {
         let template = #"{"name":"t","network":{"internet":false},"ports":{"3000":{"visibility":"private"}}}"#
-        for body in ["{\"\(field)\":[]}", "{\"\(field)\":[],\"templateId\":\"t\"}"] {
+        let list = field == "ports" ? #"["x"]"# : "[]"
+        for body in ["{\"\(field)\":\(list)}", "{\"\(field)\":\(list),\"templateId\":\"t\"}"] {
             let problem = #expect(throws: Problem.self) { try made(body, from: template) }
             #expect(problem?.status == 400 && problem?.field == field)
         }
-        for body in ["{\"templateId\":\"t\"}", "{\"templateId\":\"t\",\"\(field)\":null}"] {
+        let nothing = ["{\"templateId\":\"t\"}", "{\"templateId\":\"t\",\"\(field)\":null}"]
+        let ports = [#"{"templateId":"t","ports":[]}"#, #"{"templateId":"t","ports":[3000,8080]}"#]
+        for body in nothing + ports {
             let kept = try made(body, from: template)
             #expect(kept.network == NetworkPolicy(internet: false) && kept.ports != nil)
         }

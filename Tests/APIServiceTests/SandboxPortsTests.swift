@@ -56,7 +56,7 @@ struct SandboxPortsTests {
             for (body, field) in [
                 (#"{"ports":{"80":{"visibility":"secret"}}}"#, "ports.80.visibility"),
                 (#"{"ports":{"x":{}}}"#, "ports.x"),
-                (#"{"ports":[1]}"#, "ports"), (many(1...65), "ports"),
+                (#"{"ports":["1"]}"#, "ports"), (#"{"ports":[0]}"#, "ports"), (many(1...65), "ports"),
             ] {
                 for reply in [try await api.create(body), try await api.send(.patch, "/v1/sandboxes/\(id)", body)] {
                     #expect(reply.status == 400 && reply["field"] == .string(field), "\(reply.text)")
